@@ -1,0 +1,100 @@
+// Package store is the port to the database: it opens a service's own database, brings its schema up to date and hands
+// out connections.
+//
+// The contract of every backend:
+//
+//   - A commit that returned without an error is on disk: it survives a crash of the process and of the machine.
+//   - Each service has a database of its own. No other service opens it.
+//   - Open applies the service's versioned migrations in order, each once. A database that a newer binary has migrated
+//     is refused (ErrNewerSchema) and left as it is.
+//   - Writes go through DB.Write, one at a time; reads go through DB.Read and see every commit made before they began.
+//
+// What must never happen here: a schema that grows by itself (no automatic migration from ent), and a backend that is
+// chosen because another one failed.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"regexp"
+
+	entsql "entgo.io/ent/dialect/sql"
+)
+
+// ErrNewerSchema is returned by Open when a newer binary has migrated the database.
+var ErrNewerSchema = errors.New("the database was written by a newer version")
+
+var servicePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// DB is a service's database. It is safe for concurrent use.
+type DB struct {
+	// Write is for changes and for reads that decide about one. With SQLite it is a single connection whose transactions
+	// take the write lock when they begin; whoever holds it makes all others wait, so do no other work meanwhile.
+	Write *sql.DB
+	// Read is a pool for everything else. With SQLite it refuses changes.
+	Read *sql.DB
+
+	dialect string
+}
+
+// Open opens the database of service at rawURL and migrates it with the files of migrations, which holds one folder a
+// dialect: migrations/sqlite/0001_init.sql, or sqlite/0001_init.sql when the root is the folder itself.
+//
+//	sqlite:///abs/dir   the file /abs/dir/<service>.db
+//	sqlite:./rel/dir    the same, relative to the working directory
+//
+// Errors: ErrNewerSchema; an unknown scheme, a folder that cannot be written, a migration that fails.
+func Open(ctx context.Context, rawURL, service string, migrations fs.FS, logger *slog.Logger) (*DB, error) {
+	if !servicePattern.MatchString(service) {
+		return nil, fmt.Errorf("open store: bad service name %q", service)
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("open store of %s: %w", service, err)
+	}
+	var db *DB
+	switch u.Scheme {
+	case "sqlite":
+		db, err = openSQLite(ctx, u, service)
+	default:
+		// The URL is not shown: those of other databases hold passwords.
+		err = fmt.Errorf("unknown scheme %q, want sqlite", u.Scheme)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store of %s: %w", service, err)
+	}
+	if err := migrate(ctx, db, migrations, logger.With(slog.String("service", service))); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store of %s: %w", service, err), db.Close())
+	}
+	return db, nil
+}
+
+// Dialect is ent's name of the database: "sqlite3".
+func (db *DB) Dialect() string { return db.dialect }
+
+// WriteDriver is Write for an ent client.
+func (db *DB) WriteDriver() *entsql.Driver { return entsql.OpenDB(db.dialect, db.Write) }
+
+// ReadDriver is Read for an ent client.
+func (db *DB) ReadDriver() *entsql.Driver { return entsql.OpenDB(db.dialect, db.Read) }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.Read.PingContext(ctx); err != nil {
+		return fmt.Errorf("ping store: %w", err)
+	}
+	return nil
+}
+
+// Close closes every connection, after those in use are given back.
+func (db *DB) Close() error {
+	if err := errors.Join(db.Read.Close(), db.Write.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}

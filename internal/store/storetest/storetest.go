@@ -1,0 +1,77 @@
+// Package storetest opens real databases for tests and holds hand-written migrations to the ent schemas.
+package storetest
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"entgo.io/ent/dialect/sql/schema"
+
+	"github.com/stoa-live/stoa/internal/store"
+)
+
+// URL returns the URL of a store in a fresh folder that is removed after the test.
+func URL(t testing.TB) string {
+	t.Helper()
+	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(t.TempDir())}).String()
+}
+
+// Open opens a fresh database of service with all migrations, closed after the test.
+func Open(t testing.TB, service string, migrations fs.FS) *store.DB {
+	t.Helper()
+	return OpenAt(t, URL(t), service, migrations)
+}
+
+// OpenAt is Open at a URL of the caller, for tests that open a database twice.
+func OpenAt(t testing.TB, rawURL, service string, migrations fs.FS) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), rawURL, service, migrations, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// Schema is the Schema field of a generated ent client.
+type Schema interface {
+	WriteTo(ctx context.Context, w io.Writer, opts ...schema.MigrateOption) error
+}
+
+// AssertMatches fails the test unless the migrated database behind an ent client has exactly the tables, columns and
+// indexes that its ent schema declares: entSchema is client.Schema of a client on db.WriteDriver(). It prints the SQL
+// that a next migration would have to contain.
+func AssertMatches(t testing.TB, entSchema Schema) {
+	t.Helper()
+	if diff := Diff(t, entSchema); diff != "" {
+		t.Errorf("the migrations do not lead to the ent schema; missing:\n%s", diff)
+	}
+}
+
+// Diff returns the SQL that leads from the migrated database to the ent schema, "" when they agree.
+func Diff(t testing.TB, entSchema Schema) string {
+	t.Helper()
+	var out strings.Builder
+	if err := entSchema.WriteTo(t.Context(), &out, schema.WithDropColumn(true), schema.WithDropIndex(true)); err != nil {
+		t.Fatalf("compare schemas: %v", err)
+	}
+	var diff []string
+	for line := range strings.Lines(out.String()) {
+		switch strings.TrimSpace(line) {
+		case "", "BEGIN;", "COMMIT;", "PRAGMA foreign_keys = off;", "PRAGMA foreign_keys = on;":
+		default:
+			diff = append(diff, strings.TrimRight(line, "\n"))
+		}
+	}
+	return strings.Join(diff, "\n")
+}
