@@ -1,0 +1,178 @@
+package authn
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+// NewInterceptor returns the interceptor that stands in front of every handler: it reads the bearer token of the
+// Authorization header, refuses revoked sessions, asks the policy, and puts the [Principal] into the context.
+//
+// Errors: UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, SESSION_REVOKED), PERMISSION_DENIED (FORBIDDEN).
+// A public RPC goes on without a principal instead. A stream whose session is revoked has its context cancelled with
+// SESSION_REVOKED as its cause, can send no more, and ends with that error as soon as its handler returns.
+//
+// On clients it does nothing. It must stand inside of the translation of errors.
+func NewInterceptor(
+	verifier *Verifier, services *ServiceTokens, revocations *Revocations, policy Policy,
+) connect.Interceptor {
+	return &interceptor{verifier: verifier, services: services, revocations: revocations, policy: policy}
+}
+
+type interceptor struct {
+	verifier    *Verifier
+	services    *ServiceTokens
+	revocations *Revocations
+	policy      Policy
+}
+
+// WrapUnary implements connect.Interceptor.
+func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if req.Spec().IsClient {
+			return next(ctx, req)
+		}
+		p, ok, err := i.admit(ctx, req.Spec().Procedure, req.Header())
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			ctx = With(ctx, p)
+		}
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (i *interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		p, ok, err := i.admit(ctx, conn.Spec().Procedure, conn.RequestHeader())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return next(ctx, conn)
+		}
+		ctx = With(ctx, p)
+		if p.IsService() {
+			return next(ctx, conn)
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		revoked := sessionRevoked()
+		stop := i.revocations.OnRevoke(p.SessionID, func() { cancel(revoked) })
+		defer stop()
+		err = next(ctx, &guardedConn{StreamingHandlerConn: conn, ctx: ctx, revoked: revoked})
+		if context.Cause(ctx) == error(revoked) {
+			return revoked
+		}
+		return err
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (i *interceptor) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// admit decides about a call by its header alone.
+func (i *interceptor) admit(ctx context.Context, procedure string, header http.Header) (Principal, bool, error) {
+	p, ok, err := i.authenticate(ctx, header)
+	if err != nil && i.policy[procedure] != Public {
+		if i.policy[procedure] == denied {
+			err = i.policy.Authorize(procedure, Principal{}, false)
+		}
+		return Principal{}, false, err
+	}
+	if err := i.policy.Authorize(procedure, p, ok); err != nil {
+		return Principal{}, false, err
+	}
+	return p, ok, nil
+}
+
+// authenticate returns the caller that a header proves, and false when it does not try to prove one.
+func (i *interceptor) authenticate(ctx context.Context, header http.Header) (Principal, bool, error) {
+	token, ok, err := bearer(header)
+	if err != nil || !ok {
+		return Principal{}, false, err
+	}
+	if issuerOf(token) == ServiceIssuer {
+		p, err := i.services.Verify(token)
+		return p, err == nil, err
+	}
+	p, err := i.verifier.Verify(ctx, token)
+	if err != nil {
+		return Principal{}, false, err
+	}
+	if i.revocations.Check(p.SessionID) {
+		return Principal{}, false, sessionRevoked()
+	}
+	return p, true, nil
+}
+
+// bearer reads the token of RFC 6750, section 2.1. Two headers are as bad as a malformed one.
+func bearer(header http.Header) (token string, ok bool, err error) {
+	values := header.Values("Authorization")
+	if len(values) == 0 || (len(values) == 1 && values[0] == "") {
+		return "", false, nil
+	}
+	scheme, token, found := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	if len(values) > 1 || !found || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", false, errs.Unauthenticated(ReasonTokenInvalid, "the Authorization header holds no bearer token")
+	}
+	return token, true, nil
+}
+
+// issuerOf peeks at the issuer of a token that is not checked yet, only to choose who checks it.
+func issuerOf(token string) string {
+	if len(token) > maxToken {
+		return ""
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	if json.Unmarshal(raw, &claims) != nil {
+		return ""
+	}
+	return claims.Issuer
+}
+
+func sessionRevoked() *errs.Error {
+	return errs.Unauthenticated(ReasonSessionRevoked, "this session was signed out")
+}
+
+// guardedConn lets nothing more through once its session is revoked.
+type guardedConn struct {
+	connect.StreamingHandlerConn
+
+	ctx     context.Context //nolint:containedctx // the stream's own
+	revoked *errs.Error
+}
+
+func (c *guardedConn) Send(msg any) error {
+	if context.Cause(c.ctx) == error(c.revoked) {
+		return c.revoked
+	}
+	return c.StreamingHandlerConn.Send(msg)
+}
+
+func (c *guardedConn) Receive(msg any) error {
+	if context.Cause(c.ctx) == error(c.revoked) {
+		return c.revoked
+	}
+	return c.StreamingHandlerConn.Receive(msg)
+}

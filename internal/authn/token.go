@@ -1,0 +1,152 @@
+package authn
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+// Issuer and Audience of access tokens.
+const (
+	Issuer   = "stoa"
+	Audience = "stoa"
+)
+
+// Reasons of refused tokens.
+const (
+	ReasonTokenMissing   = "TOKEN_MISSING"
+	ReasonTokenInvalid   = "TOKEN_INVALID"
+	ReasonTokenExpired   = "TOKEN_EXPIRED"
+	ReasonSessionRevoked = "SESSION_REVOKED"
+)
+
+// maxToken bounds a token before it is parsed, in bytes. Ours have about 400.
+const maxToken = 4096
+
+// maxKeyID bounds the kid of a token, in bytes.
+const maxKeyID = 128
+
+// accessClaims is the body of an access token.
+type accessClaims struct {
+	jwt.RegisteredClaims
+
+	SessionID string `json:"sid"`
+	DeviceID  string `json:"did"`
+	Role      string `json:"role"`
+}
+
+// SignAccessToken signs a token for the user p until p.ExpiresAt. tokenID becomes its jti. It is for the auth service,
+// the only one that holds the private key.
+func SignAccessToken(keyID string, key ed25519.PrivateKey, p Principal, tokenID string, issuedAt time.Time) (string, error) {
+	role, err := roleName(p.Role)
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	if p.UserID == "" || p.SessionID == "" || p.DeviceID == "" || p.ExpiresAt.IsZero() || p.IsService() {
+		return "", errors.New("sign access token: principal is no complete user session")
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, accessClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: Issuer, Audience: jwt.ClaimStrings{Audience}, Subject: p.UserID, ID: tokenID,
+			IssuedAt: jwt.NewNumericDate(issuedAt), ExpiresAt: jwt.NewNumericDate(p.ExpiresAt),
+		},
+		SessionID: p.SessionID, DeviceID: p.DeviceID, Role: role,
+	})
+	token.Header["kid"] = keyID
+	signed, err := token.SignedString(key)
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	return signed, nil
+}
+
+// Verifier checks access tokens. It knows nothing of revocations.
+type Verifier struct {
+	keys   KeySource
+	now    func() time.Time
+	parser *jwt.Parser
+}
+
+// NewVerifier returns a verifier that finds keys in keys and tells the time by now (time.Now when nil).
+func NewVerifier(keys KeySource, now func() time.Time) *Verifier {
+	if now == nil {
+		now = time.Now
+	}
+	return &Verifier{keys: keys, now: now, parser: newParser(Issuer, now)}
+}
+
+// newParser is strict: EdDSA only, our issuer and audience, and an end that has not passed, without leeway.
+func newParser(issuer string, now func() time.Time) *jwt.Parser {
+	return jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(Audience),
+		jwt.WithExpirationRequired(), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
+	)
+}
+
+// Verify returns whom an access token stands for. Errors: UNAUTHENTICATED (TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
+// when the keys cannot be had.
+func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	var claims accessClaims
+	if err := parse(v.parser, token, &claims, func(keyID string) (ed25519.PublicKey, error) {
+		return v.keys.Key(ctx, keyID)
+	}); err != nil {
+		return Principal{}, err
+	}
+	role, err := parseRole(claims.Role)
+	if err != nil {
+		return Principal{}, invalidToken(err)
+	}
+	if claims.Subject == "" || claims.SessionID == "" || claims.DeviceID == "" {
+		return Principal{}, invalidToken(errors.New("a claim is missing"))
+	}
+	return Principal{
+		UserID: claims.Subject, SessionID: claims.SessionID, DeviceID: claims.DeviceID, Role: role,
+		ExpiresAt: claims.ExpiresAt.UTC(),
+	}, nil
+}
+
+// parse fills claims from a token whose signature, issuer, audience and times hold.
+func parse(
+	parser *jwt.Parser, token string, claims jwt.Claims, find func(keyID string) (ed25519.PublicKey, error),
+) error {
+	if len(token) > maxToken {
+		return invalidToken(errors.New("token is too long"))
+	}
+	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		keyID, ok := t.Header["kid"].(string)
+		if !ok || keyID == "" || len(keyID) > maxKeyID {
+			return nil, errors.New("no key id")
+		}
+		if _, critical := t.Header["crit"]; critical {
+			return nil, errors.New("critical extensions are not understood") // RFC 7515, section 4.1.11
+		}
+		return find(keyID)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errKeysUnavailable):
+		return errs.Unavailable(errs.ReasonUnavailable, "tokens cannot be checked now").Because(err)
+	case onlyExpired(err):
+		return errs.Unauthenticated(ReasonTokenExpired, "the access token has expired").Because(err)
+	default:
+		return invalidToken(err)
+	}
+}
+
+// onlyExpired reports whether the end of a token is all that is wrong with it.
+func onlyExpired(err error) bool {
+	return errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenInvalidIssuer) &&
+		!errors.Is(err, jwt.ErrTokenInvalidAudience) && !errors.Is(err, jwt.ErrTokenSignatureInvalid) &&
+		!errors.Is(err, jwt.ErrTokenNotValidYet)
+}
+
+func invalidToken(cause error) error {
+	return errs.Unauthenticated(ReasonTokenInvalid, "the access token is not valid").Because(cause)
+}
