@@ -1,0 +1,170 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { Code, ConnectError } from '@connectrpc/connect'
+import type { EventSchema, Position } from '@gen/stoa/chat/v1/chat_pb'
+import { SubscribeResponseSchema, type SubscribeResponse } from '@gen/stoa/chat/v1/chat_service_pb'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { followConversation, HEARTBEAT_TIMEOUT_MS, type FeedDeps, type FeedStatus } from './feed'
+import { MessageWindow } from './window'
+
+type Kind = NonNullable<MessageInitShape<typeof EventSchema>['kind']>
+type Script = (after: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal) => AsyncIterable<SubscribeResponse>
+
+const event = (kind: Kind): SubscribeResponse => create(SubscribeResponseSchema, { event: { kind } })
+const message = (seq: number): SubscribeResponse =>
+  event({ case: 'message', value: { epoch: 1n, seq: BigInt(seq), clientMsgId: `id-${seq}` } })
+const greeting = (): SubscribeResponse => event({ case: 'subscribed', value: { viewerCount: 3, likeCount: 5n } })
+
+/** Stays open without a word until it is aborted. */
+const silent = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(new ConnectError('', Code.Canceled))))
+
+/** Follows a conversation whose server answers its connections by the given scripts, the last one for ever. */
+function follow(scripts: Script[]) {
+  const window = new MessageWindow(100)
+  const asked: (number | undefined)[] = []
+  const seen: number[] = []
+  const statuses: FeedStatus[] = []
+  const renewToken = vi.fn(() => Promise.resolve('new'))
+  const abort = new AbortController()
+  const deps: FeedDeps = {
+    subscribe(after, signal) {
+      asked.push(after && Number(after.seq))
+      const script = scripts.length > 1 ? scripts.shift() : scripts[0]
+      if (!script) throw new Error('no script')
+      return script(after, signal)
+    },
+    renewToken,
+    window,
+    onStatus: (status) => statuses.push(status),
+    onMessage: ({ seq }) => seen.push(Number(seq)),
+    onSubscribed: vi.fn(),
+    onLikes: vi.fn(),
+    onViewerCount: vi.fn(),
+    onBroadcast: vi.fn(),
+  }
+  const done = followConversation(deps, abort.signal)
+  return { asked, seen, statuses, renewToken, deps, abort, done }
+}
+
+const quiet: Script = async function* (_after, signal) {
+  yield greeting()
+  await silent(signal)
+}
+
+describe('followConversation', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('greets a newcomer with history and then tells what happens', async () => {
+    const feed = follow([
+      async function* (_after, signal) {
+        yield message(1)
+        yield message(2)
+        yield greeting()
+        yield event({ case: 'viewerCount', value: { count: 9 } })
+        await silent(signal)
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(feed.seen).toEqual([1, 2])
+    expect(feed.statuses).toEqual(['connecting', 'open'])
+    expect(feed.deps.onViewerCount).toHaveBeenLastCalledWith(9)
+    expect(feed.deps.onLikes).toHaveBeenCalledWith(5n)
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('comes back with its position, and shows nothing twice', async () => {
+    const feed = follow([
+      async function* () {
+        yield message(1)
+        yield message(2)
+        await Promise.resolve()
+        throw new ConnectError('cut', Code.Unavailable)
+      },
+      async function* (_after, signal) {
+        yield message(2)
+        yield message(3)
+        yield greeting()
+        await silent(signal)
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(feed.asked).toEqual([undefined, 2])
+    expect(feed.seen).toEqual([1, 2, 3])
+    expect(feed.statuses).toEqual(['connecting', 'reconnecting', 'open'])
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('asks again at once when a message is left out, and then takes what it gets', async () => {
+    const leavesOut: Script = async function* (_after, signal) {
+      yield message(1)
+      yield message(3)
+      await silent(signal)
+    }
+    const feed = follow([leavesOut, leavesOut])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(feed.asked).toEqual([undefined, 1])
+    expect(feed.seen).toEqual([1, 3])
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('gives up a stream that is silent for too long', async () => {
+    const feed = follow([quiet])
+    await vi.advanceTimersByTimeAsync(HEARTBEAT_TIMEOUT_MS - 1)
+    expect(feed.asked).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(feed.asked).toHaveLength(2)
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('stays on a stream that has only heartbeats', async () => {
+    const feed = follow([
+      async function* (_after, signal) {
+        yield greeting()
+        while (!signal.aborted) {
+          await new Promise((resolve) => setTimeout(resolve, 15_000))
+          yield event({ case: 'heartbeat', value: {} })
+        }
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(5 * 60_000)
+    expect(feed.asked).toHaveLength(1)
+    feed.abort.abort()
+    await vi.advanceTimersByTimeAsync(15_000)
+    await feed.done
+  })
+
+  it('renews a refused token', async () => {
+    const refuses: Script = async function* (): AsyncIterable<SubscribeResponse> {
+      await Promise.resolve()
+      throw new ConnectError('revoked', Code.Unauthenticated)
+      yield greeting()
+    }
+    const feed = follow([refuses, quiet])
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(feed.renewToken).toHaveBeenCalledTimes(1)
+    expect(feed.statuses.at(-1)).toBe('open')
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('ends where there is no such conversation', async () => {
+    const missing: Script = async function* (): AsyncIterable<SubscribeResponse> {
+      await Promise.resolve()
+      throw new ConnectError('missing', Code.NotFound)
+      yield greeting()
+    }
+    const feed = follow([missing])
+    await feed.done
+    expect(feed.statuses).toEqual(['connecting', 'refused'])
+  })
+})
+

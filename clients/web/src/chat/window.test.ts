@@ -1,0 +1,52 @@
+import { create } from '@bufbuild/protobuf'
+import { MessageSchema, type Message } from '@gen/stoa/chat/v1/chat_pb'
+import { describe, expect, it } from 'vitest'
+import { MessageWindow } from './window'
+
+const message = (seq: number, epoch = 1): Message => create(MessageSchema, { epoch: BigInt(epoch), seq: BigInt(seq) })
+const seqs = (window: MessageWindow): number[] => window.messages.map(({ seq }) => Number(seq))
+
+describe('MessageWindow', () => {
+  it('has no position before the first message', () => {
+    expect(new MessageWindow(10).position).toBeUndefined()
+  })
+
+  it('starts anywhere, since a newcomer gets the last messages only', () => {
+    const window = new MessageWindow(10)
+    expect(window.add(message(801))).toBe('added')
+    expect(window.position).toEqual({ epoch: 1n, seq: 801n })
+  })
+
+  it('shows each message once', () => {
+    const window = new MessageWindow(10)
+    for (const seq of [1, 2, 3]) window.add(message(seq))
+    expect([window.add(message(2)), window.add(message(3))]).toEqual(['duplicate', 'duplicate'])
+    expect(seqs(window)).toEqual([1, 2, 3])
+  })
+
+  it('keeps the newest ones only', () => {
+    const window = new MessageWindow(500)
+    for (let seq = 1; seq <= 1_234; seq++) window.add(message(seq))
+    expect(window.messages).toHaveLength(500)
+    expect(seqs(window).at(0)).toBe(735)
+    expect(window.position?.seq).toBe(1_234n)
+  })
+
+  it('does not take a message that leaves one out, unless told to', () => {
+    const window = new MessageWindow(10)
+    window.add(message(1))
+    expect(window.add(message(3))).toBe('gap')
+    expect(window.position?.seq).toBe(1n)
+    expect(window.add(message(3), true)).toBe('added')
+    expect(seqs(window)).toEqual([1, 3])
+  })
+
+  it('starts over in a new epoch and ignores the old one from then on', () => {
+    const window = new MessageWindow(10)
+    window.add(message(7))
+    expect(window.add(message(1, 2))).toBe('added')
+    expect(window.add(message(8, 1))).toBe('duplicate')
+    expect(seqs(window)).toEqual([1])
+    expect(window.position).toEqual({ epoch: 2n, seq: 1n })
+  })
+})

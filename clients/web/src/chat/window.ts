@@ -1,0 +1,43 @@
+import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
+
+/** What a received message means for the window. */
+export type Arrival = 'added' | 'duplicate' | 'gap'
+
+/**
+ * The last messages of a conversation, in order, each once. Knows the position to come back with after a cut.
+ */
+export class MessageWindow {
+  private kept: Message[] = []
+  private last: { epoch: bigint; seq: bigint } | undefined
+
+  /** @param capacity how many messages to keep; older ones go. */
+  constructor(private readonly capacity: number) {}
+
+  get messages(): readonly Message[] {
+    return this.kept
+  }
+
+  /** The place of the last message seen; undefined for a newcomer. */
+  get position(): Pick<Position, 'epoch' | 'seq'> | undefined {
+    return this.last
+  }
+
+  /**
+   * Takes a message in. One that was seen is a duplicate; one that leaves out its predecessor is a gap and is not taken
+   * unless `acceptGap` is set: the stream is to be asked again from the position. A new epoch starts over.
+   */
+  add(message: Message, acceptGap = false): Arrival {
+    const { epoch, seq } = message
+    if (this.last?.epoch === epoch) {
+      if (seq <= this.last.seq) return 'duplicate'
+      if (seq > this.last.seq + 1n && !acceptGap) return 'gap'
+    } else if (this.last) {
+      if (epoch < this.last.epoch) return 'duplicate'
+      this.kept = []
+    }
+    this.last = { epoch, seq }
+    this.kept.push(message)
+    if (this.kept.length > this.capacity) this.kept.splice(0, this.kept.length - this.capacity)
+    return 'added'
+  }
+}

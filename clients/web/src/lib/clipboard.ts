@@ -1,0 +1,22 @@
+/** Copies text; says whether it worked. Plain http has no clipboard API, so the old command stands in there. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    if (window.isSecureContext) {
+      await navigator.clipboard.writeText(text)
+      return true
+    }
+  } catch {
+    // Refused by the browser: the old command may still be allowed.
+  }
+  const area = document.createElement('textarea')
+  area.value = text
+  area.className = 'visually-hidden'
+  document.body.append(area)
+  area.select()
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way without a secure context
+    return document.execCommand('copy')
+  } finally {
+    area.remove()
+  }
+}

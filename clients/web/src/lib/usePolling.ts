@@ -1,0 +1,33 @@
+import { onScopeDispose } from 'vue'
+
+/**
+ * Runs `task` now and then every `intervalMs` milliseconds while the page is visible, never twice at once, and at once
+ * when the page becomes visible again. Ends with the scope. Returns a function that runs it out of turn.
+ */
+export function usePolling(task: () => Promise<void>, intervalMs: number): () => Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let running: Promise<void> | undefined
+  let ended = false
+
+  function run(): Promise<void> {
+    clearTimeout(timer)
+    running ??= task().finally(() => {
+      running = undefined
+      if (!ended && document.visibilityState === 'visible') timer = setTimeout(() => void run(), intervalMs)
+    })
+    return running
+  }
+  function onVisibility(): void {
+    clearTimeout(timer)
+    if (document.visibilityState === 'visible') void run()
+  }
+
+  document.addEventListener('visibilitychange', onVisibility)
+  onScopeDispose(() => {
+    ended = true
+    clearTimeout(timer)
+    document.removeEventListener('visibilitychange', onVisibility)
+  })
+  void run()
+  return run
+}

@@ -1,0 +1,89 @@
+import type { Broadcast, Room, StreamStats } from '@gen/stoa/live/v1/live_pb'
+import type { IssueStreamKeyResponse } from '@gen/stoa/live/v1/live_service_pb'
+import { computed, ref, shallowRef, type Ref } from 'vue'
+import { errorReason } from '@/api/errors'
+import { live, session } from '@/api/clients'
+import { newId } from '@/lib/ids'
+import { usePolling } from '@/lib/usePolling'
+import { isOnAir, phaseOf } from './broadcast'
+
+const pollMs = 2_000
+
+/** The server shows a key once; this page remembers it until it is left for good, and stores it nowhere. */
+const issuedKeys = new Map<string, IssueStreamKeyResponse>()
+
+/** The caller's own rooms, and how to open one. */
+export function useOwnRooms() {
+  const rooms = shallowRef<readonly Room[]>([])
+  const status = ref<'loading' | 'ready' | 'error'>('loading')
+  const error = shallowRef<unknown>()
+  // One wish, one room: a repeated call after a lost answer returns the room that the first one made.
+  let requestId = newId()
+
+  async function load(): Promise<void> {
+    const ownerId = session.user.value?.id
+    if (!ownerId) return
+    try {
+      const { items } = await live.listRooms({ ownerId, pageSize: 100 })
+      rooms.value = items.flatMap(({ room }) => (room ? [room] : []))
+      status.value = 'ready'
+      error.value = undefined
+    } catch (failure) {
+      error.value = failure
+      status.value = 'error'
+    }
+  }
+
+  async function create(title: string, categoryId: string): Promise<Room | undefined> {
+    const { room } = await live.createRoom({ title, categoryId, requestId })
+    requestId = newId()
+    if (room) {
+      rooms.value = [room, ...rooms.value.filter(({ id }) => id !== room.id)]
+      issuedKeys.set(room.id, await live.issueStreamKey({ roomId: room.id }))
+    }
+    return room
+  }
+
+  void load()
+  return { rooms, status, error, load, create }
+}
+
+/** One own room before, during and after a broadcast: its key, its state, and what arrives from the encoder. */
+export function useStudio(roomId: string) {
+  const broadcast = shallowRef<Broadcast>()
+  const stats = shallowRef<StreamStats>()
+  const key: Ref<IssueStreamKeyResponse | undefined> = shallowRef(issuedKeys.get(roomId))
+  const error = shallowRef<unknown>()
+
+  async function poll(): Promise<void> {
+    try {
+      broadcast.value = (await live.getRoom({ roomId })).broadcast
+      stats.value = isOnAir(broadcast.value) ? (await live.getStreamStats({ roomId })).stats : undefined
+      error.value = undefined
+    } catch (failure) {
+      stats.value = undefined
+      // The broadcast ended between the two calls.
+      error.value = errorReason(failure) === 'NOT_LIVE' ? undefined : failure
+    }
+  }
+  const refresh = usePolling(poll, pollMs)
+
+  return {
+    broadcast,
+    stats,
+    key,
+    error,
+    phase: computed(() => phaseOf(broadcast.value)),
+    /** Makes a new key; the one before stops working. */
+    newKey: async () => {
+      const issued = await live.issueStreamKey({ roomId })
+      issuedKeys.set(roomId, issued)
+      key.value = issued
+    },
+    end: async () => {
+      broadcast.value = (await live.endBroadcast({ roomId })).broadcast
+      stats.value = undefined
+      await refresh()
+    },
+  }
+}

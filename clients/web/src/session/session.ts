@@ -1,0 +1,120 @@
+import { Code, ConnectError, type Client } from '@connectrpc/connect'
+import { Platform, Role, type User } from '@gen/stoa/auth/v1/auth_pb'
+import type { AuthService } from '@gen/stoa/auth/v1/auth_service_pb'
+import { computed, shallowRef, type ComputedRef } from 'vue'
+import { errorReason } from '@/api/errors'
+import type { TabLock } from './lock'
+import { loadRecord, recordOf, saveRecord, type Grant, type KeyValueStore, type SessionRecord } from './record'
+
+export interface SessionDeps {
+  /** Calls without a token: what makes and renews tokens. */
+  auth: Client<typeof AuthService>
+  store: KeyValueStore
+  lock: TabLock
+  device: { model: string; appVersion: string }
+  now?: () => number
+}
+
+export interface Session {
+  /** Who this browser is; undefined until the first call needed to know. */
+  user: ComputedRef<User | undefined>
+  /** True for people with an account, false for guests. */
+  isSignedIn: ComputedRef<boolean>
+  /**
+   * An access token to send, renewed when it is old or is the `refused` one. However many callers and tabs ask, one
+   * refresh happens: a refresh token works once, and using it twice ends the session.
+   */
+  accessToken(refused?: string): Promise<string>
+  signIn(username: string, password: string): Promise<void>
+  signUp(username: string, password: string, nickname: string): Promise<void>
+  /** Ends the session here and on the server, and goes on as a guest. */
+  signOut(revoke: () => Promise<unknown>): Promise<void>
+  /** Takes over what another tab wrote. */
+  reload(): void
+}
+
+export function createSession({ auth, store, lock, device, now = Date.now }: SessionDeps): Session {
+  const record = shallowRef(loadRecord(store))
+  let renewal: Promise<string> | undefined
+
+  function keep(deviceId: string, grant: Grant): SessionRecord {
+    const next = recordOf(deviceId, grant, now())
+    saveRecord(store, next)
+    record.value = next
+    return next
+  }
+
+  /** The stored record, when its token may be sent. */
+  function usable(refused?: string): SessionRecord | undefined {
+    const stored = loadRecord(store)
+    if (stored?.accessToken !== record.value?.accessToken) record.value = stored
+    return stored && stored.accessToken !== refused && stored.freshUntilMs > now() ? stored : undefined
+  }
+
+  /** Runs a sign-in with this browser's device, registering it when it is new or the server no longer knows it. */
+  async function withDevice(signIn: (deviceId: string) => Promise<Grant>): Promise<SessionRecord> {
+    const known = loadRecord(store)?.deviceId
+    if (known) {
+      try {
+        return keep(known, await signIn(known))
+      } catch (error) {
+        if (errorReason(error) !== 'DEVICE_NOT_FOUND') throw error
+      }
+    }
+    const { deviceId } = await auth.registerDevice({ platform: Platform.WEB, ...device })
+    return keep(deviceId, await signIn(deviceId))
+  }
+
+  const asGuest = (): Promise<SessionRecord> => withDevice((deviceId) => auth.signInAsGuest({ deviceId }))
+
+  async function renew(refused?: string): Promise<string> {
+    // Another tab may have renewed it while this one waited for its turn.
+    const renewed = usable(refused)
+    if (renewed) return renewed.accessToken
+    const stored = loadRecord(store)
+    if (stored?.refreshToken) {
+      try {
+        const grant = await auth.refreshToken({ refreshToken: stored.refreshToken })
+        return keep(stored.deviceId, grant).accessToken
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+      }
+    }
+    return (await asGuest()).accessToken
+  }
+
+  return {
+    user: computed(() => record.value?.user),
+    isSignedIn: computed(() => (record.value?.user.role ?? Role.GUEST) >= Role.USER),
+    async accessToken(refused) {
+      const current = usable(refused)
+      if (current) return current.accessToken
+      renewal ??= lock(() => renew(refused)).finally(() => (renewal = undefined))
+      return renewal
+    },
+    async signIn(username, password) {
+      await lock(() => withDevice((deviceId) => auth.signIn({ deviceId, username, password })))
+    },
+    async signUp(username, password, nickname) {
+      await lock(() => withDevice((deviceId) => auth.signUp({ deviceId, username, password, nickname })))
+    },
+    async signOut(revoke) {
+      try {
+        await revoke()
+      } catch (error) {
+        // A session that is already over needs no ending.
+        if (!isRefusal(error)) throw error
+      }
+      await lock(asGuest)
+    },
+    reload() {
+      record.value = loadRecord(store)
+    },
+  }
+}
+
+/** True when the server said no, as opposed to not being reached. */
+function isRefusal(error: unknown): boolean {
+  const { code } = ConnectError.from(error)
+  return [Code.Unauthenticated, Code.PermissionDenied, Code.NotFound, Code.InvalidArgument].includes(code)
+}
