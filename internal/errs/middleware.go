@@ -18,11 +18,11 @@ import (
 // request before it calls the first one, so a body that is too large, malformed or wrongly compressed is answered by
 // connect itself, with Go's words and without an ErrorInfo. Wrap the Connect handlers with it, in any protocol.
 //
-// Requests that are no RPC pass through untouched, so that streams of media keep their own ResponseWriter.
+// Requests that are no RPC (a GET of one has the parameter "encoding") pass through untouched, so that streams of media keep their own ResponseWriter.
 func Middleware(next http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !writer.IsSupported(r) || r.Header.Get("Upgrade") != "" {
+		if !writer.IsSupported(r) || (r.Method == http.MethodGet && !r.URL.Query().Has("encoding")) {
 			next.ServeHTTP(w, r)
 			return
 		}
