@@ -88,7 +88,7 @@ export const en = {
     yourRooms: 'Your rooms',
     newRoom: 'New room',
     roomTitle: 'Title',
-    roomTitleHint: 'What will people see? At most 80 characters.',
+    roomTitleHint: 'What will people see?',
     category: 'Category',
     create: 'Create room',
     openRoom: 'Open the room',

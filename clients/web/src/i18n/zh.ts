@@ -84,7 +84,7 @@ export const zh: Messages = {
     yourRooms: '我的直播间',
     newRoom: '新建直播间',
     roomTitle: '标题',
-    roomTitleHint: '观众会看到的标题，最多 80 个字符。',
+    roomTitleHint: '观众会看到什么？',
     category: '分类',
     create: '创建直播间',
     openRoom: '打开直播间',

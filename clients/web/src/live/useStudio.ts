@@ -1,6 +1,6 @@
 import type { Broadcast, Room, StreamStats } from '@gen/stoa/live/v1/live_pb'
 import type { IssueStreamKeyResponse } from '@gen/stoa/live/v1/live_service_pb'
-import { computed, ref, shallowRef, type Ref } from 'vue'
+import { computed, ref, shallowReactive, shallowRef } from 'vue'
 import { errorReason } from '@/api/errors'
 import { live, session } from '@/api/clients'
 import { newId } from '@/lib/ids'
@@ -10,7 +10,7 @@ import { isOnAir, phaseOf } from './broadcast'
 const pollMs = 2_000
 
 /** The server shows a key once; this page remembers it until it is left for good, and stores it nowhere. */
-const issuedKeys = new Map<string, IssueStreamKeyResponse>()
+const issuedKeys = shallowReactive(new Map<string, IssueStreamKeyResponse>())
 
 /** The caller's own rooms, and how to open one. */
 export function useOwnRooms() {
@@ -52,7 +52,6 @@ export function useOwnRooms() {
 export function useStudio(roomId: string) {
   const broadcast = shallowRef<Broadcast>()
   const stats = shallowRef<StreamStats>()
-  const key: Ref<IssueStreamKeyResponse | undefined> = shallowRef(issuedKeys.get(roomId))
   const error = shallowRef<unknown>()
 
   async function poll(): Promise<void> {
@@ -71,14 +70,12 @@ export function useStudio(roomId: string) {
   return {
     broadcast,
     stats,
-    key,
+    key: computed(() => issuedKeys.get(roomId)),
     error,
     phase: computed(() => phaseOf(broadcast.value)),
     /** Makes a new key; the one before stops working. */
     newKey: async () => {
-      const issued = await live.issueStreamKey({ roomId })
-      issuedKeys.set(roomId, issued)
-      key.value = issued
+      issuedKeys.set(roomId, await live.issueStreamKey({ roomId }))
     },
     end: async () => {
       broadcast.value = (await live.endBroadcast({ roomId })).broadcast

@@ -31,11 +31,11 @@ describe('decide', () => {
 
   it.each([
     ['near the edge', 0.9, 1, { kind: 'keep' }],
-    ['over a second behind', 1.2, 1, { kind: 'rate', rate: 1.06 }],
-    ['two seconds behind', 2.4, 1, { kind: 'rate', rate: 1.15 }],
-    ['still catching up', 0.8, 1.06, { kind: 'keep' }],
-    ['slowing down while it catches up', 1.9, 1.15, { kind: 'rate', rate: 1.06 }],
-    ['caught up', 0.45, 1.06, { kind: 'rate', rate: 1 }],
+    ['over a second behind', 1.2, 1, { kind: 'rate', rate: 1.08 }],
+    ['two seconds behind', 2, 1, { kind: 'rate', rate: 1.15 }],
+    ['still catching up', 0.8, 1.08, { kind: 'keep' }],
+    ['slowing down while it catches up', 1.4, 1.15, { kind: 'rate', rate: 1.08 }],
+    ['caught up', 0.45, 1.08, { kind: 'rate', rate: 1 }],
   ] as const)('chooses the speed when %s', (_name, behind, playbackRate, wanted) => {
     expect(decide(view({ currentTime: 60 - behind, buffered: upTo(60), playbackRate }))).toEqual(wanted)
   })

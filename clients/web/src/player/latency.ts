@@ -25,9 +25,9 @@ export const JUMP_BEHIND = 3
 const chaseBehindCushion = 0.7
 const chasedBehindCushion = 0.2
 const burstBehindCushion = 0.4
-const gentleRate = 1.06
+const gentleRate = 1.08
 const briskRate = 1.15
-const briskBehind = 2
+const briskBehind = 1.5
 /** A picture this close to the end of its range has nothing left to show there. Seconds. */
 const rangeEnd = 0.12
 
