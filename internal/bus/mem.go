@@ -143,9 +143,12 @@ func (m *mem) Close(ctx context.Context) error {
 	for _, g := range m.groups() {
 		left += g.drain(ctx)
 	}
-	m.giveUp()
-	for _, g := range m.groups() {
+	groups := m.groups()
+	for _, g := range groups { // before the handlers' contexts end, so that none is called with an ended one
 		g.abandon()
+	}
+	m.giveUp()
+	for _, g := range groups {
 		g.idle.Wait()
 	}
 	if left > 0 {

@@ -361,9 +361,12 @@ func closing(t *testing.T, b bus.Bus) {
 }
 
 func closeTimeout(t *testing.T, b bus.Bus) {
-	running := make(chan struct{}, 1)
+	running := make(chan struct{})
+	var calls atomic.Int32
 	subscribe(t, b, "topic", "group", func(ctx context.Context, _ bus.Event) error {
-		running <- struct{}{}
+		if calls.Add(1) == 1 {
+			close(running)
+		}
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -373,6 +376,9 @@ func closeTimeout(t *testing.T, b bus.Bus) {
 	cancel()
 	if err := b.Close(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Close of a stuck bus: %v", err)
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the handler was called %d times, also after its context had ended", n)
 	}
 }
 
