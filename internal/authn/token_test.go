@@ -1,6 +1,7 @@
 package authn_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -214,7 +215,7 @@ func ExampleVerifier() {
 	token, _ := authn.SignAccessToken(id, private, authn.Principal{
 		UserID: "u1", SessionID: "s1", DeviceID: "d1", Role: authv1.Role_ROLE_USER, ExpiresAt: time.Now().Add(time.Minute),
 	}, "t1", time.Now())
-	p, err := authn.NewVerifier(authn.Keys{id: public}, nil).Verify(nil, token) //nolint:staticcheck // Keys needs no context
+	p, err := authn.NewVerifier(authn.Keys{id: public}, nil).Verify(context.Background(), token)
 	fmt.Println(p.UserID, p.Role, err)
 	// Output: u1 ROLE_USER <nil>
 }
