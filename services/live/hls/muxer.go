@@ -25,8 +25,8 @@ const (
 	// SegmentDuration is the shortest segment; a segment ends at the first keyframe after it.
 	SegmentDuration = 2 * time.Second
 	segmentsListed  = 6
-	segmentsKept    = 6 // after they leave the playlist
-	queueSize       = 2048
+	segmentsKept    = 6   // after they leave the playlist
+	queueSize       = 512 // batches
 )
 
 // ErrUnknown says that no such broadcast is being packaged.
@@ -58,7 +58,7 @@ func (p *Packager) Start(id string, stream *hub.Stream) {
 	m := &muxer{
 		dir:    filepath.Join(p.root, id),
 		log:    p.log.With("broadcast", id),
-		frames: make(chan hub.Frame, queueSize),
+		frames: make(chan []hub.Frame, queueSize),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		ready:  make(chan struct{}),
@@ -134,7 +134,7 @@ func (p *Packager) Segment(id, name string) (*os.File, error) {
 type muxer struct {
 	dir    string
 	log    *slog.Logger
-	frames chan hub.Frame
+	frames chan []hub.Frame
 	stop   chan struct{}
 	done   chan struct{}
 	ready  chan struct{} // closed when the first segment is complete
@@ -150,13 +150,14 @@ func (m *muxer) close() {
 	<-m.done
 }
 
-// offer queues a frame. When the disk cannot keep up, frames are dropped up to the next keyframe.
-func (m *muxer) offer(f hub.Frame) {
-	if m.lagging && !f.Config && (f.Kind != hub.Video || !f.Key) {
+// offer queues frames. When the disk cannot keep up, frames are dropped up to the next keyframe, with which a batch
+// always starts.
+func (m *muxer) offer(frames []hub.Frame) {
+	if first := frames[0]; m.lagging && !first.Config && (first.Kind != hub.Video || !first.Key) {
 		return
 	}
 	select {
-	case m.frames <- f:
+	case m.frames <- frames:
 		m.lagging = false
 	case <-m.stop:
 	default:
@@ -191,11 +192,13 @@ func (m *muxer) run(root, id string) {
 	out.Start()
 	for {
 		select {
-		case f := <-m.frames:
-			m.remuxer.FeedRtmpMessage(base.RtmpMsg{
-				Header:  base.RtmpHeader{MsgTypeId: uint8(f.Kind), MsgLen: uint32(len(f.Payload)), TimestampAbs: uint32(f.At)},
-				Payload: f.Payload,
-			})
+		case frames := <-m.frames:
+			for _, f := range frames {
+				m.remuxer.FeedRtmpMessage(base.RtmpMsg{
+					Header:  base.RtmpHeader{MsgTypeId: uint8(f.Kind), MsgLen: uint32(len(f.Payload)), TimestampAbs: uint32(f.At)},
+					Payload: f.Payload,
+				})
+			}
 		case <-m.stop:
 			m.remuxer.Dispose()
 			out.Dispose()

@@ -21,6 +21,9 @@ func newBlock(seq uint64, key bool, capacity int) *Block {
 	return &Block{seq: seq, key: key, data: make([]byte, wsHeaderSize, wsHeaderSize+capacity)}
 }
 
+// Seq is the block's number in its stream; they rise by one.
+func (b *Block) Seq() uint64 { return b.seq }
+
 // FLV returns the tags.
 func (b *Block) FLV() []byte { return b.data[wsHeaderSize:] }
 

@@ -3,46 +3,82 @@ package hub
 // maxBatch bounds the bytes that one call of Next returns.
 const maxBatch = 1 << 20
 
+// readyNow is a channel on which nobody waits long.
+var readyNow = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 // Reader is one viewer's place in a stream.
 type Reader struct {
 	stream *Stream
 	joined bool
 	seq    uint64 // of the next block to send
+	polled *view  // by the last Poll
 }
 
-// NewReader returns a reader that starts at the last keyframe. Close it.
-func (s *Stream) NewReader() *Reader {
-	s.readers.Add(1)
-	return &Reader{stream: s}
+// NewReader returns a reader that starts with the preamble and the last keyframe.
+func (s *Stream) NewReader() *Reader { return &Reader{stream: s} }
+
+// Tail returns a reader that starts with the block that will be sealed next.
+func (s *Stream) Tail() *Reader { return s.ReaderAt(s.view.Load().next) }
+
+// ReaderAt returns a reader that goes on at a block's number.
+func (s *Stream) ReaderAt(position uint64) *Reader {
+	return &Reader{stream: s, joined: true, seq: position}
 }
 
-// Close gives the reader back.
-func (r *Reader) Close() { r.stream.readers.Add(-1) }
+// Position returns the number of the block that Next will return, once the reader has joined.
+func (r *Reader) Position() uint64 { return r.seq }
+
+// CaughtUp tells whether the reader has been given everything that is sealed.
+func (r *Reader) CaughtUp() bool { return r.joined && r.seq >= r.stream.view.Load().next }
+
+// Enter counts a viewer in, and Leave out.
+func (s *Stream) Enter() { s.viewers.Add(1) }
+
+// Leave counts a viewer out.
+func (s *Stream) Leave() { s.viewers.Add(-1) }
 
 // Next appends to batch what the viewer should get next, in order, and waits until there is something. A viewer that
 // fell behind goes on at the newest keyframe. It returns ErrClosed after the last block of a stream that has ended, and
 // nothing where done is closed first.
 func (r *Reader) Next(done <-chan struct{}, batch []*Block) ([]*Block, error) {
 	for {
-		v := r.stream.view.Load()
-		if !r.joined {
-			if v.preamble != nil && v.start >= 0 {
-				r.joined = true
-				r.seq = v.blocks[v.start].seq
-				return r.take(v, append(batch, v.preamble)), nil
-			}
-		} else if batch = r.take(v, batch); len(batch) > 0 {
-			return batch, nil
-		}
-		if v.closed {
-			return batch, ErrClosed
+		batch, err := r.Poll(batch)
+		if len(batch) > 0 || err != nil {
+			return batch, err
 		}
 		select {
-		case <-v.more:
+		case <-r.More():
 		case <-done:
 			return batch, nil
 		}
 	}
+}
+
+// Poll is Next without waiting.
+func (r *Reader) Poll(batch []*Block) ([]*Block, error) {
+	v := r.stream.view.Load()
+	r.polled = v
+	if !r.joined {
+		if v.preamble != nil && v.start >= 0 {
+			r.joined = true
+			r.seq = v.blocks[v.start].seq
+			return r.take(v, append(batch, v.preamble)), nil
+		}
+	} else if batch = r.take(v, batch); len(batch) > 0 {
+		return batch, nil
+	}
+	if v.closed {
+		return batch, ErrClosed
+	}
+	return batch, nil
+}
+
+// More returns a channel that is closed when there is, or may be, something that the last Poll did not return.
+func (r *Reader) More() <-chan struct{} {
+	if r.polled == nil || (r.joined && r.seq < r.polled.next) {
+		return readyNow
+	}
+	return r.polled.more
 }
 
 // take appends what v holds from the reader's place on, up to maxBatch bytes.

@@ -11,7 +11,7 @@ type Stats struct {
 	GOPLength     time.Duration
 	Gaps          int64 // jumps of the clock, and reconnections
 	ReceivedBytes int64
-	Readers       int
+	Viewers       int   // open playback connections
 	Skips         int64 // times that a slow viewer was moved to a newer keyframe
 }
 

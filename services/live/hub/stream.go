@@ -20,7 +20,7 @@ type Frame struct {
 type Stream struct {
 	config  Config
 	view    atomic.Pointer[view]
-	readers atomic.Int64
+	viewers atomic.Int64
 	skips   atomic.Int64
 
 	mu          sync.Mutex
@@ -33,7 +33,8 @@ type Stream struct {
 	current     *Block // being filled, or nil
 	flush       *time.Timer
 	lastSize    int // of the last sealed block: what the next will need
-	taps        []func(Frame)
+	taps        []func([]Frame)
+	untapped    []Frame // of the current block
 	rates       rates
 	received    int64
 	gaps        int64
@@ -76,17 +77,18 @@ func (s *Stream) Publish() (*Publication, error) {
 	return s.publisher, nil
 }
 
-// Tap calls fn with every frame from now on, the decoder configurations first. fn runs in the publisher's goroutine and
-// must return at once.
-func (s *Stream) Tap(fn func(Frame)) {
+// Tap calls fn with every frame from now on, a block at a time, the decoder configurations first. fn may keep the slice;
+// it runs in the publisher's goroutine and must return at once.
+func (s *Stream) Tap(fn func([]Frame)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sealLocked()
 	s.taps = append(s.taps, fn)
 	if s.videoConfig != nil {
-		fn(Frame{Kind: Video, At: s.timeline.latest, Payload: s.videoConfig, Config: true})
+		fn([]Frame{{Kind: Video, At: s.timeline.latest, Payload: s.videoConfig, Config: true}})
 	}
 	if s.audioConfig != nil {
-		fn(Frame{Kind: Audio, At: s.timeline.latest, Payload: s.audioConfig, Config: true})
+		fn([]Frame{{Kind: Audio, At: s.timeline.latest, Payload: s.audioConfig, Config: true}})
 	}
 }
 
@@ -106,7 +108,7 @@ func (s *Stream) Stats() Stats {
 	defer s.mu.Unlock()
 	st := Stats{
 		Info: s.info, GOPLength: s.gop, Gaps: s.gaps, ReceivedBytes: s.received,
-		Readers: int(s.readers.Load()), Skips: s.skips.Load(),
+		Viewers: int(s.viewers.Load()), Skips: s.skips.Load(),
 	}
 	st.FrameRate, st.VideoBitrate, st.AudioBitrate = s.rates.read(time.Now())
 	return st
@@ -155,8 +157,8 @@ func (s *Stream) writeLocked(f frame, timestamp uint32) {
 	if f.key {
 		s.keyframe = payload
 	}
-	for _, tap := range s.taps {
-		tap(Frame{Kind: f.kind, At: at, Payload: payload, Config: f.config, Key: f.key})
+	if len(s.taps) > 0 {
+		s.untapped = append(s.untapped, Frame{Kind: f.kind, At: at, Payload: payload, Config: f.config, Key: f.key})
 	}
 	switch {
 	case s.config.Merge <= 0:
@@ -191,7 +193,7 @@ func (s *Stream) configureLocked(f frame, timestamp uint32) error {
 		s.sealLocked()
 	} else {
 		for _, tap := range s.taps {
-			tap(Frame{Kind: f.kind, At: s.timeline.latest, Payload: *known, Config: true})
+			tap([]Frame{{Kind: f.kind, At: s.timeline.latest, Payload: *known, Config: true}})
 		}
 	}
 	b := newBlock(0, false, 256)
@@ -223,6 +225,12 @@ func (s *Stream) sealLocked() {
 	now := time.Now()
 	b.seal(now)
 	s.lastSize = b.size()
+	if len(s.untapped) > 0 {
+		for _, tap := range s.taps {
+			tap(s.untapped)
+		}
+		s.untapped = make([]Frame, 0, cap(s.untapped))
+	}
 	v := *s.view.Load()
 	v.blocks = append(v.blocks, b)
 	v.next = b.seq + 1

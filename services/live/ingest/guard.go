@@ -33,6 +33,8 @@ type guard struct {
 	// unpublished is told of a deliberate end (FCUnpublish, deleteStream, closeStream).
 	unpublished func()
 	idle        time.Duration
+	armed       time.Time     // when the deadline was last moved
+	gather      time.Duration // a publisher's bytes are read this far apart
 
 	buf       []byte
 	read      int // lal has read up to here
@@ -46,9 +48,12 @@ type guard struct {
 	err       error
 }
 
-func newGuard(conn net.Conn, handshakeTimeout, idle time.Duration) *guard {
-	_ = conn.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	return &guard{Conn: conn, parser: newChunkParser(), idle: idle, holdFrom: -1, handshake: 1 + 2*handshakeSize}
+func newGuard(conn net.Conn, config Config) *guard {
+	_ = conn.SetReadDeadline(time.Now().Add(config.HandshakeTimeout))
+	return &guard{
+		Conn: conn, parser: newChunkParser(), idle: config.IdleTimeout, gather: config.Gather,
+		holdFrom: -1, handshake: 1 + 2*handshakeSize,
+	}
 }
 
 // Read returns checked bytes.
@@ -95,7 +100,15 @@ func (g *guard) fill() error {
 		g.buf = grown
 	}
 	if g.parser.publishing {
-		_ = g.Conn.SetReadDeadline(time.Now().Add(g.idle))
+		// Moving the deadline once a second instead of at every frame is as good, and cheaper.
+		if now := time.Now(); now.Sub(g.armed) >= time.Second {
+			g.armed = now
+			_ = g.Conn.SetReadDeadline(now.Add(g.idle))
+		}
+		// Several frames a read: waking for each would cost more than handling it.
+		if g.gather > 0 {
+			time.Sleep(g.gather)
+		}
 	}
 	n, err := g.Conn.Read(g.buf[g.written:])
 	g.written += n

@@ -39,6 +39,7 @@ type Authorizer interface {
 type Config struct {
 	HandshakeTimeout time.Duration // from accept to publish; default 10 s
 	IdleTimeout      time.Duration // without a byte from a publisher; default 10 s
+	Gather           time.Duration // how far apart a publisher's bytes are read; default 0, each as it comes
 	MaxConnections   int           // at once; default 2000
 	MaxPerAddress    int           // not yet publishing, from one address; default 64
 }
@@ -160,7 +161,7 @@ func (s *Server) serve(conn net.Conn) {
 	defer s.sessions.Done()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	sess := &session{server: s, host: address(conn), guard: newGuard(conn, s.config.HandshakeTimeout, s.config.IdleTimeout)}
+	sess := &session{server: s, host: address(conn), guard: newGuard(conn, s.config)}
 	sess.guard.authorize = func(app, key string) error { return sess.authorize(ctx, app, key) }
 	sess.guard.unpublished = func() { sess.unpublished = true }
 	err := sess.run()

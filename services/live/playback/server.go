@@ -43,8 +43,10 @@ type Server struct {
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}
+	fanouts map[*hub.Stream]*fanout
 	closed  bool
-	running sync.WaitGroup
+	done    chan struct{}  // closed by Close
+	running sync.WaitGroup // all goroutines of ours
 }
 
 // NewServer returns a server of the streams in h and the playlists in p.
@@ -58,6 +60,7 @@ func NewServer(config Config, h *hub.Hub, p *hls.Packager, broadcast func(room s
 	s := &Server{
 		config: config, hub: h, hls: p, broadcast: broadcast, signer: signer, log: log,
 		metrics: newMetrics(reg), mux: http.NewServeMux(), viewers: make(map[*viewer]struct{}),
+		fanouts: make(map[*hub.Stream]*fanout), done: make(chan struct{}),
 	}
 	s.mux.HandleFunc("GET /live/{file}", s.file)
 	s.mux.HandleFunc("GET /live/{room}/index.m3u8", s.mediaPlaylist)
@@ -93,12 +96,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // Close cuts all viewers and waits for them.
 func (s *Server) Close() {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.done) // ends the shards, which let their viewers go
+	}
 	for v := range s.viewers {
-		v.cut()
+		if v.shard.Load() == nil {
+			v.cut()
+		}
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// fanout returns the fanout of a stream.
+func (s *Server) fanout(stream *hub.Stream) *fanout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.fanouts[stream]
+	if f == nil {
+		f = &fanout{server: s, stream: stream}
+		s.fanouts[stream] = f
+	}
+	return f
+}
+
+// forget drops the fanout of a stream that has ended.
+func (s *Server) forget(f *fanout) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fanouts[f.stream] == f {
+		delete(s.fanouts, f.stream)
+	}
 }
 
 // file serves {room}.flv and {room}.m3u8.

@@ -2,6 +2,7 @@ package playback
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,9 +11,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/services/live/hub"
@@ -30,15 +33,27 @@ const flvHeader = "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control
 
 // viewer is one open FLV connection.
 type viewer struct {
+	stream    *hub.Stream
 	transport string
-	write     func(batch []*hub.Block) (int64, error)
+	log       *slog.Logger
+	sent      prometheus.Counter
 	done      chan struct{} // closed when the other side is gone or we cut it
 	once      sync.Once
-	conn      net.Conn   // nil on HTTP/2
-	writing   sync.Mutex // keeps WebSocket frames whole
+	reader    *hub.Reader
+	write     func(batch unsent) (int64, error)
+
+	// On HTTP/2 these are nil, and the viewer is always served by its own goroutine.
+	conn    net.Conn
+	form    func(*hub.Block) []byte
+	raw     *rawSocket
+	writing sync.Mutex // keeps WebSocket frames whole
+
+	shard atomic.Pointer[shard] // that serves it now; changed under the shard's lock
+	index int                   // in the shard's list
+	next  uint64                // first block that the shard owes it
 }
 
-// cut ends the connection from any goroutine.
+// cut ends the connection from any goroutine. Whoever serves the viewer notices and counts it out.
 func (v *viewer) cut() {
 	v.once.Do(func() {
 		close(v.done)
@@ -48,61 +63,92 @@ func (v *viewer) cut() {
 	})
 }
 
+func (v *viewer) isCut() bool {
+	select {
+	case <-v.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // flv opens one viewer's connection and serves it.
 func (s *Server) flv(w http.ResponseWriter, r *http.Request, room string, stream *hub.Stream) {
-	v := &viewer{done: make(chan struct{})}
+	v := &viewer{
+		stream: stream, done: make(chan struct{}), reader: stream.NewReader(),
+		log: s.log.With("room", room, "remote", r.RemoteAddr), transport: transportHTTP1,
+	}
+	open := s.openHTTP1
+	switch {
+	case r.ProtoMajor >= 2:
+		v.transport, open = transportHTTP2, s.openHTTP2
+	case isWebSocket(r):
+		v.transport, open = transportWebSocket, s.openWebSocket
+	}
+	v.sent = s.metrics.bytes.WithLabelValues(v.transport)
 	if !s.enter(v) {
 		writeError(w, http.StatusServiceUnavailable, errs.ResourceExhausted("TOO_MANY_VIEWERS", "This node serves as many viewers as it may. Try again soon."))
 		return
 	}
-	log := s.log.With("room", room, "remote", r.RemoteAddr)
-	if r.ProtoMajor >= 2 {
-		s.openHTTP2(v, w, r)
-		s.serve(v, stream, log)
-		return
-	}
-	open := s.openHTTP1
-	if isWebSocket(r) {
-		open = s.openWebSocket
-	}
 	if !open(v, w, r) {
+		v.cut()
 		s.leave(v)
 		return
 	}
+	if v.conn == nil {
+		s.serve(v, unsent{})
+		return
+	}
 	// Returning from here gives net/http's buffers for this connection back.
-	go s.serve(v, stream, log)
+	s.running.Go(func() { s.serve(v, unsent{}) })
 }
 
-// serve sends one viewer its stream until either ends.
-func (s *Server) serve(v *viewer, stream *hub.Stream, log *slog.Logger) {
-	defer s.leave(v)
-	defer v.cut()
-	s.metrics.viewers.WithLabelValues(v.transport).Inc()
-	defer s.metrics.viewers.WithLabelValues(v.transport).Dec()
-	sent := s.metrics.bytes.WithLabelValues(v.transport)
-
-	reader := stream.NewReader()
-	defer reader.Close()
-	var batch []*hub.Block
+// serve sends one viewer its stream, first what is unsent, until it is up to date and the fanout takes it over, or until
+// the stream or the connection ends.
+func (s *Server) serve(v *viewer, rest unsent) {
 	for {
+		if len(rest.blocks) > 0 {
+			n, err := v.write(rest)
+			v.sent.Add(float64(n))
+			if err != nil {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					s.metrics.stalled.Inc()
+					v.log.Info("viewer cut: it took no bytes", "transport", v.transport)
+				}
+				break
+			}
+		}
+		if v.raw != nil && v.reader.CaughtUp() {
+			_ = v.conn.SetWriteDeadline(time.Time{})
+			position := v.reader.Position()
+			v.reader = nil
+			if s.fanout(v.stream).add(v, position) {
+				if v.isCut() {
+					s.dropped(v) // it went between the look and the hand-over
+				}
+				return
+			}
+			v.reader = v.stream.ReaderAt(position)
+		}
 		var err error
-		batch, err = reader.Next(v.done, batch[:0])
-		if len(batch) == 0 {
+		clear(rest.blocks)
+		rest.offset = 0
+		rest.blocks, err = v.reader.Next(v.done, rest.blocks[:0])
+		if len(rest.blocks) == 0 {
 			if errors.Is(err, hub.ErrClosed) {
 				s.farewell(v)
 			}
-			return
+			break
 		}
-		n, err := v.write(batch)
-		sent.Add(float64(n))
-		clear(batch)
-		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				s.metrics.stalled.Inc()
-				log.Info("viewer cut: it took no bytes", "transport", v.transport)
-			}
-			return
-		}
+	}
+	v.cut()
+	s.leave(v)
+}
+
+// dropped counts a viewer out that a shard holds, unless someone else does.
+func (s *Server) dropped(v *viewer) {
+	if sh := v.shard.Load(); sh != nil && sh.remove(v) {
+		s.leave(v)
 	}
 }
 
@@ -113,7 +159,8 @@ func (s *Server) enter(v *viewer) bool {
 		return false
 	}
 	s.viewers[v] = struct{}{}
-	s.running.Add(1)
+	v.stream.Enter()
+	s.metrics.viewers.WithLabelValues(v.transport).Inc()
 	return true
 }
 
@@ -121,7 +168,8 @@ func (s *Server) leave(v *viewer) {
 	s.mu.Lock()
 	delete(s.viewers, v)
 	s.mu.Unlock()
-	s.running.Done()
+	v.stream.Leave()
+	s.metrics.viewers.WithLabelValues(v.transport).Dec()
 }
 
 func isWebSocket(r *http.Request) bool {
@@ -136,19 +184,18 @@ func (s *Server) openHTTP1(v *viewer, w http.ResponseWriter, _ *http.Request) bo
 		return false
 	}
 	_ = conn.SetDeadline(time.Time{})
+	s.takeOver(v, conn, (*hub.Block).FLV)
 	head := []byte(flvHeader)
 	if origin := w.Header().Get("Access-Control-Allow-Origin"); origin != "" {
 		head = append(head, "Access-Control-Allow-Origin: "+origin+"\r\n"...)
 	}
 	head = append(head, "\r\n"...)
-	v.transport, v.conn = transportHTTP1, conn
-	v.write = s.rawWriter(v, (*hub.Block).FLV)
 	_ = conn.SetWriteDeadline(time.Now().Add(s.config.StallTimeout))
 	if _, err := conn.Write(head); err != nil {
-		v.cut()
 		return false
 	}
-	go v.watch(rw.Reader)
+	reader := v.afterBuffered(rw.Reader)
+	s.running.Go(func() { s.watch(v, reader) })
 	return true
 }
 
@@ -158,72 +205,56 @@ func (s *Server) openWebSocket(v *viewer, w http.ResponseWriter, r *http.Request
 		return false // the upgrader has answered
 	}
 	_ = conn.SetDeadline(time.Time{})
-	v.transport, v.conn = transportWebSocket, conn
-	v.write = s.rawWriter(v, (*hub.Block).WebSocket)
-	go v.watchWebSocket(rw.Reader)
+	s.takeOver(v, conn, (*hub.Block).WebSocket)
+	reader := v.afterBuffered(rw.Reader)
+	s.running.Go(func() { s.watchWebSocket(v, reader) })
 	return true
 }
 
-// rawWriter writes blocks by as few system calls as can be: one for a block, one writev for several. It gives up when
-// the other side takes no byte for the stall timeout.
-func (s *Server) rawWriter(v *viewer, form func(*hub.Block) []byte) func([]*hub.Block) (int64, error) {
-	var buffers net.Buffers
-	return func(batch []*hub.Block) (total int64, err error) {
-		buffers = buffers[:0]
-		for _, b := range batch {
-			buffers = append(buffers, form(b))
-		}
-		v.writing.Lock()
-		defer v.writing.Unlock()
-		if len(buffers) == 1 {
-			return s.writeOne(v, buffers[0])
-		}
-		for sending := buffers; ; {
-			if err := v.conn.SetWriteDeadline(time.Now().Add(s.config.StallTimeout)); err != nil {
-				return total, err
-			}
-			n, err := sending.WriteTo(v.conn) // leaves in sending what was not taken
-			total += n
-			if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-				clear(buffers)
-				return total, err
-			}
-		}
+// takeOver prepares a connection of net/http's for raw writes.
+func (s *Server) takeOver(v *viewer, conn net.Conn, form func(*hub.Block) []byte) {
+	s.mu.Lock()
+	v.conn = conn
+	s.mu.Unlock()
+	v.form, v.raw = form, newRawSocket(conn)
+	v.write = func(rest unsent) (int64, error) { return s.writeRaw(v, rest) }
+	if v.isCut() { // by a Close that did not see the connection yet
+		_ = conn.Close()
 	}
 }
 
-// writeOne is rawWriter's way for a viewer that is up to date, which is nearly every write.
-func (s *Server) writeOne(v *viewer, b []byte) (total int64, err error) {
+// writeRaw writes blocks by as few system calls as can be: one for a block, one writev for several. It gives up when the
+// other side takes no byte for the stall timeout.
+func (s *Server) writeRaw(v *viewer, rest unsent) (total int64, err error) {
+	buffers := make(net.Buffers, 0, len(rest.blocks))
+	for _, b := range rest.blocks {
+		buffers = append(buffers, v.form(b))
+	}
+	buffers[0] = buffers[0][rest.offset:]
+	v.writing.Lock()
+	defer v.writing.Unlock()
 	for {
 		if err := v.conn.SetWriteDeadline(time.Now().Add(s.config.StallTimeout)); err != nil {
 			return total, err
 		}
-		n, err := v.conn.Write(b[total:])
-		total += int64(n)
+		n, err := buffers.WriteTo(v.conn) // leaves in buffers what was not taken
+		total += n
 		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return total, err
 		}
 	}
 }
 
-func (s *Server) openHTTP2(v *viewer, w http.ResponseWriter, r *http.Request) {
-	v.transport = transportHTTP2
+func (s *Server) openHTTP2(v *viewer, w http.ResponseWriter, r *http.Request) bool {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
 	w.Header().Set("Content-Type", "video/x-flv")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	go func() {
-		select {
-		case <-r.Context().Done():
-			v.cut()
-		case <-v.done:
-		}
-	}()
-	v.write = func(batch []*hub.Block) (int64, error) {
+	context.AfterFunc(r.Context(), v.cut)
+	v.write = func(rest unsent) (total int64, err error) {
 		_ = control.SetWriteDeadline(time.Now().Add(s.config.StallTimeout))
-		var total int64
-		for _, b := range batch {
+		for _, b := range rest.blocks {
 			n, err := w.Write(b.FLV())
 			total += int64(n)
 			if err != nil {
@@ -232,11 +263,12 @@ func (s *Server) openHTTP2(v *viewer, w http.ResponseWriter, r *http.Request) {
 		}
 		return total, control.Flush()
 	}
+	return true
 }
 
 // farewell ends a WebSocket as its protocol asks (RFC 6455, section 7.4.1); the others just end.
 func (s *Server) farewell(v *viewer) {
-	if v.transport != transportWebSocket {
+	if v.transport != transportWebSocket || v.conn == nil {
 		return
 	}
 	_ = v.control(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "broadcast ended")))
@@ -253,9 +285,17 @@ func (v *viewer) control(frame ws.Frame) error {
 }
 
 // watch waits for the end of a connection on which the client has nothing to say.
-func (v *viewer) watch(r *bufio.Reader) {
+func (s *Server) watch(v *viewer, r io.Reader) {
+	defer s.dropped(v)
 	defer v.cut()
-	_, _ = io.Copy(io.Discard, io.LimitReader(v.afterBuffered(r), 64<<10))
+	buf := make([]byte, 512)
+	for total := 0; total < 64<<10; {
+		n, err := r.Read(buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
 }
 
 // afterBuffered lets go of net/http's read buffer once it is empty.
@@ -267,9 +307,9 @@ func (v *viewer) afterBuffered(r *bufio.Reader) io.Reader {
 }
 
 // watchWebSocket answers pings and waits for the close frame or the end.
-func (v *viewer) watchWebSocket(r *bufio.Reader) {
+func (s *Server) watchWebSocket(v *viewer, src io.Reader) {
+	defer s.dropped(v)
 	defer v.cut()
-	src := v.afterBuffered(r)
 	for {
 		header, err := ws.ReadHeader(src)
 		if err != nil || !header.Masked || header.Length > 4096 || (header.OpCode.IsControl() && header.Length > 125) {
