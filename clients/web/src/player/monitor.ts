@@ -4,39 +4,39 @@ import { decide, DEFAULT_CUSHION, latencyOf, type BufferedRange } from './latenc
 const tickMs = 250
 /** While the server's burst arrives the player jumps freely. */
 const startingMs = 2_000
-/** This long without new media, from an encoder that sends, is a dead connection. */
-const silenceMs = 8_000
+/** A picture that stands still for this long while the encoder sends is lost. HLS comes a whole segment at a time. */
+const stillMs = { 'ws-flv': 8_000, hls: 20_000 } as const
 const cushionStep = 0.25
 const maxCushion = 1.3
 
 export interface MonitorDeps {
   video: HTMLVideoElement
   kind: EngineKind
-  /** True while the encoder sends, so that silence is a fault. */
+  /** True while the encoder sends, so that a picture that stands still is a fault. */
   expectsMedia: () => boolean
   /** Called at every tick with the distance to the live edge, in seconds. */
   onLatency: (seconds: number | undefined) => void
-  /** Called once, when the connection is taken for dead. */
-  onSilence: () => void
+  /** Called once, when the connection is taken for lost. */
+  onStill: () => void
 }
 
-/** Watches one connection: keeps it near the live edge and notices when it has gone silent. Returns how to stop. */
-export function monitor({ video, kind, expectsMedia, onLatency, onSilence }: MonitorDeps): () => void {
+/** Watches one connection: keeps it near the live edge and notices when its picture stands still. Returns how to stop. */
+export function monitor({ video, kind, expectsMedia, onLatency, onStill }: MonitorDeps): () => void {
   let cushion = DEFAULT_CUSHION
   let firstMediaMs: number | undefined
-  let newest = -1
-  let newestMs = performance.now()
+  let shownTime = -1
+  let shownMs = performance.now()
 
   function tick(): void {
     const nowMs = performance.now()
     const buffered = rangesOf(video)
     const end = buffered.at(-1)?.end ?? -1
-    if (end !== newest || !expectsMedia()) {
-      newest = end
-      newestMs = nowMs
-    } else if (nowMs - newestMs > silenceMs) {
+    if (video.currentTime !== shownTime || video.paused || !expectsMedia()) {
+      shownTime = video.currentTime
+      shownMs = nowMs
+    } else if (nowMs - shownMs > stillMs[kind]) {
       stop()
-      onSilence()
+      onStill()
       return
     }
     if (end < 0) return

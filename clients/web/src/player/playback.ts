@@ -16,6 +16,8 @@ export interface PlaybackDeps {
   onStatus: (status: PlaybackStatus) => void
   onEngine: (kind: EngineKind | undefined) => void
   onLatency: (seconds: number | undefined) => void
+  /** Told why a connection ended, in words for whoever looks for a fault. */
+  onEnd: (why: string) => void
 }
 
 const retry = { firstMs: 400, maxMs: 8_000 }
@@ -33,13 +35,17 @@ export async function runPlayback(deps: PlaybackDeps, signal: AbortSignal): Prom
   }
   if (isAborted(signal)) return
   let attempt = 0
+  let engine = 0
   let fruitless = 0
   deps.onStatus('connecting')
   while (!isAborted(signal)) {
-    const kind = kinds[Math.floor(fruitless / triesPerEngine) % kinds.length] ?? 'hls'
-    const shownMs = await connectOnce(deps, kind, signal)
-    if (shownMs >= 0) fruitless = 0
-    else fruitless++
+    const shownMs = await connectOnce(deps, kinds[engine % kinds.length] ?? 'hls', signal)
+    // What has shown a picture is kept to; what does not makes room for the next.
+    fruitless = shownMs >= 0 ? 0 : fruitless + 1
+    if (fruitless === triesPerEngine) {
+      fruitless = 0
+      engine++
+    }
     if (shownMs > steadyMs) attempt = 0
     if (isAborted(signal)) break
     deps.onStatus('reconnecting')
@@ -62,8 +68,9 @@ async function connectOnce(deps: PlaybackDeps, kind: EngineKind, signal: AbortSi
     deps.onEngine(kind)
     video.addEventListener('playing', onPlaying)
     await connectionEnd(deps, kind, url, signal)
-  } catch {
+  } catch (error) {
     // Not reached, or refused: the caller comes back after a while.
+    deps.onEnd(String(error))
   } finally {
     video.removeEventListener('playing', onPlaying)
   }
@@ -73,16 +80,17 @@ async function connectOnce(deps: PlaybackDeps, kind: EngineKind, signal: AbortSi
 /** Resolves when the connection has ended, for whatever reason. */
 async function connectionEnd(deps: PlaybackDeps, kind: EngineKind, url: string, signal: AbortSignal): Promise<void> {
   const { video, expectsMedia, onLatency } = deps
-  let end = (): void => undefined
-  const ended = new Promise<void>((resolve) => (end = resolve))
-  signal.addEventListener('abort', end)
+  let end: (why: string) => void = () => undefined
+  const ended = new Promise<string>((resolve) => (end = resolve))
+  const onAbort = (): void => end('left')
+  signal.addEventListener('abort', onAbort)
   const engine = await openEngine(kind, url, video, end)
-  const stopMonitor = monitor({ video, kind, expectsMedia, onLatency, onSilence: end })
+  const stopMonitor = monitor({ video, kind, expectsMedia, onLatency, onStill: () => end('the picture stood still') })
   void playOrMute(video).then((plays) => {
     if (!plays && !signal.aborted) deps.onStatus('blocked')
   })
-  if (!signal.aborted) await ended
-  signal.removeEventListener('abort', end)
+  if (!signal.aborted) deps.onEnd(await ended)
+  signal.removeEventListener('abort', onAbort)
   stopMonitor()
   engine.destroy()
 }

@@ -13,6 +13,7 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
   const status = ref<PlaybackStatus>('idle')
   const engine = ref<EngineKind>()
   const latency = ref<number>()
+  const lastEnd = ref<string>()
   let abort = new AbortController()
   // Runs take turns: the one before must have let go of the video element.
   let turn = Promise.resolve()
@@ -42,6 +43,7 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
         onStatus: current(status),
         onEngine: current(engine),
         onLatency: current(latency),
+        onEnd: current(lastEnd),
       }
       turn = turn.then(() => runPlayback(deps, own.signal))
     },
@@ -49,5 +51,5 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
   )
   onScopeDispose(() => abort.abort())
 
-  return { status: readonly(status), engine: readonly(engine), latency: readonly(latency) }
+  return { status: readonly(status), engine: readonly(engine), latency: readonly(latency), lastEnd: readonly(lastEnd) }
 }
