@@ -1,0 +1,35 @@
+// Package schema declares the tables of the live service. No other service reads them.
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Room is the lasting place.
+type Room struct{ ent.Schema }
+
+// Fields of a room.
+func (Room) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().Comment("ULID"),
+		field.String("owner_id").Immutable(),
+		field.String("title"),
+		field.String("category_id"),
+		field.String("conversation_id").Immutable(),
+		field.String("request_id").Immutable().Comment("chosen by the client; unique an owner"),
+		field.Bytes("key_hash").Optional().Nillable().Comment("SHA-256 of the stream key; null without one"),
+		field.Time("created_at").Immutable(),
+		field.Time("updated_at"),
+	}
+}
+
+// Indexes of rooms.
+func (Room) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("owner_id", "request_id").Unique(),
+		index.Fields("key_hash").Unique(),
+		index.Fields("category_id"),
+	}
+}
