@@ -1,0 +1,32 @@
+// Package schema declares the tables of the admin service. No other service reads them.
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// AuditEntry is one act of an administrator. Entries are only ever added.
+type AuditEntry struct{ ent.Schema }
+
+// Fields of an audit entry.
+func (AuditEntry) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().Comment("ULID, rising with time"),
+		field.Time("at").Immutable(),
+		field.String("actor_id").Immutable(),
+		field.String("action").Immutable(),
+		field.String("target_id").Immutable(),
+		field.String("detail").Immutable(),
+		field.String("error").Immutable().Comment("empty when the act succeeded"),
+	}
+}
+
+// Indexes of audit entries.
+func (AuditEntry) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("actor_id", "id"),
+		index.Fields("target_id", "id"),
+	}
+}
