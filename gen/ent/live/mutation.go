@@ -584,21 +584,24 @@ func (m *BroadcastMutation) ResetEdge(name string) error {
 // RoomMutation represents an operation that mutates the Room nodes in the graph.
 type RoomMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	owner_id        *string
-	title           *string
-	category_id     *string
-	conversation_id *string
-	request_id      *string
-	key_hash        *[]byte
-	created_at      *time.Time
-	updated_at      *time.Time
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*Room, error)
-	predicates      []predicate.Room
+	op                Op
+	typ               string
+	id                *string
+	owner_id          *string
+	title             *string
+	category_id       *string
+	conversation_id   *string
+	request_id        *string
+	key_hash          *[]byte
+	last_broadcast_id *string
+	cover_version     *int64
+	addcover_version  *int64
+	created_at        *time.Time
+	updated_at        *time.Time
+	clearedFields     map[string]struct{}
+	done              bool
+	oldValue          func(context.Context) (*Room, error)
+	predicates        []predicate.Room
 }
 
 var _ ent.Mutation = (*RoomMutation)(nil)
@@ -934,6 +937,111 @@ func (m *RoomMutation) ResetKeyHash() {
 	delete(m.clearedFields, room.FieldKeyHash)
 }
 
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (m *RoomMutation) SetLastBroadcastID(s string) {
+	m.last_broadcast_id = &s
+}
+
+// LastBroadcastID returns the value of the "last_broadcast_id" field in the mutation.
+func (m *RoomMutation) LastBroadcastID() (r string, exists bool) {
+	v := m.last_broadcast_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastBroadcastID returns the old "last_broadcast_id" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldLastBroadcastID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastBroadcastID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastBroadcastID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastBroadcastID: %w", err)
+	}
+	return oldValue.LastBroadcastID, nil
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (m *RoomMutation) ClearLastBroadcastID() {
+	m.last_broadcast_id = nil
+	m.clearedFields[room.FieldLastBroadcastID] = struct{}{}
+}
+
+// LastBroadcastIDCleared returns if the "last_broadcast_id" field was cleared in this mutation.
+func (m *RoomMutation) LastBroadcastIDCleared() bool {
+	_, ok := m.clearedFields[room.FieldLastBroadcastID]
+	return ok
+}
+
+// ResetLastBroadcastID resets all changes to the "last_broadcast_id" field.
+func (m *RoomMutation) ResetLastBroadcastID() {
+	m.last_broadcast_id = nil
+	delete(m.clearedFields, room.FieldLastBroadcastID)
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (m *RoomMutation) SetCoverVersion(i int64) {
+	m.cover_version = &i
+	m.addcover_version = nil
+}
+
+// CoverVersion returns the value of the "cover_version" field in the mutation.
+func (m *RoomMutation) CoverVersion() (r int64, exists bool) {
+	v := m.cover_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCoverVersion returns the old "cover_version" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldCoverVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCoverVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCoverVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCoverVersion: %w", err)
+	}
+	return oldValue.CoverVersion, nil
+}
+
+// AddCoverVersion adds i to the "cover_version" field.
+func (m *RoomMutation) AddCoverVersion(i int64) {
+	if m.addcover_version != nil {
+		*m.addcover_version += i
+	} else {
+		m.addcover_version = &i
+	}
+}
+
+// AddedCoverVersion returns the value that was added to the "cover_version" field in this mutation.
+func (m *RoomMutation) AddedCoverVersion() (r int64, exists bool) {
+	v := m.addcover_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCoverVersion resets all changes to the "cover_version" field.
+func (m *RoomMutation) ResetCoverVersion() {
+	m.cover_version = nil
+	m.addcover_version = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *RoomMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -1040,7 +1148,7 @@ func (m *RoomMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RoomMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 10)
 	if m.owner_id != nil {
 		fields = append(fields, room.FieldOwnerID)
 	}
@@ -1058,6 +1166,12 @@ func (m *RoomMutation) Fields() []string {
 	}
 	if m.key_hash != nil {
 		fields = append(fields, room.FieldKeyHash)
+	}
+	if m.last_broadcast_id != nil {
+		fields = append(fields, room.FieldLastBroadcastID)
+	}
+	if m.cover_version != nil {
+		fields = append(fields, room.FieldCoverVersion)
 	}
 	if m.created_at != nil {
 		fields = append(fields, room.FieldCreatedAt)
@@ -1085,6 +1199,10 @@ func (m *RoomMutation) Field(name string) (ent.Value, bool) {
 		return m.RequestID()
 	case room.FieldKeyHash:
 		return m.KeyHash()
+	case room.FieldLastBroadcastID:
+		return m.LastBroadcastID()
+	case room.FieldCoverVersion:
+		return m.CoverVersion()
 	case room.FieldCreatedAt:
 		return m.CreatedAt()
 	case room.FieldUpdatedAt:
@@ -1110,6 +1228,10 @@ func (m *RoomMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldRequestID(ctx)
 	case room.FieldKeyHash:
 		return m.OldKeyHash(ctx)
+	case room.FieldLastBroadcastID:
+		return m.OldLastBroadcastID(ctx)
+	case room.FieldCoverVersion:
+		return m.OldCoverVersion(ctx)
 	case room.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case room.FieldUpdatedAt:
@@ -1165,6 +1287,20 @@ func (m *RoomMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetKeyHash(v)
 		return nil
+	case room.FieldLastBroadcastID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastBroadcastID(v)
+		return nil
+	case room.FieldCoverVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCoverVersion(v)
+		return nil
 	case room.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -1186,13 +1322,21 @@ func (m *RoomMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *RoomMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addcover_version != nil {
+		fields = append(fields, room.FieldCoverVersion)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *RoomMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case room.FieldCoverVersion:
+		return m.AddedCoverVersion()
+	}
 	return nil, false
 }
 
@@ -1201,6 +1345,13 @@ func (m *RoomMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *RoomMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case room.FieldCoverVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCoverVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Room numeric field %s", name)
 }
@@ -1211,6 +1362,9 @@ func (m *RoomMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(room.FieldKeyHash) {
 		fields = append(fields, room.FieldKeyHash)
+	}
+	if m.FieldCleared(room.FieldLastBroadcastID) {
+		fields = append(fields, room.FieldLastBroadcastID)
 	}
 	return fields
 }
@@ -1228,6 +1382,9 @@ func (m *RoomMutation) ClearField(name string) error {
 	switch name {
 	case room.FieldKeyHash:
 		m.ClearKeyHash()
+		return nil
+	case room.FieldLastBroadcastID:
+		m.ClearLastBroadcastID()
 		return nil
 	}
 	return fmt.Errorf("unknown Room nullable field %s", name)
@@ -1254,6 +1411,12 @@ func (m *RoomMutation) ResetField(name string) error {
 		return nil
 	case room.FieldKeyHash:
 		m.ResetKeyHash()
+		return nil
+	case room.FieldLastBroadcastID:
+		m.ResetLastBroadcastID()
+		return nil
+	case room.FieldCoverVersion:
+		m.ResetCoverVersion()
 		return nil
 	case room.FieldCreatedAt:
 		m.ResetCreatedAt()

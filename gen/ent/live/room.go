@@ -30,6 +30,10 @@ type Room struct {
 	RequestID string `json:"request_id,omitempty"`
 	// SHA-256 of the stream key; null without one
 	KeyHash *[]byte `json:"key_hash,omitempty"`
+	// ULID; empty before the first
+	LastBroadcastID string `json:"last_broadcast_id,omitempty"`
+	// Unix ms of the latest snapshot; 0 before the first
+	CoverVersion int64 `json:"cover_version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -44,7 +48,9 @@ func (*Room) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case room.FieldKeyHash:
 			values[i] = new([]byte)
-		case room.FieldID, room.FieldOwnerID, room.FieldTitle, room.FieldCategoryID, room.FieldConversationID, room.FieldRequestID:
+		case room.FieldCoverVersion:
+			values[i] = new(sql.NullInt64)
+		case room.FieldID, room.FieldOwnerID, room.FieldTitle, room.FieldCategoryID, room.FieldConversationID, room.FieldRequestID, room.FieldLastBroadcastID:
 			values[i] = new(sql.NullString)
 		case room.FieldCreatedAt, room.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -104,6 +110,18 @@ func (_m *Room) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field key_hash", values[i])
 			} else if value != nil {
 				_m.KeyHash = value
+			}
+		case room.FieldLastBroadcastID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field last_broadcast_id", values[i])
+			} else if value.Valid {
+				_m.LastBroadcastID = value.String
+			}
+		case room.FieldCoverVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field cover_version", values[i])
+			} else if value.Valid {
+				_m.CoverVersion = value.Int64
 			}
 		case room.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -172,6 +190,12 @@ func (_m *Room) String() string {
 		builder.WriteString("key_hash=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("last_broadcast_id=")
+	builder.WriteString(_m.LastBroadcastID)
+	builder.WriteString(", ")
+	builder.WriteString("cover_version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CoverVersion))
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -59,6 +59,34 @@ func (_c *RoomCreate) SetKeyHash(v []byte) *RoomCreate {
 	return _c
 }
 
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (_c *RoomCreate) SetLastBroadcastID(v string) *RoomCreate {
+	_c.mutation.SetLastBroadcastID(v)
+	return _c
+}
+
+// SetNillableLastBroadcastID sets the "last_broadcast_id" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableLastBroadcastID(v *string) *RoomCreate {
+	if v != nil {
+		_c.SetLastBroadcastID(*v)
+	}
+	return _c
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (_c *RoomCreate) SetCoverVersion(v int64) *RoomCreate {
+	_c.mutation.SetCoverVersion(v)
+	return _c
+}
+
+// SetNillableCoverVersion sets the "cover_version" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableCoverVersion(v *int64) *RoomCreate {
+	if v != nil {
+		_c.SetCoverVersion(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *RoomCreate) SetCreatedAt(v time.Time) *RoomCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -84,6 +112,7 @@ func (_c *RoomCreate) Mutation() *RoomMutation {
 
 // Save creates the Room in the database.
 func (_c *RoomCreate) Save(ctx context.Context) (*Room, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -109,6 +138,14 @@ func (_c *RoomCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *RoomCreate) defaults() {
+	if _, ok := _c.mutation.CoverVersion(); !ok {
+		v := room.DefaultCoverVersion
+		_c.mutation.SetCoverVersion(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *RoomCreate) check() error {
 	if _, ok := _c.mutation.OwnerID(); !ok {
@@ -125,6 +162,9 @@ func (_c *RoomCreate) check() error {
 	}
 	if _, ok := _c.mutation.RequestID(); !ok {
 		return &ValidationError{Name: "request_id", err: errors.New(`live: missing required field "Room.request_id"`)}
+	}
+	if _, ok := _c.mutation.CoverVersion(); !ok {
+		return &ValidationError{Name: "cover_version", err: errors.New(`live: missing required field "Room.cover_version"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`live: missing required field "Room.created_at"`)}
@@ -191,6 +231,14 @@ func (_c *RoomCreate) createSpec() (*Room, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.KeyHash(); ok {
 		_spec.SetField(room.FieldKeyHash, field.TypeBytes, value)
 		_node.KeyHash = &value
+	}
+	if value, ok := _c.mutation.LastBroadcastID(); ok {
+		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
+		_node.LastBroadcastID = value
+	}
+	if value, ok := _c.mutation.CoverVersion(); ok {
+		_spec.SetField(room.FieldCoverVersion, field.TypeInt64, value)
+		_node.CoverVersion = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(room.FieldCreatedAt, field.TypeTime, value)
@@ -291,6 +339,42 @@ func (u *RoomUpsert) UpdateKeyHash() *RoomUpsert {
 // ClearKeyHash clears the value of the "key_hash" field.
 func (u *RoomUpsert) ClearKeyHash() *RoomUpsert {
 	u.SetNull(room.FieldKeyHash)
+	return u
+}
+
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (u *RoomUpsert) SetLastBroadcastID(v string) *RoomUpsert {
+	u.Set(room.FieldLastBroadcastID, v)
+	return u
+}
+
+// UpdateLastBroadcastID sets the "last_broadcast_id" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateLastBroadcastID() *RoomUpsert {
+	u.SetExcluded(room.FieldLastBroadcastID)
+	return u
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (u *RoomUpsert) ClearLastBroadcastID() *RoomUpsert {
+	u.SetNull(room.FieldLastBroadcastID)
+	return u
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (u *RoomUpsert) SetCoverVersion(v int64) *RoomUpsert {
+	u.Set(room.FieldCoverVersion, v)
+	return u
+}
+
+// UpdateCoverVersion sets the "cover_version" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateCoverVersion() *RoomUpsert {
+	u.SetExcluded(room.FieldCoverVersion)
+	return u
+}
+
+// AddCoverVersion adds v to the "cover_version" field.
+func (u *RoomUpsert) AddCoverVersion(v int64) *RoomUpsert {
+	u.Add(room.FieldCoverVersion, v)
 	return u
 }
 
@@ -415,6 +499,48 @@ func (u *RoomUpsertOne) ClearKeyHash() *RoomUpsertOne {
 	})
 }
 
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (u *RoomUpsertOne) SetLastBroadcastID(v string) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetLastBroadcastID(v)
+	})
+}
+
+// UpdateLastBroadcastID sets the "last_broadcast_id" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateLastBroadcastID() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateLastBroadcastID()
+	})
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (u *RoomUpsertOne) ClearLastBroadcastID() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearLastBroadcastID()
+	})
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (u *RoomUpsertOne) SetCoverVersion(v int64) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetCoverVersion(v)
+	})
+}
+
+// AddCoverVersion adds v to the "cover_version" field.
+func (u *RoomUpsertOne) AddCoverVersion(v int64) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.AddCoverVersion(v)
+	})
+}
+
+// UpdateCoverVersion sets the "cover_version" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateCoverVersion() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateCoverVersion()
+	})
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (u *RoomUpsertOne) SetUpdatedAt(v time.Time) *RoomUpsertOne {
 	return u.Update(func(s *RoomUpsert) {
@@ -486,6 +612,7 @@ func (_c *RoomCreateBulk) Save(ctx context.Context) ([]*Room, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*RoomMutation)
 				if !ok {
@@ -701,6 +828,48 @@ func (u *RoomUpsertBulk) UpdateKeyHash() *RoomUpsertBulk {
 func (u *RoomUpsertBulk) ClearKeyHash() *RoomUpsertBulk {
 	return u.Update(func(s *RoomUpsert) {
 		s.ClearKeyHash()
+	})
+}
+
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (u *RoomUpsertBulk) SetLastBroadcastID(v string) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetLastBroadcastID(v)
+	})
+}
+
+// UpdateLastBroadcastID sets the "last_broadcast_id" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateLastBroadcastID() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateLastBroadcastID()
+	})
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (u *RoomUpsertBulk) ClearLastBroadcastID() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearLastBroadcastID()
+	})
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (u *RoomUpsertBulk) SetCoverVersion(v int64) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetCoverVersion(v)
+	})
+}
+
+// AddCoverVersion adds v to the "cover_version" field.
+func (u *RoomUpsertBulk) AddCoverVersion(v int64) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.AddCoverVersion(v)
+	})
+}
+
+// UpdateCoverVersion sets the "cover_version" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateCoverVersion() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateCoverVersion()
 	})
 }
 

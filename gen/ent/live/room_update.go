@@ -68,6 +68,47 @@ func (_u *RoomUpdate) ClearKeyHash() *RoomUpdate {
 	return _u
 }
 
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (_u *RoomUpdate) SetLastBroadcastID(v string) *RoomUpdate {
+	_u.mutation.SetLastBroadcastID(v)
+	return _u
+}
+
+// SetNillableLastBroadcastID sets the "last_broadcast_id" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableLastBroadcastID(v *string) *RoomUpdate {
+	if v != nil {
+		_u.SetLastBroadcastID(*v)
+	}
+	return _u
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (_u *RoomUpdate) ClearLastBroadcastID() *RoomUpdate {
+	_u.mutation.ClearLastBroadcastID()
+	return _u
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (_u *RoomUpdate) SetCoverVersion(v int64) *RoomUpdate {
+	_u.mutation.ResetCoverVersion()
+	_u.mutation.SetCoverVersion(v)
+	return _u
+}
+
+// SetNillableCoverVersion sets the "cover_version" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableCoverVersion(v *int64) *RoomUpdate {
+	if v != nil {
+		_u.SetCoverVersion(*v)
+	}
+	return _u
+}
+
+// AddCoverVersion adds value to the "cover_version" field.
+func (_u *RoomUpdate) AddCoverVersion(v int64) *RoomUpdate {
+	_u.mutation.AddCoverVersion(v)
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *RoomUpdate) SetUpdatedAt(v time.Time) *RoomUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -135,6 +176,18 @@ func (_u *RoomUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.KeyHashCleared() {
 		_spec.ClearField(room.FieldKeyHash, field.TypeBytes)
 	}
+	if value, ok := _u.mutation.LastBroadcastID(); ok {
+		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
+	}
+	if _u.mutation.LastBroadcastIDCleared() {
+		_spec.ClearField(room.FieldLastBroadcastID, field.TypeString)
+	}
+	if value, ok := _u.mutation.CoverVersion(); ok {
+		_spec.SetField(room.FieldCoverVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCoverVersion(); ok {
+		_spec.AddField(room.FieldCoverVersion, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(room.FieldUpdatedAt, field.TypeTime, value)
 	}
@@ -195,6 +248,47 @@ func (_u *RoomUpdateOne) SetKeyHash(v []byte) *RoomUpdateOne {
 // ClearKeyHash clears the value of the "key_hash" field.
 func (_u *RoomUpdateOne) ClearKeyHash() *RoomUpdateOne {
 	_u.mutation.ClearKeyHash()
+	return _u
+}
+
+// SetLastBroadcastID sets the "last_broadcast_id" field.
+func (_u *RoomUpdateOne) SetLastBroadcastID(v string) *RoomUpdateOne {
+	_u.mutation.SetLastBroadcastID(v)
+	return _u
+}
+
+// SetNillableLastBroadcastID sets the "last_broadcast_id" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableLastBroadcastID(v *string) *RoomUpdateOne {
+	if v != nil {
+		_u.SetLastBroadcastID(*v)
+	}
+	return _u
+}
+
+// ClearLastBroadcastID clears the value of the "last_broadcast_id" field.
+func (_u *RoomUpdateOne) ClearLastBroadcastID() *RoomUpdateOne {
+	_u.mutation.ClearLastBroadcastID()
+	return _u
+}
+
+// SetCoverVersion sets the "cover_version" field.
+func (_u *RoomUpdateOne) SetCoverVersion(v int64) *RoomUpdateOne {
+	_u.mutation.ResetCoverVersion()
+	_u.mutation.SetCoverVersion(v)
+	return _u
+}
+
+// SetNillableCoverVersion sets the "cover_version" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableCoverVersion(v *int64) *RoomUpdateOne {
+	if v != nil {
+		_u.SetCoverVersion(*v)
+	}
+	return _u
+}
+
+// AddCoverVersion adds value to the "cover_version" field.
+func (_u *RoomUpdateOne) AddCoverVersion(v int64) *RoomUpdateOne {
+	_u.mutation.AddCoverVersion(v)
 	return _u
 }
 
@@ -294,6 +388,18 @@ func (_u *RoomUpdateOne) sqlSave(ctx context.Context) (_node *Room, err error) {
 	}
 	if _u.mutation.KeyHashCleared() {
 		_spec.ClearField(room.FieldKeyHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.LastBroadcastID(); ok {
+		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
+	}
+	if _u.mutation.LastBroadcastIDCleared() {
+		_spec.ClearField(room.FieldLastBroadcastID, field.TypeString)
+	}
+	if value, ok := _u.mutation.CoverVersion(); ok {
+		_spec.SetField(room.FieldCoverVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCoverVersion(); ok {
+		_spec.AddField(room.FieldCoverVersion, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(room.FieldUpdatedAt, field.TypeTime, value)

@@ -2,8 +2,19 @@
 
 package live
 
+import (
+	"github.com/stoa-live/stoa/gen/ent/live/room"
+	"github.com/stoa-live/stoa/services/live/schema"
+)
+
 // The init function reads all schema descriptors with runtime code
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	roomFields := schema.Room{}.Fields()
+	_ = roomFields
+	// roomDescCoverVersion is the schema descriptor for cover_version field.
+	roomDescCoverVersion := roomFields[8].Descriptor()
+	// room.DefaultCoverVersion holds the default value on creation for the cover_version field.
+	room.DefaultCoverVersion = roomDescCoverVersion.Default.(int64)
 }

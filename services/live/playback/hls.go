@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"regexp"
 	"time"
+
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 var (
@@ -19,10 +21,10 @@ var (
 const playlistWait = 20 * time.Second
 
 // multivariant opens an HLS session: its one variant's playlist is signed for hours, since players poll it.
-func (s *Server) multivariant(w http.ResponseWriter, room, viewer string) {
+func (s *Server) multivariant(w http.ResponseWriter, r *http.Request, room, viewer string) {
 	stream := s.hub.Stream(room)
 	if stream == nil {
-		notLive(w)
+		notLive(w, r)
 		return
 	}
 	stats := stream.Stats()
@@ -41,19 +43,19 @@ func (s *Server) multivariant(w http.ResponseWriter, room, viewer string) {
 func (s *Server) mediaPlaylist(w http.ResponseWriter, r *http.Request) {
 	room := r.PathValue("room")
 	if _, err := s.signer.verify(scopeSession, room, r.URL.Query()); err != nil {
-		writeError(w, http.StatusForbidden, err)
+		errs.WriteHTTP(w, r, err)
 		return
 	}
 	id, ok := s.broadcast(room)
 	if !ok {
-		notLive(w)
+		notLive(w, r)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), playlistWait)
 	defer cancel()
 	playlist, err := s.hls.Playlist(id, ctx.Done())
 	if err != nil {
-		notLive(w)
+		notLive(w, r)
 		return
 	}
 	var b bytes.Buffer
@@ -76,18 +78,18 @@ func writePlaylist(w http.ResponseWriter, body []byte) {
 func (s *Server) segment(w http.ResponseWriter, r *http.Request) {
 	id, name := r.PathValue("broadcast"), r.PathValue("name")
 	if !broadcastID.MatchString(id) || !segmentName.MatchString(name) {
-		notFound(w)
+		notFound(w, r)
 		return
 	}
 	f, err := s.hls.Segment(id, name)
 	if err != nil {
-		notFound(w)
+		notFound(w, r)
 		return
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		notFound(w)
+		notFound(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "video/mp2t")

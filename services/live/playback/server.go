@@ -3,9 +3,6 @@
 package playback
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -65,14 +62,7 @@ func NewServer(config Config, h *hub.Hub, p *hls.Packager, broadcast func(room s
 	s.mux.HandleFunc("GET /live/{file}", s.file)
 	s.mux.HandleFunc("GET /live/{room}/index.m3u8", s.mediaPlaylist)
 	s.mux.HandleFunc("GET /live/segments/{broadcast}/{name}", s.segment)
-	s.mux.HandleFunc("/live/", func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, http.StatusMethodNotAllowed, errs.InvalidArgument("METHOD_NOT_ALLOWED", "Playback answers GET only."))
-			return
-		}
-		notFound(w)
-	})
+	s.mux.HandleFunc(Prefix, notFound)
 	return s
 }
 
@@ -87,7 +77,11 @@ func (s *Server) Sign(base, room, viewer string) URLs {
 	expires := s.signer.now().Add(OpenFor)
 	query := "?" + s.signer.sign(scopeOpen, room, viewer, expires).Encode()
 	path := base + Prefix + url.PathEscape(room)
-	return URLs{WebSocketFLV: path + ".flv" + query, FLV: path + ".flv" + query, HLS: path + ".m3u8" + query, ExpiresAt: expires}
+	ws := path
+	if rest, ok := strings.CutPrefix(path, "http"); ok {
+		ws = "ws" + rest // wss for https
+	}
+	return URLs{WebSocketFLV: ws + ".flv" + query, FLV: path + ".flv" + query, HLS: path + ".m3u8" + query, ExpiresAt: expires}
 }
 
 // ServeHTTP implements http.Handler.
@@ -137,52 +131,33 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 	if !isFLV {
 		var isHLS bool
 		if room, isHLS = strings.CutSuffix(name, ".m3u8"); !isHLS {
-			notFound(w)
+			notFound(w, r)
 			return
 		}
 	}
 	viewer, err := s.signer.verify(scopeOpen, room, r.URL.Query())
 	if err != nil {
-		writeError(w, http.StatusForbidden, err)
+		errs.WriteHTTP(w, r, err)
 		return
 	}
 	if !isFLV {
-		s.multivariant(w, room, viewer)
+		s.multivariant(w, r, room, viewer)
 		return
 	}
 	stream := s.hub.Stream(room)
 	if stream == nil {
-		notLive(w)
+		notLive(w, r)
 		return
 	}
 	s.flv(w, r, room, stream)
 }
 
-func notLive(w http.ResponseWriter) {
-	writeError(w, http.StatusNotFound, errs.NotFound("NOT_LIVE", "Nothing is on the air in this room."))
+func notLive(w http.ResponseWriter, r *http.Request) {
+	errs.WriteHTTP(w, r, errs.NotFound("NOT_LIVE", "Nothing is on the air in this room."))
 }
 
-func notFound(w http.ResponseWriter) {
-	writeError(w, http.StatusNotFound, errs.NotFound("NOT_FOUND", "There is nothing to play at this address."))
-}
-
-// writeError answers with a JSON object of code, reason and message, as Connect's errors have.
-func writeError(w http.ResponseWriter, status int, err error) {
-	var e *errs.Error
-	if !errors.As(err, &e) {
-		e = &errs.Error{Reason: "INTERNAL", Message: "internal error"}
-		status = http.StatusInternalServerError
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	body := map[string]string{"reason": e.Reason, "message": e.Message}
-	if status < 500 {
-		body["code"] = e.Code.String()
-	}
-	if err := json.NewEncoder(w).Encode(body); err != nil {
-		_ = fmt.Errorf("write error: %w", err)
-	}
+func notFound(w http.ResponseWriter, r *http.Request) {
+	errs.WriteHTTP(w, r, errs.NotFound("NOT_FOUND", "There is nothing to play at this address."))
 }
 
 // metrics are the playback figures of this node.

@@ -87,7 +87,7 @@ func (s *Server) flv(w http.ResponseWriter, r *http.Request, room string, stream
 	}
 	v.sent = s.metrics.bytes.WithLabelValues(v.transport)
 	if !s.enter(v) {
-		writeError(w, http.StatusServiceUnavailable, errs.ResourceExhausted("TOO_MANY_VIEWERS", "This node serves as many viewers as it may. Try again soon."))
+		errs.WriteHTTP(w, r, errs.ResourceExhausted("TOO_MANY_VIEWERS", "This node serves as many viewers as it may. Try again soon."))
 		return
 	}
 	if !open(v, w, r) {
@@ -177,10 +177,10 @@ func isWebSocket(r *http.Request) bool {
 }
 
 // openHTTP1 takes the connection over: one write call sends shared blocks without copying them.
-func (s *Server) openHTTP1(v *viewer, w http.ResponseWriter, _ *http.Request) bool {
+func (s *Server) openHTTP1(v *viewer, w http.ResponseWriter, r *http.Request) bool {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		writeError(w, http.StatusNotImplemented, errs.FailedPrecondition("NOT_SUPPORTED", "This connection cannot carry FLV."))
+		errs.WriteHTTP(w, r, errs.FailedPrecondition("NOT_SUPPORTED", "This connection cannot carry FLV."))
 		return false
 	}
 	_ = conn.SetDeadline(time.Time{})

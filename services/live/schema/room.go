@@ -20,6 +20,8 @@ func (Room) Fields() []ent.Field {
 		field.String("conversation_id").Immutable(),
 		field.String("request_id").Immutable().Comment("chosen by the client; unique an owner"),
 		field.Bytes("key_hash").Optional().Nillable().Comment("SHA-256 of the stream key; null without one"),
+		field.String("last_broadcast_id").Optional().Comment("ULID; empty before the first"),
+		field.Int64("cover_version").Default(0).Comment("Unix ms of the latest snapshot; 0 before the first"),
 		field.Time("created_at").Immutable(),
 		field.Time("updated_at"),
 	}

@@ -43,6 +43,8 @@ var (
 		{Name: "conversation_id", Type: field.TypeString},
 		{Name: "request_id", Type: field.TypeString},
 		{Name: "key_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "last_broadcast_id", Type: field.TypeString, Nullable: true},
+		{Name: "cover_version", Type: field.TypeInt64, Default: 0},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
 	}

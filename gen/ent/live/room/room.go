@@ -23,6 +23,10 @@ const (
 	FieldRequestID = "request_id"
 	// FieldKeyHash holds the string denoting the key_hash field in the database.
 	FieldKeyHash = "key_hash"
+	// FieldLastBroadcastID holds the string denoting the last_broadcast_id field in the database.
+	FieldLastBroadcastID = "last_broadcast_id"
+	// FieldCoverVersion holds the string denoting the cover_version field in the database.
+	FieldCoverVersion = "cover_version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -40,6 +44,8 @@ var Columns = []string{
 	FieldConversationID,
 	FieldRequestID,
 	FieldKeyHash,
+	FieldLastBroadcastID,
+	FieldCoverVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 }
@@ -53,6 +59,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultCoverVersion holds the default value on creation for the "cover_version" field.
+	DefaultCoverVersion int64
+)
 
 // OrderOption defines the ordering options for the Room queries.
 type OrderOption func(*sql.Selector)
@@ -85,6 +96,16 @@ func ByConversationID(opts ...sql.OrderTermOption) OrderOption {
 // ByRequestID orders the results by the request_id field.
 func ByRequestID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRequestID, opts...).ToFunc()
+}
+
+// ByLastBroadcastID orders the results by the last_broadcast_id field.
+func ByLastBroadcastID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastBroadcastID, opts...).ToFunc()
+}
+
+// ByCoverVersion orders the results by the cover_version field.
+func ByCoverVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCoverVersion, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

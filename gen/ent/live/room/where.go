@@ -94,6 +94,16 @@ func KeyHash(v []byte) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldKeyHash, v))
 }
 
+// LastBroadcastID applies equality check predicate on the "last_broadcast_id" field. It's identical to LastBroadcastIDEQ.
+func LastBroadcastID(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldLastBroadcastID, v))
+}
+
+// CoverVersion applies equality check predicate on the "cover_version" field. It's identical to CoverVersionEQ.
+func CoverVersion(v int64) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldCoverVersion, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldCreatedAt, v))
@@ -477,6 +487,121 @@ func KeyHashIsNil() predicate.Room {
 // KeyHashNotNil applies the NotNil predicate on the "key_hash" field.
 func KeyHashNotNil() predicate.Room {
 	return predicate.Room(sql.FieldNotNull(FieldKeyHash))
+}
+
+// LastBroadcastIDEQ applies the EQ predicate on the "last_broadcast_id" field.
+func LastBroadcastIDEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDNEQ applies the NEQ predicate on the "last_broadcast_id" field.
+func LastBroadcastIDNEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDIn applies the In predicate on the "last_broadcast_id" field.
+func LastBroadcastIDIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldLastBroadcastID, vs...))
+}
+
+// LastBroadcastIDNotIn applies the NotIn predicate on the "last_broadcast_id" field.
+func LastBroadcastIDNotIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldLastBroadcastID, vs...))
+}
+
+// LastBroadcastIDGT applies the GT predicate on the "last_broadcast_id" field.
+func LastBroadcastIDGT(v string) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDGTE applies the GTE predicate on the "last_broadcast_id" field.
+func LastBroadcastIDGTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDLT applies the LT predicate on the "last_broadcast_id" field.
+func LastBroadcastIDLT(v string) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDLTE applies the LTE predicate on the "last_broadcast_id" field.
+func LastBroadcastIDLTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDContains applies the Contains predicate on the "last_broadcast_id" field.
+func LastBroadcastIDContains(v string) predicate.Room {
+	return predicate.Room(sql.FieldContains(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDHasPrefix applies the HasPrefix predicate on the "last_broadcast_id" field.
+func LastBroadcastIDHasPrefix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasPrefix(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDHasSuffix applies the HasSuffix predicate on the "last_broadcast_id" field.
+func LastBroadcastIDHasSuffix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasSuffix(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDIsNil applies the IsNil predicate on the "last_broadcast_id" field.
+func LastBroadcastIDIsNil() predicate.Room {
+	return predicate.Room(sql.FieldIsNull(FieldLastBroadcastID))
+}
+
+// LastBroadcastIDNotNil applies the NotNil predicate on the "last_broadcast_id" field.
+func LastBroadcastIDNotNil() predicate.Room {
+	return predicate.Room(sql.FieldNotNull(FieldLastBroadcastID))
+}
+
+// LastBroadcastIDEqualFold applies the EqualFold predicate on the "last_broadcast_id" field.
+func LastBroadcastIDEqualFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldEqualFold(FieldLastBroadcastID, v))
+}
+
+// LastBroadcastIDContainsFold applies the ContainsFold predicate on the "last_broadcast_id" field.
+func LastBroadcastIDContainsFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldContainsFold(FieldLastBroadcastID, v))
+}
+
+// CoverVersionEQ applies the EQ predicate on the "cover_version" field.
+func CoverVersionEQ(v int64) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldCoverVersion, v))
+}
+
+// CoverVersionNEQ applies the NEQ predicate on the "cover_version" field.
+func CoverVersionNEQ(v int64) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldCoverVersion, v))
+}
+
+// CoverVersionIn applies the In predicate on the "cover_version" field.
+func CoverVersionIn(vs ...int64) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldCoverVersion, vs...))
+}
+
+// CoverVersionNotIn applies the NotIn predicate on the "cover_version" field.
+func CoverVersionNotIn(vs ...int64) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldCoverVersion, vs...))
+}
+
+// CoverVersionGT applies the GT predicate on the "cover_version" field.
+func CoverVersionGT(v int64) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldCoverVersion, v))
+}
+
+// CoverVersionGTE applies the GTE predicate on the "cover_version" field.
+func CoverVersionGTE(v int64) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldCoverVersion, v))
+}
+
+// CoverVersionLT applies the LT predicate on the "cover_version" field.
+func CoverVersionLT(v int64) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldCoverVersion, v))
+}
+
+// CoverVersionLTE applies the LTE predicate on the "cover_version" field.
+func CoverVersionLTE(v int64) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldCoverVersion, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
