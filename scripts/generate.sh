@@ -7,3 +7,4 @@ rm -rf gen/go gen/ts gen/openapi
 # The OpenAPI plugin warns about extension fields that it does not read; other lines are shown.
 buf generate 2> >(grep -v 'WARN field not found' >&2)
 go run ./scripts/entgen
+go run ./scripts/configdoc > docs/configuration.md

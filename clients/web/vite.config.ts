@@ -20,6 +20,8 @@ export default defineConfig({
   },
   build: {
     target: 'es2022',
+    // Beside a committed file, so that Go can embed the folder before the first build.
+    outDir: 'dist/app',
     // An inlined asset would be a data: address, which the Content-Security-Policy refuses.
     assetsInlineLimit: 0,
     reportCompressedSize: true,

@@ -1,0 +1,46 @@
+// Command stoa is the whole product in one binary: the server and the tools for it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set at build time.
+var version = "dev"
+
+// commands are what the binary can do.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Admin   adminCommand   `cmd:"" help:"Operate a running server: users, rooms, audit log."`
+	Demo    demoCommand    `cmd:"" help:"Put a demo channel on the air of a running server."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	fmt.Println(version)
+	return nil
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cli commands
+	parser := kong.Must(&cli, kong.Name("stoa"), kong.Description("A self-hosted backend for live video, chat and calls."),
+		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
+	parsed, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	if err := parsed.Run(); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "stoa:", err)
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
+}

@@ -1,0 +1,318 @@
+// Package app is the one composition point: it wires every part of a Stoa process, starts them, and closes them in
+// reverse. Tests boot the real thing by it. No rule of the product lives here.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/stoa-live/stoa/gateway"
+	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/internal/config"
+	"github.com/stoa-live/stoa/internal/memhttp"
+	"github.com/stoa-live/stoa/internal/registry"
+	"github.com/stoa-live/stoa/internal/rpc"
+	"github.com/stoa-live/stoa/internal/service"
+	"github.com/stoa-live/stoa/internal/telemetry"
+	"github.com/stoa-live/stoa/services/admin"
+	"github.com/stoa-live/stoa/services/auth"
+	"github.com/stoa-live/stoa/services/chat"
+	"github.com/stoa-live/stoa/services/live"
+)
+
+// AccessLifetime is how long access tokens live, and so how long revocations are remembered.
+const AccessLifetime = 15 * time.Minute
+
+// publicServices may be called from outside. Everything else is for neighbours only.
+func publicServices() []string {
+	return []string{
+		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, adminv1connect.AdminServiceName,
+		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
+	}
+}
+
+// App is a running process.
+type App struct {
+	log      *slog.Logger
+	gateway  *gateway.Gateway
+	chat     *chat.Service
+	live     *live.Service
+	server   *http.Server
+	listener net.Listener
+	drain    time.Duration
+	health   func(serving bool)
+	closers  []closer // in the order in which they were made
+	failed   chan error
+}
+
+type closer struct {
+	name  string
+	close func(context.Context) error
+}
+
+// Start wires and starts everything. It returns once requests are answered; the caller closes it. web is the built web
+// app, or nil.
+func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (_ *App, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{log: log, drain: cfg.DrainTimeout, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.closeAll(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	if cfg.Store == "" {
+		cfg.Store = "sqlite:" + filepath.Join(cfg.DataDir, "db")
+	}
+	events, err := bus.Open(ctx, cfg.Bus, log)
+	if err != nil {
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
+	a.onClose("bus", events.Close)
+	reg, err := registry.Open(ctx, cfg.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("open registry: %w", err)
+	}
+	a.onClose("registry", func(context.Context) error { return reg.Close() })
+	serviceKey, err := authn.NewServiceKey()
+	if err != nil {
+		return nil, fmt.Errorf("make service key: %w", err)
+	}
+	metrics := telemetry.NewMetrics()
+	deps := service.Deps{Logger: log, Metrics: metrics, Bus: events, Registry: reg, StoreURL: cfg.Store, DataDir: cfg.DataDir, Now: time.Now}
+	stack := rpc.Deps{
+		Logger: log, Metrics: metrics,
+		ServiceTokens: authn.NewServiceTokens(serviceKey, time.Now),
+		Revocations:   authn.NewRevocations(AccessLifetime, time.Now),
+	}
+	named := func(name string) service.Deps {
+		d := deps
+		if err == nil {
+			d.Client, err = rpc.ClientOptions(stack, name)
+		}
+		return d
+	}
+	// The gateway in front of everything sets the client's address on each request, so it may be believed.
+	authService, err := opened(a, "auth", func(d service.Deps) (*auth.Service, error) {
+		return auth.New(ctx, auth.Config{AccessLifetime: AccessLifetime, TrustClientAddress: true}, d)
+	}, named)
+	if err != nil {
+		return nil, err
+	}
+	a.chat, err = opened(a, "chat", func(d service.Deps) (*chat.Service, error) { return chat.New(ctx, chat.Config{}, d) }, named)
+	if err != nil {
+		return nil, err
+	}
+	liveConfig, err := liveConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.live, err = opened(a, "live", func(d service.Deps) (*live.Service, error) { return live.New(ctx, liveConfig, d) }, named)
+	if err != nil {
+		return nil, err
+	}
+	adminService, err := opened(a, "admin", func(d service.Deps) (*admin.Service, error) { return admin.New(ctx, admin.Config{}, d) }, named)
+	if err != nil {
+		return nil, err
+	}
+	services := map[string]service.Service{"auth": authService, "chat": a.chat, "live": a.live, "admin": adminService}
+
+	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
+	mux, err := a.mount(services, stack)
+	if err != nil {
+		return nil, err
+	}
+	memory := memhttp.NewServer(mux, memhttp.WithName("stoa"), memhttp.WithLogger(log))
+	a.onClose("memory transport", func(context.Context) error { return memory.Close() })
+	for name := range services {
+		if err := reg.Register(ctx, name, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
+			return nil, fmt.Errorf("register %s: %w", name, err)
+		}
+	}
+	if err := a.followRevocations(ctx, events, reg, stack, deps); err != nil {
+		return nil, err
+	}
+	// Auth first: the others look people up when they start.
+	for _, name := range []string{"auth", "chat", "live", "admin"} {
+		if err := services[name].Start(ctx); err != nil {
+			return nil, fmt.Errorf("start %s: %w", name, err)
+		}
+	}
+	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
+		return nil, err
+	}
+	return a, a.listen(ctx, cfg)
+}
+
+// opened makes a service and remembers to close it.
+func opened[S service.Service](a *App, name string, open func(service.Deps) (S, error), deps func(string) service.Deps) (S, error) {
+	s, err := open(deps(name))
+	if err != nil {
+		return s, fmt.Errorf("open %s: %w", name, err)
+	}
+	a.onClose(name, s.Close)
+	return s, nil
+}
+
+func (a *App) onClose(name string, fn func(context.Context) error) {
+	a.closers = append(a.closers, closer{name, fn})
+}
+
+// mount puts all handlers of this process, internal ones included, on one mux, and holds the authorization table to
+// what is really served.
+func (a *App) mount(services map[string]service.Service, stack rpc.Deps) (*http.ServeMux, error) {
+	options, err := rpc.HandlerOptions(stack)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	var names []string
+	var descriptors []protoreflect.ServiceDescriptor
+	for _, s := range services {
+		s.Mount(rpc.Handle(mux), options)
+		names = append(names, s.Names()...)
+	}
+	for _, name := range names {
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+		if err != nil {
+			return nil, fmt.Errorf("find descriptor of %s: %w", name, err)
+		}
+		descriptors = append(descriptors, d.(protoreflect.ServiceDescriptor))
+	}
+	if err := authn.Table().Check(descriptors...); err != nil {
+		return nil, fmt.Errorf("authorization table: %w", err)
+	}
+	checker := rpc.Mount(mux, a.log, names...)
+	a.health = func(serving bool) { setHealth(checker, names, serving) }
+	return mux, nil
+}
+
+// followRevocations keeps this process's verifier informed: what was revoked before it started, and what is from now on.
+func (a *App) followRevocations(ctx context.Context, events bus.Bus, reg registry.Registry, stack rpc.Deps, deps service.Deps) error {
+	subscription, err := bus.Subscribe(events, auth.TopicSessionsRevoked, "", func(_ context.Context, _ string, e *authv1.SessionsRevoked) error {
+		for _, r := range e.GetRevocations() {
+			stack.Revocations.Add(r.GetSessionId(), r.GetRevokedAt().AsTime())
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("follow revocations: %w", err)
+	}
+	a.onClose("revocations", func(context.Context) error { return subscription.Close() })
+	return a.loadRevocations(ctx, reg, stack, deps)
+}
+
+func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.Registry, metrics *telemetry.Metrics, jwks http.Handler, web fs.FS) error {
+	proxies, err1 := config.Networks(cfg.TrustedProxies)
+	allow, err2 := config.Networks(cfg.MetricsAllow)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	var err error
+	a.gateway, err = gateway.New(gateway.Config{
+		Services: publicServices(), Local: local, IsLocal: func(string) bool { return true }, Registry: reg, Playback: local, JWKS: jwks, Web: web,
+		Metrics: metrics, Logger: a.log.With("service", "gateway"), CORSOrigins: cfg.CORSOrigins, TrustedProxies: proxies, MetricsAllow: allow,
+		RateLimit: cfg.RateLimit, MaxBody: cfg.MaxBody,
+	})
+	return err
+}
+
+// listen opens the HTTP port.
+func (a *App) listen(ctx context.Context, cfg config.Serve) error {
+	a.server = &http.Server{
+		Handler:           a.gateway,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.With("service", "gateway").Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	a.server.Protocols.SetHTTP1(true)
+	a.server.Protocols.SetHTTP2(true)
+	a.server.Protocols.SetUnencryptedHTTP2(true)
+	if cfg.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			return fmt.Errorf("load TLS certificate: %w", err)
+		}
+		a.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	var err error
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddr); err != nil {
+		return fmt.Errorf("open HTTP port %s: %w", cfg.HTTPAddr, err)
+	}
+	go func() {
+		serve := a.server.Serve
+		if a.server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+		}
+		if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	}()
+	a.gateway.SetReady(true)
+	a.log.Info("stoa is up", "http", a.listener.Addr(), "rtmp", a.live.RTMPAddr(), "data", cfg.DataDir)
+	return nil
+}
+
+// HTTPAddr returns where the process answers HTTP.
+func (a *App) HTTPAddr() net.Addr { return a.listener.Addr() }
+
+// RTMPAddr returns where encoders connect.
+func (a *App) RTMPAddr() net.Addr { return a.live.RTMPAddr() }
+
+// Failed delivers the error by which a part ended on its own.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Close drains and stops everything: no new work, open streams are told to come back, running calls get the drain
+// timeout.
+func (a *App) Close(ctx context.Context) error {
+	a.gateway.SetReady(false)
+	a.health(false)
+	a.chat.Drain()
+	drain, cancel := context.WithTimeout(ctx, a.drain)
+	defer cancel()
+	var all []error
+	if err := a.server.Shutdown(drain); err != nil {
+		a.log.Warn("calls were cut at shutdown", "error", err)
+		all = append(all, a.server.Close())
+	}
+	return errors.Join(append(all, a.closeAll(ctx))...)
+}
+
+// closeAll closes in reverse.
+func (a *App) closeAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var all []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		if err := a.closers[i].close(ctx); err != nil {
+			all = append(all, fmt.Errorf("close %s: %w", a.closers[i].name, err))
+		}
+	}
+	a.closers = nil
+	return errors.Join(all...)
+}

@@ -1,0 +1,95 @@
+// Package config is every setting of `stoa serve`, each of which is a flag and an environment variable. The struct tags
+// are the only place where names, defaults and help stand; docs/configuration.md is made from them.
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Serve is the configuration of one process.
+type Serve struct {
+	HTTPAddr string `name:"http-addr" env:"STOA_HTTP_ADDR" default:":8080" help:"Address of web, API and playback."`
+	RTMPAddr string `name:"rtmp-addr" env:"STOA_RTMP_ADDR" default:":1935" help:"Address for encoders."`
+	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`
+
+	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
+	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem:."`
+	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
+
+	TLSCert string `name:"tls-cert" env:"STOA_TLS_CERT" help:"Certificate chain (PEM file) for the HTTP address; plain HTTP without one."`
+	TLSKey  string `name:"tls-key" env:"STOA_TLS_KEY" help:"Private key (PEM file) of the certificate."`
+
+	CORSOrigins    []string      `name:"cors-origins" env:"STOA_CORS_ORIGINS" help:"Origins of other web pages that may call the API, or *. Default: none."`
+	TrustedProxies []string      `name:"trusted-proxies" env:"STOA_TRUSTED_PROXIES" help:"Networks (CIDR) of proxies whose X-Forwarded-* headers count. Default: none."`
+	MetricsAllow   []string      `name:"metrics-allow" env:"STOA_METRICS_ALLOW" default:"127.0.0.0/8,::1/128" help:"Networks (CIDR) that may read /metrics."`
+	RateLimit      float64       `name:"rate-limit" env:"STOA_RATE_LIMIT" default:"100" help:"Requests a second from one address, after a burst of four seconds' worth; 0 for no limit."`
+	MaxBody        int64         `name:"max-body" env:"STOA_MAX_BODY" default:"4194304" help:"Largest request body in bytes."`
+	DrainTimeout   time.Duration `name:"drain-timeout" env:"STOA_DRAIN_TIMEOUT" default:"10s" help:"How long running calls may take to end at a shutdown."`
+
+	LiveMerge           time.Duration `name:"live-merge" env:"STOA_LIVE_MERGE" default:"350ms" help:"The knob of delay: frames wait this long to be written together. 0s is the lowest delay, at about eight times the CPU a viewer."`
+	LiveReconnectWindow time.Duration `name:"live-reconnect-window" env:"STOA_LIVE_RECONNECT_WINDOW" default:"30s" help:"How long a broadcast waits for an encoder that was lost."`
+	LiveCoverInterval   time.Duration `name:"live-cover-interval" env:"STOA_LIVE_COVER_INTERVAL" default:"15s" help:"Between snapshots of a live picture."`
+	LiveStallTimeout    time.Duration `name:"live-stall-timeout" env:"STOA_LIVE_STALL_TIMEOUT" default:"10s" help:"A viewer that takes no byte for this long is cut."`
+	LiveMaxViewers      int           `name:"live-max-viewers" env:"STOA_LIVE_MAX_VIEWERS" default:"15000" help:"FLV connections of this process."`
+	LiveRTMPURL         string        `name:"live-rtmp-url" env:"STOA_LIVE_RTMP_URL" help:"Server address that streamers are told. Default: made from the address they called."`
+	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
+	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
+
+	LogFormat string `name:"log-format" env:"STOA_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json."`
+	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+}
+
+// Validate says in one line what is wrong, or returns nil.
+func (c *Serve) Validate() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("--tls-cert and --tls-key go together")
+	}
+	for name, list := range map[string][]string{"--trusted-proxies": c.TrustedProxies, "--metrics-allow": c.MetricsAllow} {
+		if _, err := Networks(list); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"--live-merge": c.LiveMerge, "--live-reconnect-window": c.LiveReconnectWindow, "--drain-timeout": c.DrainTimeout,
+	} {
+		if d < 0 {
+			return fmt.Errorf("%s is negative", name)
+		}
+	}
+	if c.LiveMerge > 2*time.Second {
+		return fmt.Errorf("--live-merge is %v; more than 2s only adds delay", c.LiveMerge)
+	}
+	for name, d := range map[string]time.Duration{"--live-cover-interval": c.LiveCoverInterval, "--live-stall-timeout": c.LiveStallTimeout} {
+		if d < time.Second {
+			return fmt.Errorf("%s is %v; it must be at least 1s", name, d)
+		}
+	}
+	if c.RateLimit < 0 || c.MaxBody < 1<<10 || c.LiveMaxViewers < 1 {
+		return fmt.Errorf("--rate-limit must not be negative, --max-body must be at least 1024, --live-max-viewers at least 1")
+	}
+	return nil
+}
+
+// Networks parses CIDRs; a bare address is a network of one.
+func Networks(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range list {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8", text)
+		}
+		out = append(out, prefix)
+	}
+	return out, nil
+}

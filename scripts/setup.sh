@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs the named programs where it may (Debian, as root), or says in one line what is missing.
+# Usage: setup.sh ffmpeg chromium
+set -euo pipefail
+
+missing=()
+for program in "$@"; do
+	command -v "$program" >/dev/null && continue
+	missing+=("$program")
+	[ "$program" = gcc ] && missing+=(libc6-dev)
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+	echo "missing: ${missing[*]}. Install them (on Debian: sudo apt-get install ${missing[*]}) and run this again." >&2
+	exit 1
+fi
+echo "installing ${missing[*]} ..."
+log=$(mktemp)
+if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	echo "could not install ${missing[*]}" >&2
+	exit 1
+fi
+rm -f "$log"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything that must be green: linters, web tests, Go tests with the race detector, end-to-end tests on the built
+# binary, and a bounded run of each fuzz target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+start=$SECONDS
+step() { echo; echo "━━ $* ($((SECONDS - start)) s)"; }
+
+step web build and unit tests
+(cd clients/web && npm run --silent build && npm run --silent test)
+
+step linters
+scripts/lint.sh
+
+step Go tests, race detector on
+gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
+
+step end-to-end tests on the built binary
+gotestsum --format testname -- -timeout 15m -count=1 ./e2e/...
+
+step fuzzing
+grep -rl --include='*_test.go' '^func Fuzz' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u | while read -r dir; do
+	for target in $(grep -ho '^func Fuzz[A-Za-z0-9]*' "$dir"/*_test.go | sed 's/func //'); do
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10s}" "$dir"
+	done
+done
+
+step done
