@@ -1,0 +1,215 @@
+// Package auth is identity: devices, users, sessions, and the tokens that every other service trusts.
+//
+// A session is one user's stay on one device. It holds a family of refresh tokens, of which the latest is good once, and
+// issues short access tokens, which the other services check by the published keys. Ending a session is therefore said
+// three times: in its row, on the bus, and in the list for those who missed the bus.
+//
+// What must never happen here: a password, token or private key in a log or an event; an answer that tells an unknown
+// username from a wrong password; a session that goes on after its refresh token was used twice.
+package auth
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+// Reasons of refusals, besides the house's own.
+const (
+	ReasonUsernameTaken       = "USERNAME_TAKEN"
+	ReasonDeviceNotFound      = "DEVICE_NOT_FOUND"
+	ReasonUserNotFound        = "USER_NOT_FOUND"
+	ReasonUserIsGuest         = "USER_IS_GUEST"
+	ReasonWrongCredentials    = "WRONG_CREDENTIALS"
+	ReasonBanned              = "BANNED"
+	ReasonTooManyAttempts     = "TOO_MANY_ATTEMPTS"
+	ReasonRefreshTokenInvalid = "REFRESH_TOKEN_INVALID"
+	ReasonRefreshTokenReused  = "REFRESH_TOKEN_REUSED"
+)
+
+// Topics of the bus that this service publishes to.
+const (
+	// TopicSessionsRevoked carries authv1.SessionsRevoked, by the user's id.
+	TopicSessionsRevoked = "auth.sessions_revoked"
+	// TopicUserChanged carries authv1.UserChanged, by the user's id.
+	TopicUserChanged = "auth.user_changed"
+)
+
+// Lengths of what people write, in runes.
+const (
+	maxNickname  = 32
+	maxBanReason = 500
+)
+
+// User is a person, a guest, or the operator.
+type User struct {
+	// ID is a ULID, or operatorID.
+	ID string
+	// Username is in lower case; empty for guests.
+	Username  string
+	Nickname  string
+	AvatarURL string
+	Role      authv1.Role
+	// PasswordHash is a PHC string; empty for those who cannot sign in by password.
+	PasswordHash string
+	// Ban is nil without one. It may have ended: ask BannedAt.
+	Ban       *Ban
+	CreatedAt time.Time
+}
+
+// Ban keeps a user out.
+type Ban struct {
+	Reason string
+	// Until is zero for a ban without an end.
+	Until time.Time
+}
+
+// BannedAt returns the ban that holds at a time, nil if none does.
+func (u User) BannedAt(now time.Time) *Ban {
+	if u.Ban == nil || (!u.Ban.Until.IsZero() && !now.Before(u.Ban.Until)) {
+		return nil
+	}
+	return u.Ban
+}
+
+// Device is one installation of a client.
+type Device struct {
+	ID         string
+	Platform   authv1.Platform
+	Model      string
+	AppVersion string
+	// UserID is who signed in on it last; empty before the first time.
+	UserID string
+}
+
+// Session is one user's stay on one device.
+type Session struct {
+	ID       string
+	UserID   string
+	DeviceID string
+	// FamilyHash and TokenHash are of its refresh token; nil when it has none.
+	FamilyHash []byte
+	TokenHash  []byte
+	// RefreshedAt is when it was issued its last token.
+	RefreshedAt time.Time
+	ExpiresAt   time.Time
+	// RevokedAt is zero while it is not revoked.
+	RevokedAt time.Time
+}
+
+// SignedInDevice is a device with the time of its session's last token.
+type SignedInDevice struct {
+	Device
+
+	LastSeenAt time.Time
+}
+
+// Grant is what a client gets for proving who it is.
+type Grant struct {
+	User        User
+	AccessToken string
+	// RefreshToken is empty for the operator.
+	RefreshToken string
+	// ExpiresAt is when the access token ends, UTC, whole seconds.
+	ExpiresAt time.Time
+}
+
+// Revocation ends every token of a session.
+type Revocation struct {
+	SessionID string
+	RevokedAt time.Time
+}
+
+// reservedNames could be taken for the house itself. They are compared without separators.
+func reservedNames() []string {
+	return []string{
+		"admin", "administrator", "api", "guest", "help", "moderator", "null", "official", "operator", "owner", "root",
+		"security", "service", "staff", "stoa", "superuser", "support", "system", "undefined",
+	}
+}
+
+// checkUsername returns a username in the form in which it is unique. Errors: ALREADY_EXISTS (USERNAME_TAKEN) for a
+// reserved one. Its letters were checked by the contract.
+func checkUsername(name string) (string, error) {
+	name = strings.ToLower(name)
+	if slices.Contains(reservedNames(), strings.NewReplacer("_", "", ".", "", "-", "").Replace(name)) {
+		return "", errUsernameTaken()
+	}
+	return name, nil
+}
+
+// checkNickname trims a nickname. Errors: INVALID_ARGUMENT.
+func checkNickname(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if utf8.RuneCountInString(name) > maxNickname {
+		return "", errField("nickname", "a nickname has at most 32 characters")
+	}
+	visible := false
+	for _, r := range name {
+		if forbidden(r) {
+			return "", errField("nickname", "a nickname has no control characters")
+		}
+		visible = visible || !invisible(r)
+	}
+	if !visible {
+		return "", errField("nickname", "a nickname has at least one visible character")
+	}
+	return name, nil
+}
+
+// forbidden reports characters that break lines, change the direction of what follows, or are no characters at all.
+func forbidden(r rune) bool {
+	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Co,
+		unicode.Noncharacter_Code_Point)
+}
+
+// invisible reports characters that show nothing by themselves. The fillers are letters for Unicode and blank on screens.
+func invisible(r rune) bool {
+	switch r {
+	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0': // Hangul fillers, the empty Braille pattern
+		return true
+	}
+	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Z, unicode.M, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
+}
+
+func errField(field, message string) *errs.Error {
+	return errs.InvalidArgument(errs.ReasonInvalidArgument, "%s", message).With("field", field)
+}
+
+func errUsernameTaken() *errs.Error {
+	return errs.AlreadyExists(ReasonUsernameTaken, "this username is taken")
+}
+
+func errDeviceNotFound() *errs.Error {
+	return errs.NotFound(ReasonDeviceNotFound, "there is no such device")
+}
+
+func errUserNotFound() *errs.Error {
+	return errs.NotFound(ReasonUserNotFound, "there is no such user")
+}
+
+func errWrongCredentials() *errs.Error {
+	return errs.Unauthenticated(ReasonWrongCredentials, "the username or the password is wrong")
+}
+
+func errTokenInvalid() *errs.Error {
+	return errs.Unauthenticated(ReasonRefreshTokenInvalid, "the refresh token is not valid: sign in again")
+}
+
+func errTokenReused() *errs.Error {
+	return errs.Unauthenticated(ReasonRefreshTokenReused, "the refresh token was used before: the session has ended")
+}
+
+// errBanned tells the banned why and until when: "ban_reason", and "ban_until" (RFC 3339, UTC) unless it is for ever.
+func errBanned(ban Ban) *errs.Error {
+	err := errs.PermissionDenied(ReasonBanned, "this account is banned").With("ban_reason", ban.Reason)
+	if !ban.Until.IsZero() {
+		err = err.With("ban_until", ban.Until.UTC().Format(time.RFC3339))
+	}
+	return err
+}

@@ -1,0 +1,37 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Session is one user's stay on one device, from sign-in until it is revoked or expires.
+type Session struct{ ent.Schema }
+
+// Fields of a session.
+func (Session) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().Comment("ULID"),
+		field.String("user_id").Immutable(),
+		field.String("device_id").Immutable(),
+		field.Bytes("family_hash").Optional().Nillable().Immutable().
+			Comment("SHA-256 of what all refresh tokens of the session share; null when it has none"),
+		field.Bytes("token_hash").Optional().Nillable().Comment("SHA-256 of the refresh token that is good now"),
+		field.Time("created_at").Immutable(),
+		field.Time("refreshed_at").Comment("when the last token was issued"),
+		field.Time("expires_at").Comment("moves with each refresh"),
+		field.Time("revoked_at").Optional().Nillable(),
+	}
+}
+
+// Indexes of sessions.
+func (Session) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("family_hash").Unique(),
+		index.Fields("user_id", "refreshed_at"),
+		index.Fields("device_id"),
+		index.Fields("revoked_at"),
+		index.Fields("expires_at"),
+	}
+}

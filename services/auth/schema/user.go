@@ -1,0 +1,36 @@
+// Package schema declares the tables of the auth service. No other service reads them.
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// User is a person, a guest, or the operator.
+type User struct{ ent.Schema }
+
+// Fields of a user.
+func (User) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().Comment("ULID, or \"operator\""),
+		field.String("username").Optional().Nillable().Comment("in lower case; null for guests"),
+		field.String("nickname"),
+		field.String("avatar_url").Default(""),
+		field.Int("role").Comment("stoa.auth.v1.Role"),
+		field.String("password_hash").Optional().Nillable().Sensitive().Comment("PHC string; null for who has none"),
+		field.Time("banned_at").Optional().Nillable().Comment("null without a ban"),
+		field.Time("ban_until").Optional().Nillable().Comment("null for a ban without an end"),
+		field.String("ban_reason").Default(""),
+		field.Time("created_at").Immutable(),
+		field.Time("updated_at"),
+	}
+}
+
+// Indexes of users.
+func (User) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("username").Unique(),
+		index.Fields("banned_at"),
+	}
+}

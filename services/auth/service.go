@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/internal/service"
+)
+
+const (
+	tickEvery  = time.Minute      // of the background work
+	pruneEvery = 10 * time.Minute // of old rows
+	keepEnded  = 24 * time.Hour   // how long after its end a session still tells a reused token from an unknown one
+)
+
+// Service is auth, running.
+type Service struct {
+	config    Config
+	logger    *slog.Logger
+	clock     func() time.Time
+	bus       bus.Bus
+	storage   *storage
+	keys      *keyring
+	passwords *passwords
+	guesses   *tries
+	creations *quota
+	operator  operatorKey
+	metrics   *metrics
+
+	background sync.WaitGroup
+	stop       context.CancelFunc // nil before Start
+}
+
+var _ service.Service = (*Service)(nil)
+
+// New opens the database, makes the first signing key and the operator's key, and returns a service that can be mounted.
+// It publishes to the bus and calls no neighbour. Close ends it, also without a Start.
+func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	clock := deps.Now
+	if clock == nil {
+		clock = time.Now
+	}
+	s := &Service{
+		config: cfg, logger: deps.Logger, clock: clock, bus: deps.Bus, passwords: newPasswords(cfg),
+		guesses:   newTries(cfg.SignInWindow, clock),
+		creations: newQuota(cfg.RegistrationsPerMinute, cfg.RegistrationBurst, clock),
+	}
+	var err error
+	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
+		return nil, fmt.Errorf("open auth: %w", err)
+	}
+	if s.operator, err = openOperatorKey(deps.DataDir); err != nil {
+		return nil, fmt.Errorf("open auth: %w", err)
+	}
+	if s.storage, err = openStorage(ctx, deps.StoreURL, deps.Logger); err != nil {
+		return nil, fmt.Errorf("open auth: %w", err)
+	}
+	if s.keys, err = openKeyring(ctx, cfg, s.storage, deps.Logger, s.now); err != nil {
+		return nil, fmt.Errorf("open auth: %w", errors.Join(err, s.storage.close()))
+	}
+	return s, nil
+}
+
+// Mount implements service.Service.
+func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
+	handle(authv1connect.NewAuthServiceHandler(authHandler{s}, options))
+	handle(authv1connect.NewDirectoryServiceHandler(directoryHandler{s}, options))
+}
+
+// Names implements service.Service.
+func (s *Service) Names() []string {
+	return []string{authv1connect.AuthServiceName, authv1connect.DirectoryServiceName}
+}
+
+// JWKS serves the public keys for /.well-known/jwks.json.
+func (s *Service) JWKS() http.Handler { return s.keys }
+
+// KeySource finds the public keys for verifiers in this process.
+func (s *Service) KeySource() authn.KeySource { return s.keys }
+
+// Start implements service.Service: it begins to rotate keys and to remove old rows.
+func (s *Service) Start(ctx context.Context) error {
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.background.Go(func() { s.work(ctx) })
+	return nil
+}
+
+// Close implements service.Service.
+func (s *Service) Close(context.Context) error {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.background.Wait()
+	if err := s.storage.close(); err != nil {
+		return fmt.Errorf("close auth: %w", err)
+	}
+	return nil
+}
+
+// work does what nobody asks for, until ctx ends.
+func (s *Service) work(ctx context.Context) {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	var pruned time.Time
+	for {
+		s.keys.maintain(ctx)
+		if now := time.Now(); now.Sub(pruned) >= pruneEvery {
+			pruned = now
+			s.prune(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// prune removes what nobody will ask for again.
+func (s *Service) prune(ctx context.Context) {
+	now := s.now()
+	removed, err := s.storage.prune(ctx, now.Add(-s.config.AccessLifetime-keepEnded), now.Add(-s.config.RefreshLifetime))
+	switch {
+	case err != nil && ctx.Err() == nil:
+		s.logger.ErrorContext(ctx, "old sessions were not removed", "error", err)
+	case removed > 0:
+		s.logger.DebugContext(ctx, "old sessions and devices removed", "rows", removed)
+	}
+}
+
+// now is the clock as the database keeps it: UTC, in milliseconds.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	entauth "github.com/stoa-live/stoa/gen/ent/auth"
+	"github.com/stoa-live/stoa/gen/ent/auth/device"
+	"github.com/stoa-live/stoa/gen/ent/auth/predicate"
+	"github.com/stoa-live/stoa/gen/ent/auth/session"
+)
+
+func (s *storage) insertSession(ctx context.Context, c *entauth.Client, one Session) error {
+	row := c.Session.Create().SetID(one.ID).SetUserID(one.UserID).SetDeviceID(one.DeviceID).SetCreatedAt(one.RefreshedAt).
+		SetRefreshedAt(one.RefreshedAt).SetExpiresAt(one.ExpiresAt)
+	if one.FamilyHash != nil {
+		row.SetFamilyHash(one.FamilyHash).SetTokenHash(one.TokenHash)
+	}
+	if err := row.Exec(ctx); err != nil {
+		return fmt.Errorf("add session: %w", err)
+	}
+	return nil
+}
+
+// sessionByFamily returns the session of a family of refresh tokens, false if there is none.
+func (s *storage) sessionByFamily(ctx context.Context, c *entauth.Client, familyHash []byte) (Session, bool, error) {
+	row, err := c.Session.Query().Where(session.FamilyHash(familyHash)).Only(ctx)
+	if entauth.IsNotFound(err) {
+		return Session{}, false, nil
+	}
+	if err != nil {
+		return Session{}, false, fmt.Errorf("read session: %w", err)
+	}
+	one := Session{
+		ID: row.ID, UserID: row.UserID, DeviceID: row.DeviceID, RefreshedAt: row.RefreshedAt.UTC(),
+		ExpiresAt: row.ExpiresAt.UTC(), FamilyHash: familyHash,
+	}
+	if row.TokenHash != nil {
+		one.TokenHash = *row.TokenHash
+	}
+	if row.RevokedAt != nil {
+		one.RevokedAt = row.RevokedAt.UTC()
+	}
+	return one, true, nil
+}
+
+// rotate replaces the refresh token of a session; false if it was replaced or the session revoked meanwhile.
+func (s *storage) rotate(ctx context.Context, c *entauth.Client, one Session, tokenHash []byte) (bool, error) {
+	n, err := c.Session.Update().
+		Where(session.ID(one.ID), session.TokenHash(one.TokenHash), session.RevokedAtIsNil()).
+		SetTokenHash(tokenHash).SetRefreshedAt(one.RefreshedAt).SetExpiresAt(one.ExpiresAt).Save(ctx)
+	if err != nil {
+		return false, fmt.Errorf("rotate refresh token: %w", err)
+	}
+	return n == 1, nil
+}
+
+// revoke ends the sessions that are not revoked among those that match, and returns which. It refuses to end all.
+func (s *storage) revoke(
+	ctx context.Context, c *entauth.Client, now time.Time, which ...predicate.Session,
+) ([]Revocation, error) {
+	if len(which) == 0 {
+		return nil, errors.New("revoke sessions: none are named")
+	}
+	which = append(which, session.RevokedAtIsNil())
+	ids, err := c.Session.Query().Where(which...).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("revoke sessions: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	// By the same predicate, since a statement takes a limited number of ids; the transaction keeps it stable.
+	if _, err := c.Session.Update().Where(which...).SetRevokedAt(now).Save(ctx); err != nil {
+		return nil, fmt.Errorf("revoke sessions: %w", err)
+	}
+	revoked := make([]Revocation, len(ids))
+	for i, id := range ids {
+		revoked[i] = Revocation{SessionID: id, RevokedAt: now}
+	}
+	return revoked, nil
+}
+
+// revokedSince lists revocations from a time on, oldest first.
+func (s *storage) revokedSince(ctx context.Context, since time.Time) ([]Revocation, error) {
+	rows, err := s.read.Session.Query().Where(session.RevokedAtGTE(since)).
+		Order(session.ByRevokedAt(), session.ByID()).Select(session.FieldID, session.FieldRevokedAt).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list revocations: %w", err)
+	}
+	list := make([]Revocation, len(rows))
+	for i, row := range rows {
+		list[i] = Revocation{SessionID: row.ID, RevokedAt: row.RevokedAt.UTC()}
+	}
+	return list, nil
+}
+
+// deviceCursor is the place of a device in the list of a user's.
+type deviceCursor struct {
+	SeenMS    int64  `json:"t"`
+	SessionID string `json:"s"`
+}
+
+// placedDevice is a device with its place.
+type placedDevice struct {
+	SignedInDevice
+
+	cursor deviceCursor
+}
+
+// signedIn lists the devices on which a user has a live session, the latest first, from after the cursor.
+func (s *storage) signedIn(
+	ctx context.Context, userID string, now time.Time, after *deviceCursor, limit int,
+) ([]placedDevice, error) {
+	query := s.read.Session.Query().
+		Where(session.UserID(userID), session.RevokedAtIsNil(), session.ExpiresAtGT(now))
+	if after != nil {
+		seen, id := time.UnixMilli(after.SeenMS).UTC(), after.SessionID
+		query.Where(func(q *sql.Selector) {
+			q.Where(sql.CompositeLT([]string{q.C(session.FieldRefreshedAt), q.C(session.FieldID)}, seen, id))
+		})
+	}
+	rows, err := query.Order(session.ByRefreshedAt(sql.OrderDesc()), session.ByID(sql.OrderDesc())).Limit(limit).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.DeviceID
+	}
+	devices, err := s.read.Device.Query().Where(device.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	byID := make(map[string]Device, len(devices))
+	for _, row := range devices {
+		byID[row.ID] = toDevice(row)
+	}
+	list := make([]placedDevice, len(rows))
+	for i, row := range rows {
+		one, ok := byID[row.DeviceID]
+		if !ok { // the operator has sessions and no device
+			one = Device{ID: row.DeviceID}
+		}
+		list[i] = placedDevice{
+			SignedInDevice: SignedInDevice{Device: one, LastSeenAt: row.RefreshedAt.UTC()},
+			cursor:         deviceCursor{SeenMS: row.RefreshedAt.UnixMilli(), SessionID: row.ID},
+		}
+	}
+	return list, nil
+}
