@@ -1,0 +1,143 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+)
+
+const (
+	// likesSave is how often totals are written; a crash forgets at most the likes of that long.
+	likesSave = 5 * time.Second
+	// tallyIdle is how long a tally is kept after its last like.
+	tallyIdle = time.Minute
+)
+
+// likes merges likes: they are counted in memory, told twice a second and stored every few seconds.
+type likes struct {
+	store  *store
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	tallies map[string]*tally
+	savedAt time.Time
+}
+
+// tally is the likes of one conversation.
+type tally struct {
+	total   int64 // all likes ever
+	untold  int64 // part of total that was not published
+	unsaved int64 // part of total that is not stored
+	last    time.Time
+}
+
+func newLikes(s *store, logger *slog.Logger) *likes {
+	return &likes{store: s, logger: logger, tallies: make(map[string]*tally)}
+}
+
+// add counts n likes. stored is the total that the database knows, asked for when the conversation has no tally.
+func (l *likes) add(id string, n int64, now time.Time, stored func() (int64, error)) error {
+	if l.count(id, n, now) {
+		return nil
+	}
+	total, err := stored()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	if l.tallies[id] == nil { // a tally that was made and forgotten since then would have lived for tallyIdle
+		l.tallies[id] = &tally{total: total}
+	}
+	l.mu.Unlock()
+	l.count(id, n, now)
+	return nil
+}
+
+func (l *likes) count(id string, n int64, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tallies[id]
+	if t == nil {
+		return false
+	}
+	t.total, t.untold, t.unsaved, t.last = t.total+n, t.untold+n, t.unsaved+n, now
+	return true
+}
+
+// told returns the total as subscribers know it: stored when nobody liked lately.
+func (l *likes) told(id string, stored int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.tallies[id]; t != nil {
+		return t.total - t.untold
+	}
+	return stored
+}
+
+// tell publishes what came since the last time, merged. What cannot be published is told with what follows.
+func (l *likes) tell(publish func(event *chatv1.LikesAdded) error) {
+	var events []*chatv1.LikesAdded
+	l.mu.Lock()
+	for id, t := range l.tallies {
+		if t.untold > 0 {
+			events = append(events, &chatv1.LikesAdded{
+				ConversationId: id, Likes: &chatv1.Likes{Count: int32(t.untold), Total: t.total}, //nolint:gosec // of half a second
+			})
+			t.untold = 0
+		}
+	}
+	l.mu.Unlock()
+	for _, event := range events {
+		if publish(event) != nil {
+			l.mu.Lock()
+			if t := l.tallies[event.GetConversationId()]; t != nil {
+				t.untold += int64(event.GetLikes().GetCount())
+			}
+			l.mu.Unlock()
+		}
+	}
+}
+
+// save stores the totals when it is time to, or at once with force, and forgets tallies that rest.
+func (l *likes) save(ctx context.Context, now time.Time, force bool) error {
+	if !force && now.Sub(l.savedAt) < likesSave {
+		return nil
+	}
+	l.savedAt = now
+	added := make(map[string]int64)
+	l.mu.Lock()
+	for id, t := range l.tallies {
+		switch {
+		case t.unsaved > 0:
+			added[id] = t.unsaved
+			t.unsaved = 0
+		case t.untold == 0 && now.Sub(t.last) > tallyIdle:
+			delete(l.tallies, id)
+		}
+	}
+	l.mu.Unlock()
+	if len(added) == 0 {
+		return nil
+	}
+	err := l.store.addLikes(ctx, added)
+	if err != nil {
+		l.mu.Lock()
+		for id, n := range added {
+			l.tallies[id].unsaved += n // still there: a tally with fresh likes does not rest
+		}
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// pulse tells and saves.
+func (l *likes) pulse(ctx context.Context, now time.Time, publish func(event *chatv1.LikesAdded) error, last bool) {
+	l.tell(publish)
+	if err := l.save(ctx, now, last); err != nil && !errors.Is(err, context.Canceled) {
+		l.logger.LogAttrs(ctx, slog.LevelWarn, "likes not stored yet", slog.String("cause", err.Error()))
+	}
+}
