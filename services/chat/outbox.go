@@ -94,7 +94,9 @@ func (o *outbox) run() {
 	defer close(o.stopped)
 	// A database of one process has no other living claimant. (With a shared one, only claims that are over may be
 	// taken here as well.)
-	o.sweep(true)
+	if !o.sweep(true) {
+		return
+	}
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	for {
@@ -104,7 +106,9 @@ func (o *outbox) run() {
 				return
 			}
 		case <-sweep.C:
-			o.sweep(false)
+			if !o.sweep(false) {
+				return
+			}
 		case <-o.closing:
 			for {
 				select {
@@ -131,17 +135,21 @@ func (o *outbox) close() {
 // hurry makes the outbox give up, so that neither close nor put waits for a bus that does not answer.
 func (o *outbox) hurry() { o.cancel() }
 
-// sweep publishes rows that nobody else will: their process died, or never learnt that its commit had succeeded.
-func (o *outbox) sweep(fromOthers bool) {
+// sweep publishes rows that nobody else will: their process died, or never learnt that its commit had succeeded. It
+// returns what publish did; rows that cannot be read now will be looked for again.
+func (o *outbox) sweep(fromOthers bool) bool {
 	for {
 		now := o.now()
 		runs, err := o.store.claimRuns(o.ctx, o.claim(now), fromOthers, now, claimLimit)
 		if err != nil {
 			o.logger.LogAttrs(o.ctx, slog.LevelError, "outbox not swept", slog.String("cause", err.Error()))
-			return
+			return true
 		}
-		if !o.publish(o.own(runs)) || len(runs) < claimLimit {
-			return
+		if !o.publish(o.own(runs)) {
+			return false
+		}
+		if len(runs) < claimLimit {
+			return true
 		}
 	}
 }
