@@ -57,12 +57,10 @@ func (t *tries) take(keys ...try) error {
 	var wait time.Duration
 	for _, k := range keys {
 		seen := t.tracked.get(k.key)
-		delay := growing(seen.count - k.free)
-		if now.Sub(seen.last) >= max(t.window, 2*delay) {
-			*seen = tried{last: now}
-			continue
+		if t.stale(*seen, k) {
+			*seen = tried{}
 		}
-		wait = max(wait, seen.last.Add(delay).Sub(now))
+		wait = max(wait, seen.wait(k, now))
 	}
 	if wait > 0 {
 		return errTooManyAttempts(wait)
@@ -73,6 +71,30 @@ func (t *tries) take(keys ...try) error {
 		seen.last = now
 	}
 	return nil
+}
+
+// check is take that counts nothing.
+func (t *tries) check(k try) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen, ok := t.tracked.peek(k.key)
+	if !ok || t.stale(seen, k) {
+		return nil
+	}
+	if wait := seen.wait(k, t.now()); wait > 0 {
+		return errTooManyAttempts(wait)
+	}
+	return nil
+}
+
+// stale reports whether attempts are so long ago that counting starts anew.
+func (t *tries) stale(seen tried, k try) bool {
+	return t.now().Sub(seen.last) >= max(t.window, 2*growing(seen.count-k.free))
+}
+
+// wait is how long the next attempt has to.
+func (seen tried) wait(k try, now time.Time) time.Duration {
+	return seen.last.Add(growing(seen.count - k.free)).Sub(now)
 }
 
 // forgive takes back one attempt for each of the keys.
@@ -86,11 +108,13 @@ func (t *tries) forgive(keys ...try) {
 	}
 }
 
-// forget starts anew for a key.
-func (t *tries) forget(key string) {
+// forget starts anew for the keys.
+func (t *tries) forget(keys ...try) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	*t.tracked.get(key) = tried{}
+	for _, k := range keys {
+		*t.tracked.get(k.key) = tried{}
+	}
 }
 
 // growing is how long the attempt after so many excessive ones has to wait: none yet for a negative number.
@@ -165,6 +189,15 @@ func (r *recent[V]) get(key string) *V {
 	fresh := &entry[V]{key: key}
 	r.entries[key] = r.order.PushFront(fresh)
 	return &fresh.value
+}
+
+// peek returns the value of key without keeping it from being forgotten.
+func (r *recent[V]) peek(key string) (value V, ok bool) {
+	e, ok := r.entries[key]
+	if ok {
+		value = e.Value.(*entry[V]).value //nolint:forcetypeassert // only these are in it
+	}
+	return value, ok
 }
 
 func errTooManyAttempts(wait time.Duration) *errs.Error {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,9 +19,6 @@ type metrics struct {
 }
 
 func newMetrics(m *telemetry.Metrics) (*metrics, error) {
-	if m == nil {
-		return nil, errors.New("register metrics: there is no registry")
-	}
 	out := &metrics{
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "auth_sign_ins_total", Help: "Sign-ins and token refreshes, by method and result.",
@@ -43,9 +39,7 @@ func newMetrics(m *telemetry.Metrics) (*metrics, error) {
 func (m *metrics) signedIn(method string, err error) {
 	result := "ok"
 	if err != nil {
-		if result = errs.Reason(err); result == "" {
-			result = errs.ReasonInternal
-		}
+		result = errs.Reason(errs.ToConnect(err))
 	}
 	m.signIns.WithLabelValues(method, result).Inc()
 }

@@ -50,6 +50,9 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if deps.Logger == nil || deps.Metrics == nil || deps.Bus == nil {
+		return nil, errors.New("open auth: the logger, the metrics or the bus is missing")
+	}
 	clock := deps.Now
 	if clock == nil {
 		clock = time.Now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,17 +76,31 @@ func (s *Service) signUp(
 // signIn signs a user in by password. Errors: NOT_FOUND (DEVICE_NOT_FOUND), UNAUTHENTICATED (WRONG_CREDENTIALS),
 // PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 func (s *Service) signIn(ctx context.Context, address, deviceID, username, password string) (Grant, error) {
+	username = strings.ToLower(username)
+	here := try{"name " + username + " at " + deviceID, s.config.SignInAttempts}
+	// A flood is refused before it costs a look at the database.
+	if err := s.guesses.check(here); err != nil {
+		return Grant{}, err
+	}
 	device, err := s.storage.deviceByID(ctx, s.storage.read, deviceID)
 	if err != nil {
 		return Grant{}, err
 	}
-	username = strings.ToLower(username)
-	user, found, err := s.storage.userByName(ctx, s.storage.read, username)
-	if err != nil {
+	names := []try{here}
+	if known, err := s.signedInBefore(ctx, device, username); err != nil {
+		return Grant{}, err
+	} else if !known {
+		names = append(names, try{"name " + username, s.config.SignInAttempts})
+	}
+	counted := append(slices.Clone(names), try{"device " + deviceID, s.config.DeviceAttempts})
+	if address != "" {
+		counted = append(counted, try{"address " + address, s.config.AddressAttempts})
+	}
+	if err := s.guesses.take(counted...); err != nil {
 		return Grant{}, err
 	}
-	counted := s.guessesAt(username, address, device, found && device.UserID == user.ID)
-	if err := s.guesses.take(counted...); err != nil {
+	user, _, err := s.storage.userByName(ctx, s.storage.read, username)
+	if err != nil {
 		return Grant{}, err
 	}
 	right, err := s.passwords.matches(ctx, user.PasswordHash, password)
@@ -97,14 +112,14 @@ func (s *Service) signIn(ctx context.Context, address, deviceID, username, passw
 		return Grant{}, errWrongCredentials()
 	}
 	s.guesses.forgive(counted...)
-	s.guesses.forget(counted[0].key)
+	s.guesses.forget(names...)
 	if ban := user.BannedAt(s.now()); ban != nil {
 		return Grant{}, errBanned(*ban)
 	}
 	renewed := ""
 	if s.passwords.outdated(user.PasswordHash) {
 		if renewed, err = s.passwords.hash(ctx, password); err != nil {
-			return Grant{}, err
+			renewed = "" // the next sign-in will do
 		}
 	}
 	return s.open(ctx, deviceID, func(ctx context.Context, tx *entauth.Client, _ Device) (User, error) {
@@ -117,18 +132,14 @@ func (s *Service) signIn(ctx context.Context, address, deviceID, username, passw
 	})
 }
 
-// guessesAt is what a guess at a password counts for, the username first. On a device where the user signed in before,
-// the username has a count of its own, so that strangers who guess elsewhere do not lock its owner out.
-func (s *Service) guessesAt(username, address string, device Device, known bool) []try {
-	name := try{"name " + username, s.config.SignInAttempts}
-	if known {
-		name.key += " at " + device.ID
+// signedInBefore reports whether a user was the last to sign in on a device. Guesses at a password there do not count with
+// those made elsewhere, so that strangers do not lock its owner out.
+func (s *Service) signedInBefore(ctx context.Context, device Device, username string) (bool, error) {
+	if device.UserID == "" {
+		return false, nil
 	}
-	counted := []try{name, {"device " + device.ID, s.config.DeviceAttempts}}
-	if address != "" {
-		counted = append(counted, try{"address " + address, s.config.AddressAttempts})
-	}
-	return counted
+	last, err := s.storage.userByID(ctx, s.storage.read, device.UserID)
+	return err == nil && last.Username == username, err
 }
 
 // signInAsGuest signs a device in as the guest that it was, or as a new one. Errors: NOT_FOUND (DEVICE_NOT_FOUND),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/services/auth"
 )
@@ -76,17 +78,17 @@ func TestUnknownNamesLookLikeWrongPasswords(t *testing.T) {
 	w := serve(t, func(c *auth.Config) { c.Argon2 = auth.Argon2{} })
 	device := w.device()
 	w.signUp(w.device(), "ada")
-	attempt := func(username string) (error, time.Duration) {
+	attempt := func(username string) (time.Duration, error) {
 		start := time.Now()
 		_, err := w.client().SignIn(t.Context(), &authv1.SignInRequest{DeviceId: device, Username: username, Password: "a wrong one"})
 		wantError(t, err, connect.CodeUnauthenticated, "WRONG_CREDENTIALS")
-		return err, time.Since(start)
+		return time.Since(start), err
 	}
 	least := map[string]time.Duration{"ada": time.Hour, "nobody": time.Hour}
 	for range 3 {
-		wrong, took := attempt("ada")
+		took, wrong := attempt("ada")
 		least["ada"] = min(least["ada"], took)
-		unknown, took := attempt("nobody")
+		took, unknown := attempt("nobody")
 		least["nobody"] = min(least["nobody"], took)
 		if wrong.Error() != unknown.Error() || fmt.Sprint(errs.Metadata(wrong)) != fmt.Sprint(errs.Metadata(unknown)) {
 			t.Errorf("%v differs from %v", wrong, unknown)
@@ -157,10 +159,16 @@ func TestStrangersDoNotLockAUserOutOfTheirDevice(t *testing.T) {
 	w := serve(t)
 	own, strange := w.device(), w.device()
 	w.signUp(own, "ada")
+	guess := func() error {
+		_, err := w.client().SignIn(t.Context(), &authv1.SignInRequest{DeviceId: strange, Username: "ada", Password: "a guess"})
+		return err
+	}
 	for range 20 {
-		_, _ = w.client().SignIn(t.Context(), &authv1.SignInRequest{DeviceId: strange, Username: "ada", Password: "a guess"})
+		_ = guess()
 	}
 	w.signIn(own, "ada")
+	strange = w.device()
+	wantError(t, guess(), connect.CodeResourceExhausted, "TOO_MANY_ATTEMPTS") // nor is their count forgotten
 }
 
 func TestOneDeviceMayNotTryManyNames(t *testing.T) {
@@ -201,6 +209,24 @@ func TestOneAddressMayNotTryManyNames(t *testing.T) {
 	wantError(t, attempt(5, "2001:db8:0:1:ffff::"), connect.CodeResourceExhausted, "TOO_MANY_ATTEMPTS")
 	wantError(t, attempt(6, "2001:db8:0:2::"), connect.CodeUnauthenticated, "WRONG_CREDENTIALS")
 	wantError(t, attempt(7, "not an address"), connect.CodeUnauthenticated, "WRONG_CREDENTIALS")
+}
+
+// TestWhoConnectsByItselfDoesNotChooseItsAddress is over TCP: there the header is the client's own.
+func TestWhoConnectsByItselfDoesNotChooseItsAddress(t *testing.T) {
+	for trusted, reason := range map[bool]string{false: "RATE_LIMITED", true: ""} {
+		w := serve(t, func(c *auth.Config) { c.RegistrationBurst, c.TrustClientAddress = 1, trusted })
+		server := httptest.NewServer(w.mux)
+		t.Cleanup(server.Close)
+		client := authv1connect.NewAuthServiceClient(server.Client(), server.URL)
+		request := &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_CLI}
+		if _, err := client.RegisterDevice(from(t, "192.0.2.1"), request); err != nil {
+			t.Fatal(err)
+		}
+		_, err := client.RegisterDevice(from(t, "192.0.2.2"), request)
+		if errs.Reason(err) != reason {
+			t.Errorf("trusted %v: %v", trusted, err)
+		}
+	}
 }
 
 func TestOneAddressMayNotMakeManyDevicesGuestsOrUsers(t *testing.T) {

@@ -75,6 +75,7 @@ type world struct {
 	t           testing.TB
 	clock       *clock
 	service     *auth.Service
+	mux         *http.ServeMux
 	server      *memhttp.Server
 	verifier    *authn.Verifier
 	tokens      *authn.ServiceTokens
@@ -151,7 +152,7 @@ func serveAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
 	w.service.Mount(rpc.Handle(mux), options)
 	rpc.Handle(mux)(chatv1connect.NewChatServiceHandler(neighbour{}, options))
 	mux.Handle("/.well-known/jwks.json", w.service.JWKS())
-	w.server = memhttp.NewServer(mux)
+	w.mux, w.server = mux, memhttp.NewServer(mux)
 	if err := w.service.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -232,13 +233,6 @@ func (w *world) device() string {
 		w.t.Fatal(err)
 	}
 	return res.GetDeviceId()
-}
-
-// granted is what all sign-ins answer.
-type granted interface {
-	GetUser() *authv1.User
-	GetAccessToken() string
-	GetRefreshToken() string
 }
 
 func (w *world) signUp(device, username string) *authv1.SignUpResponse {
