@@ -54,6 +54,7 @@ func (c *covers) run(ctx context.Context, roomID string, stream *hub.Stream, tak
 	// The first cover comes soon after the first picture.
 	wait := 500 * time.Millisecond
 	var last []byte
+	failed := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,11 +67,13 @@ func (c *covers) run(ctx context.Context, roomID string, stream *hub.Stream, tak
 		}
 		last, wait = flv, c.every
 		if err := c.take(ctx, roomID, flv); err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !failed { // once is enough for a stream that cannot be decoded
 				c.log.Warn("take cover", "room", roomID, "error", err)
 			}
+			failed = true
 			continue
 		}
+		failed = false
 		taken(ctx, roomID)
 	}
 }
@@ -95,7 +98,8 @@ func (c *covers) take(ctx context.Context, roomID string, flv []byte) error {
 	cmd.Stdout = &limitedBuffer{Buffer: &out, left: maxCover}
 	cmd.Stderr = &limitedBuffer{Buffer: &errOut, left: 4096}
 	if err := runSandboxed(cmd, flv); err != nil {
-		return fmt.Errorf("ffmpeg: %w: %s", err, bytes.TrimSpace(errOut.Bytes()))
+		line, _, _ := bytes.Cut(bytes.TrimSpace(errOut.Bytes()), []byte("\n"))
+		return fmt.Errorf("ffmpeg: %w: %s", err, line)
 	}
 	if out.Len() == 0 {
 		return errors.New("ffmpeg made no picture")

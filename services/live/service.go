@@ -102,7 +102,8 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 	s.playback = playback.NewServer(playback.Config{StallTimeout: config.StallTimeout, MaxViewers: config.MaxViewers},
 		s.hub, s.hls, s.runningBroadcast, signer, deps.Metrics.Registry, log)
 	s.air = newAir(s)
-	s.ingest = ingest.NewServer(ingest.Config{Gather: config.Merge / 8}, s.air, log)
+	// Frames that wait to be merged anyway may as well be read together: waking for each costs more than handling it.
+	s.ingest = ingest.NewServer(ingest.Config{Gather: config.Merge / 4}, s.air, log)
 	return s, nil
 }
 
