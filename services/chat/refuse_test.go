@@ -175,9 +175,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%d likes: %v", count, err)
 		}
 	}
-	if got := n.metric("chat_batches_failed_total"); got != "0" {
-		t.Errorf("bad input failed %s batches", got)
-	}
+	n.assertMetric("chat_batches_failed_total", 0)
 }
 
 func TestBodiesThatAreNoMessages(t *testing.T) {

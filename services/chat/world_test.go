@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -245,14 +243,23 @@ func (n *node) send(user, id, s string) *chatv1.Message {
 	return res.GetMessage()
 }
 
-// fill stores n messages, the i-th with the text of its number.
+// fill stores messages, many at once, at the service's own door.
 func (n *node) fill(count int) {
 	n.t.Helper()
-	c := n.as("filler")
-	for i := range count {
-		_, err := c.SendMessage(n.t.Context(), sending(room, fmt.Sprint("fill-", i), fmt.Sprint(i+1)))
-		n.must(err)
+	who := n.User("filler", authv1.Role_ROLE_USER)
+	var all sync.WaitGroup
+	for from := range 16 {
+		all.Go(func() {
+			for i := from; i < count; i += 16 {
+				if _, err := n.service.SendMessage(
+					n.t.Context(), who, room, fmt.Sprint("fill-message-", i), text(fmt.Sprint(i)),
+				); err != nil {
+					n.t.Error(err)
+				}
+			}
+		})
 	}
+	all.Wait()
 }
 
 // raw opens the service's database file behind its back.
@@ -275,21 +282,35 @@ func count(t testing.TB, db *sql.DB, table string) (n int) {
 	return n
 }
 
-// metric returns the value of a metric without labels, as text.
-func (w *world) metric(name string) string {
+// metric returns the value of a metric without labels, and whether there is one.
+func (w *world) metric(name string) (float64, bool) {
 	w.t.Helper()
-	s := memhttp.NewServer(w.rpc.Metrics.Handler())
-	defer s.Close() //nolint:errcheck // a test
-	res, err := s.Client().Get(s.URL())
+	families, err := w.rpc.Metrics.Registry.Gather()
 	w.must(err)
-	page, err := io.ReadAll(res.Body)
-	w.must(errors.Join(err, res.Body.Close()))
-	for line := range strings.Lines(string(page)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			return strings.TrimSpace(value)
+	for _, f := range families {
+		if f.GetName() == name {
+			m := f.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue(), true
 		}
 	}
-	return ""
+	return 0, false
+}
+
+// assertMetric fails the test unless a metric has a value.
+func (w *world) assertMetric(name string, want float64) {
+	w.t.Helper()
+	if got, _ := w.metric(name); got != want {
+		w.t.Errorf("%s is %v, want %v", name, got, want)
+	}
+}
+
+// untilMetric waits until a metric has a value.
+func (w *world) untilMetric(name string, want float64) {
+	w.t.Helper()
+	w.eventually(fmt.Sprint(name, " is ", want), func() bool {
+		got, _ := w.metric(name)
+		return got == want
+	})
 }
 
 // eventually waits for a condition that nothing announces.
