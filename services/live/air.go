@@ -17,7 +17,6 @@ import (
 var (
 	errEnded      = errors.New("the broadcast was ended")
 	errKeyRevoked = errors.New("the stream key was revoked")
-	errStopping   = errors.New("the server is stopping")
 )
 
 // saveTimeout bounds what a state change may wait for the database or the bus.
@@ -79,20 +78,20 @@ func (r *running) snapshot() Broadcast {
 	return r.broadcast
 }
 
-// Authorize implements ingest.Authorizer. The error's text is what the streamer reads in the encoder.
+// Authorize implements ingest.Authorizer.
 func (a *air) Authorize(ctx context.Context, app, key string, kick func(reason error)) (ingest.Publication, error) {
 	if app != rtmpApp {
-		return nil, fmt.Errorf("Unknown application %q: the server address ends in /%s.", app, rtmpApp) //nolint:staticcheck // shown to people
+		return nil, ingest.Refuse("Unknown application %q: the server address ends in /%s.", app, rtmpApp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	room, ok, err := a.service.db.roomByKey(ctx, hashKey(key))
 	if err != nil {
 		a.service.log.Error("authorize publish", "error", err)
-		return nil, errors.New("The server cannot check stream keys right now. Try again soon.") //nolint:staticcheck // shown to people
+		return nil, ingest.Refuse("The server cannot check stream keys right now. Try again soon.")
 	}
 	if !ok {
-		return nil, errors.New("The stream key is unknown or was revoked. Copy the current one.") //nolint:staticcheck // shown to people
+		return nil, ingest.Refuse("The stream key is unknown or was revoked. Copy the current one.")
 	}
 	return a.join(ctx, room, kick)
 }
@@ -102,11 +101,11 @@ func (a *air) join(ctx context.Context, room Room, kick func(error)) (ingest.Pub
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return nil, errStopping
+		return nil, ingest.Refuse("The server is stopping. Try again soon.")
 	}
 	now := a.service.now()
 	if until := a.resting[room.ID]; now.Before(until) {
-		return nil, fmt.Errorf("The broadcast was just ended. Start again in %d s.", int(until.Sub(now).Seconds())+1) //nolint:staticcheck // shown to people
+		return nil, ingest.Refuse("The broadcast was just ended. Start again in %d s.", int(until.Sub(now).Seconds())+1)
 	}
 	delete(a.resting, room.ID)
 	r := a.rooms[room.ID]
@@ -114,7 +113,7 @@ func (a *air) join(ctx context.Context, room Room, kick func(error)) (ingest.Pub
 		b := Broadcast{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String(), RoomID: room.ID, State: Starting, StartedAt: now}
 		if err := a.service.db.startBroadcast(ctx, b); err != nil {
 			a.service.log.Error("start broadcast", "room", room.ID, "error", err)
-			return nil, errors.New("The server cannot start the broadcast right now. Try again soon.") //nolint:staticcheck // shown to people
+			return nil, ingest.Refuse("The server cannot start the broadcast right now. Try again soon.")
 		}
 		r = a.open(room, b)
 	}
@@ -122,7 +121,7 @@ func (a *air) join(ctx context.Context, room Room, kick func(error)) (ingest.Pub
 	defer r.mu.Unlock()
 	publication, err := r.stream.Publish()
 	if err != nil {
-		return nil, errors.New("Another encoder is using this stream key.") //nolint:staticcheck // shown to people
+		return nil, ingest.Refuse("Another encoder is using this stream key.")
 	}
 	r.encoder = &encoder{air: a, running: r, publication: publication, kick: kick}
 	if r.window != nil {

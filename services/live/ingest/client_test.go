@@ -58,9 +58,9 @@ func (f *front) Authorize(_ context.Context, app, key string, kick func(error)) 
 	defer f.mu.Unlock()
 	switch {
 	case app != "live" || (key != "good" && key != "other"):
-		return nil, errors.New("The stream key is unknown.")
+		return nil, ingest.Refuse("The stream key is unknown.")
 	case f.inUse[key]:
-		return nil, errors.New("Another encoder is using this stream key.")
+		return nil, ingest.Refuse("Another encoder is using this stream key.")
 	}
 	f.inUse[key] = true
 	f.kick = kick

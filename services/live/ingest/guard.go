@@ -28,7 +28,7 @@ const (
 type guard struct {
 	net.Conn
 	parser *chunkParser
-	// authorize decides on a publish; its error's text is sent to the encoder.
+	// authorize decides on a publish; a *Refusal is told to the encoder.
 	authorize func(app, name string) error
 	// unpublished is told of a deliberate end (FCUnpublish, deleteStream, closeStream).
 	unpublished func()
@@ -220,7 +220,11 @@ func (g *guard) publish(cmd command) error {
 	}
 	name, _, _ := strings.Cut(cmd.args[1], "?")
 	if err := g.authorize(g.app, name); err != nil {
-		g.status("NetStream.Publish.BadName", err.Error())
+		sentence := "The server cannot take the stream right now. Try again soon."
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
+			sentence = refusal.sentence
+		}
+		g.status("NetStream.Publish.BadName", sentence)
 		return fmt.Errorf("publish refused: %w", err)
 	}
 	g.parser.publishing = true

@@ -30,7 +30,17 @@ type Publication interface {
 	Close(reason error)
 }
 
-// Authorizer decides whether a stream key may publish, and claims it. The error's text is shown to the encoder.
+// Refusal is why a publish is not accepted, in a sentence that the streamer reads in the encoder.
+type Refusal struct{ sentence string }
+
+// Refuse returns a refusal; the sentence is formatted as by fmt.Sprintf.
+func Refuse(sentence string, args ...any) *Refusal { return &Refusal{fmt.Sprintf(sentence, args...)} }
+
+// Error returns the sentence.
+func (r *Refusal) Error() string { return r.sentence }
+
+// Authorizer decides whether a stream key may publish, and claims it. A *Refusal is shown to the encoder; any other error
+// is not.
 type Authorizer interface {
 	Authorize(ctx context.Context, app, key string, kick func(reason error)) (Publication, error)
 }
