@@ -153,7 +153,7 @@ func (Platform) EnumDescriptor() ([]byte, []int) {
 // User is a person as everyone may see them.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Lasting identifier, 26 characters (ULID).
+	// Lasting identifier, 26 characters (ULID); "operator" for the operator.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name to sign in with; empty for guests.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`

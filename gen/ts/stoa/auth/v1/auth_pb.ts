@@ -23,7 +23,7 @@ export const file_stoa_auth_v1_auth: GenFile = /*@__PURE__*/
  */
 export type User = Message<"stoa.auth.v1.User"> & {
   /**
-   * Lasting identifier, 26 characters (ULID).
+   * Lasting identifier, 26 characters (ULID); "operator" for the operator.
    *
    * @generated from field: string id = 1;
    */

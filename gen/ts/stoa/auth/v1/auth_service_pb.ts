@@ -641,7 +641,7 @@ export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@_
  */
 export const AuthService: GenService<{
   /**
-   * RegisterDevice makes a device. Anyone may call it.
+   * RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.auth.v1.AuthService.RegisterDevice
    */
@@ -651,7 +651,8 @@ export const AuthService: GenService<{
     output: typeof RegisterDeviceResponseSchema;
   },
   /**
-   * SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND).
+   * SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
+   * RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignUp
    */
@@ -662,7 +663,8 @@ export const AuthService: GenService<{
   },
   /**
    * SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
-   * passwords), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS), NOT_FOUND (DEVICE_NOT_FOUND).
+   * passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
+   * (TOO_MANY_ATTEMPTS, with metadata "retry_after_ms"), NOT_FOUND (DEVICE_NOT_FOUND).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignIn
    */
@@ -672,7 +674,8 @@ export const AuthService: GenService<{
     output: typeof SignInResponseSchema;
   },
   /**
-   * SignInAsGuest signs a device in without an account; the same device stays the same guest.
+   * SignInAsGuest signs a device in without an account; the same device stays the same guest. Errors: NOT_FOUND
+   * (DEVICE_NOT_FOUND), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignInAsGuest
    */
@@ -682,7 +685,8 @@ export const AuthService: GenService<{
     output: typeof SignInAsGuestResponseSchema;
   },
   /**
-   * SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder.
+   * SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder. Errors:
+   * UNAUTHENTICATED (WRONG_CREDENTIALS), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignInAsOperator
    */
@@ -693,7 +697,7 @@ export const AuthService: GenService<{
   },
   /**
    * RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
-   * REFRESH_TOKEN_REUSED: the session is revoked).
+   * REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
    *
    * @generated from rpc stoa.auth.v1.AuthService.RefreshToken
    */

@@ -395,7 +395,8 @@ export const DirectoryService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+   * BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the
+   * operator).
    *
    * @generated from rpc stoa.auth.v1.DirectoryService.BanUser
    */
@@ -415,7 +416,8 @@ export const DirectoryService: GenService<{
     output: typeof UnbanUserResponseSchema;
   },
   /**
-   * SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+   * SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND),
+   * FAILED_PRECONDITION (USER_IS_GUEST), PERMISSION_DENIED (FORBIDDEN: the operator).
    *
    * @generated from rpc stoa.auth.v1.DirectoryService.SetRole
    */

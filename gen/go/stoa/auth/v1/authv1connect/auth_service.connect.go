@@ -65,19 +65,23 @@ const (
 
 // AuthServiceClient is a client for the stoa.auth.v1.AuthService service.
 type AuthServiceClient interface {
-	// RegisterDevice makes a device. Anyone may call it.
+	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
-	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND).
+	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
-	// passwords), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS), NOT_FOUND (DEVICE_NOT_FOUND).
+	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
+	// (TOO_MANY_ATTEMPTS, with metadata "retry_after_ms"), NOT_FOUND (DEVICE_NOT_FOUND).
 	SignIn(context.Context, *v1.SignInRequest) (*v1.SignInResponse, error)
-	// SignInAsGuest signs a device in without an account; the same device stays the same guest.
+	// SignInAsGuest signs a device in without an account; the same device stays the same guest. Errors: NOT_FOUND
+	// (DEVICE_NOT_FOUND), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	SignInAsGuest(context.Context, *v1.SignInAsGuestRequest) (*v1.SignInAsGuestResponse, error)
-	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder.
+	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder. Errors:
+	// UNAUTHENTICATED (WRONG_CREDENTIALS), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 	SignInAsOperator(context.Context, *v1.SignInAsOperatorRequest) (*v1.SignInAsOperatorResponse, error)
 	// RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
-	// REFRESH_TOKEN_REUSED: the session is revoked).
+	// REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
 	RefreshToken(context.Context, *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error)
 	// SignOut revokes the caller's session; its open streams end within 5 seconds.
 	SignOut(context.Context, *v1.SignOutRequest) (*v1.SignOutResponse, error)
@@ -289,19 +293,23 @@ func (c *authServiceClient) RevokeDevice(ctx context.Context, req *v1.RevokeDevi
 
 // AuthServiceHandler is an implementation of the stoa.auth.v1.AuthService service.
 type AuthServiceHandler interface {
-	// RegisterDevice makes a device. Anyone may call it.
+	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
-	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND).
+	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
-	// passwords), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS), NOT_FOUND (DEVICE_NOT_FOUND).
+	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
+	// (TOO_MANY_ATTEMPTS, with metadata "retry_after_ms"), NOT_FOUND (DEVICE_NOT_FOUND).
 	SignIn(context.Context, *v1.SignInRequest) (*v1.SignInResponse, error)
-	// SignInAsGuest signs a device in without an account; the same device stays the same guest.
+	// SignInAsGuest signs a device in without an account; the same device stays the same guest. Errors: NOT_FOUND
+	// (DEVICE_NOT_FOUND), PERMISSION_DENIED (BANNED), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	SignInAsGuest(context.Context, *v1.SignInAsGuestRequest) (*v1.SignInAsGuestResponse, error)
-	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder.
+	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder. Errors:
+	// UNAUTHENTICATED (WRONG_CREDENTIALS), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 	SignInAsOperator(context.Context, *v1.SignInAsOperatorRequest) (*v1.SignInAsOperatorResponse, error)
 	// RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
-	// REFRESH_TOKEN_REUSED: the session is revoked).
+	// REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
 	RefreshToken(context.Context, *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error)
 	// SignOut revokes the caller's session; its open streams end within 5 seconds.
 	SignOut(context.Context, *v1.SignOutRequest) (*v1.SignOutResponse, error)

@@ -59,11 +59,13 @@ type DirectoryServiceClient interface {
 	BatchGetUsers(context.Context, *v1.BatchGetUsersRequest) (*v1.BatchGetUsersResponse, error)
 	// ListUsers pages through users, newest first.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
-	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the
+	// operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban; lifting none is no error. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
-	// SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND),
+	// FAILED_PRECONDITION (USER_IS_GUEST), PERMISSION_DENIED (FORBIDDEN: the operator).
 	SetRole(context.Context, *v1.SetRoleRequest) (*v1.SetRoleResponse, error)
 	// ListRevocations lists what was revoked since a time, for verifiers that missed bus events.
 	ListRevocations(context.Context, *v1.ListRevocationsRequest) (*v1.ListRevocationsResponse, error)
@@ -192,11 +194,13 @@ type DirectoryServiceHandler interface {
 	BatchGetUsers(context.Context, *v1.BatchGetUsersRequest) (*v1.BatchGetUsersResponse, error)
 	// ListUsers pages through users, newest first.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
-	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the
+	// operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban; lifting none is no error. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
-	// SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// SetRole changes what a user may do and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND),
+	// FAILED_PRECONDITION (USER_IS_GUEST), PERMISSION_DENIED (FORBIDDEN: the operator).
 	SetRole(context.Context, *v1.SetRoleRequest) (*v1.SetRoleResponse, error)
 	// ListRevocations lists what was revoked since a time, for verifiers that missed bus events.
 	ListRevocations(context.Context, *v1.ListRevocationsRequest) (*v1.ListRevocationsResponse, error)
