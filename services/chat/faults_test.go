@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -109,11 +110,33 @@ func TestRepeatedAndLostEvents(t *testing.T) {
 	}
 }
 
-// stalledStream opens a subscription over HTTP/1.1, where little fits between the server and a client that does not
-// read.
-func (n *node) stalledStream() *connect.ServerStreamForClient[chatv1.SubscribeResponse] {
+// everyHTTP runs a test over both versions of HTTP, with so little room between the server and its client that one that
+// does not read is soon felt.
+func everyHTTP(t *testing.T, run func(t *testing.T, n *node, h *http.Client)) {
+	t.Helper()
+	for name, version := range map[string]func(p *http.Protocols){
+		"HTTP 1": func(p *http.Protocols) { p.SetHTTP1(true) }, "HTTP 2": func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := fast()
+			cfg.Queue = 16
+			n := newWorld(t).boot(cfg)
+			transport := &http.Transport{
+				Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10},
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.server.Dial(ctx) },
+			}
+			version(transport.Protocols)
+			t.Cleanup(transport.CloseIdleConnections)
+			run(t, n, &http.Client{Transport: transport})
+		})
+	}
+}
+
+// stalledStream opens a subscription and reads no more than its greeting.
+func (n *node) stalledStream(h *http.Client) *connect.ServerStreamForClient[chatv1.SubscribeResponse] {
 	n.t.Helper()
-	c := n.client(n.server.HTTP1Client(), "slow", authv1.Role_ROLE_GUEST)
+	c := n.client(h, "slow", authv1.Role_ROLE_GUEST)
 	ctx, cancel := context.WithCancel(n.t.Context())
 	n.t.Cleanup(cancel)
 	stream, err := c.Subscribe(ctx, &chatv1.SubscribeRequest{ConversationId: room})
@@ -154,45 +177,43 @@ func (n *node) flood(each func(sent int64)) (sent int64) {
 
 func TestSlowConsumerIsCutAndResumes(t *testing.T) {
 	t.Parallel()
-	cfg := fast()
-	cfg.Queue = 16
-	n := newWorld(t).boot(cfg)
-	slow := n.stalledStream()
-	defer slow.Close() //nolint:errcheck // a test
-	quick := n.watch(n.guest("quick"), nil)
-	quick.greeted()
-	sent := n.flood(func(sent int64) { quick.saw(sent) }) // the others are never held up
-	if dropped, _ := n.metric("chat_events_dropped_total"); dropped == 0 {
-		t.Error("no dropped events were counted")
-	}
-	var all []int64
-	for slow.Receive() {
-		if m := slow.Msg().GetEvent().GetMessage(); m != nil {
-			all = append(all, m.GetSeq())
+	everyHTTP(t, func(t *testing.T, n *node, h *http.Client) {
+		slow := n.stalledStream(h)
+		defer slow.Close() //nolint:errcheck // a test
+		quick := n.watch(n.guest("quick"), nil)
+		quick.greeted()
+		sent := n.flood(func(sent int64) { quick.saw(sent) }) // the others are never held up
+		if dropped, _ := n.metric("chat_events_dropped_total"); dropped == 0 {
+			t.Error("no dropped events were counted")
 		}
-	}
-	if !errs.Is(slow.Err(), connect.CodeResourceExhausted, chat.ReasonSlowConsumer) {
-		t.Errorf("it was cut with %v", slow.Err())
-	}
-	assertRun(t, all, 1, int64(len(all)))
-	if len(all) == 0 || int64(len(all)) == sent {
-		t.Errorf("it saw %d of %d messages", len(all), sent)
-	}
-	back := n.watch(n.guest("slow"), &chatv1.Position{Epoch: 1, Seq: int64(len(all))})
-	assertRun(t, append(all, seqs(back.saw(sent))...), 1, sent)
+		var all []int64
+		for slow.Receive() {
+			if m := slow.Msg().GetEvent().GetMessage(); m != nil {
+				all = append(all, m.GetSeq())
+			}
+		}
+		if !errs.Is(slow.Err(), connect.CodeResourceExhausted, chat.ReasonSlowConsumer) {
+			t.Errorf("it was cut with %v", slow.Err())
+		}
+		assertRun(t, all, 1, int64(len(all)))
+		if len(all) == 0 || int64(len(all)) == sent {
+			t.Errorf("it saw %d of %d messages", len(all), sent)
+		}
+		back := n.watch(n.guest("slow"), &chatv1.Position{Epoch: 1, Seq: int64(len(all))})
+		assertRun(t, append(all, seqs(back.saw(sent))...), 1, sent)
+	})
 }
 
 func TestReaderThatNeverReadsIsLetGo(t *testing.T) {
 	t.Parallel()
-	cfg := fast()
-	cfg.Queue = 16
-	n := newWorld(t).boot(cfg)
-	dead := n.stalledStream()
-	defer dead.Close() //nolint:errcheck // a test
-	quick := n.watch(n.guest("quick"), nil)
-	quick.greeted()
-	n.flood(func(sent int64) { quick.saw(sent) }) // at a pace that any reader keeps
-	n.untilMetric("chat_subscribers", 1)
+	everyHTTP(t, func(t *testing.T, n *node, h *http.Client) {
+		dead := n.stalledStream(h)
+		defer dead.Close() //nolint:errcheck // a test
+		quick := n.watch(n.guest("quick"), nil)
+		quick.greeted()
+		n.flood(func(sent int64) { quick.saw(sent) }) // at a pace that any reader keeps
+		n.untilMetric("chat_subscribers", 1)
+	})
 }
 
 func TestRevokedSessionsStream(t *testing.T) {
