@@ -90,6 +90,7 @@ func New(config Config) (*Gateway, error) {
 			return nil, err
 		}
 		mux.Handle("/", web)
+		mux.Handle("/live", web) // a page; without this the mux would send it on to playback
 	} else {
 		mux.HandleFunc("/", notFound)
 	}
