@@ -274,7 +274,7 @@ func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 		}
 	}()
 	a.gateway.SetReady(true)
-	a.log.Info("stoa is up", "http", a.listener.Addr(), "rtmp", a.live.RTMPAddr(), "data", cfg.DataDir)
+	a.log.Info("stoa is up", "http", a.listener.Addr().String(), "rtmp", a.live.RTMPAddr().String(), "data", cfg.DataDir)
 	return nil
 }
 
