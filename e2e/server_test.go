@@ -1,0 +1,178 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// server is the binary's server on free ports of the loopback, with a data folder of its own.
+type server struct {
+	t        *testing.T
+	settings []string // STOA_...=...
+	dataDir  string
+	url      string // of web, API and playback; set once it is up
+	rtmpAddr string
+	client   *http.Client
+	process  *process
+	stopped  bool // by the test itself
+}
+
+// serve starts a server and waits until it is ready. At the end of the test it is told to stop, and must do so cleanly.
+func serve(t *testing.T, settings ...string) *server {
+	t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &server{t: t, settings: settings, dataDir: t.TempDir(), client: &http.Client{Transport: transport}}
+	s.start("127.0.0.1:0", "127.0.0.1:0")
+	t.Cleanup(func() {
+		if !s.stopped {
+			s.stop()
+		}
+	})
+	return s
+}
+
+// start runs the binary on addresses where port 0 means a free one.
+func (s *server) start(httpAddr, rtmpAddr string) {
+	s.t.Helper()
+	cmd := exec.Command(stoaBinary, "serve")
+	cmd.Env = append(cleanEnv(),
+		"STOA_HTTP_ADDR="+httpAddr, "STOA_RTMP_ADDR="+rtmpAddr, "STOA_DATA_DIR="+s.dataDir,
+		"STOA_RATE_LIMIT=0", "STOA_LOG_FORMAT=json")
+	cmd.Env = append(cmd.Env, s.settings...)
+	s.process, s.stopped = start(s.t, cmd), false
+	log := s.process
+	s.t.Cleanup(func() { log.kill(); checkLog(s.t, log) })
+	eventually(s.t, "the server says that it is up", func() error {
+		s.process.running()
+		return s.readAddresses()
+	})
+	eventually(s.t, "the server is ready", func() error {
+		s.process.running()
+		resp, err := s.client.Get(s.url + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
+}
+
+// readAddresses finds in the log where the server listens.
+func (s *server) readAddresses() error {
+	for line := range strings.Lines(s.process.output.String()) {
+		var entry struct{ Msg, HTTP, RTMP string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "stoa is up" {
+			s.url, s.rtmpAddr = "http://"+entry.HTTP, entry.RTMP
+			return nil
+		}
+	}
+	return fmt.Errorf("the log says nothing of it:\n%s", s.process.output.tail())
+}
+
+// crash kills the server as a power cut would.
+func (s *server) crash() {
+	s.t.Helper()
+	s.process.running()
+	s.process.kill()
+	s.stopped = true
+}
+
+// restart starts the server anew on the same addresses and data folder.
+func (s *server) restart() {
+	s.t.Helper()
+	s.client.CloseIdleConnections()
+	s.start(strings.TrimPrefix(s.url, "http://"), s.rtmpAddr)
+}
+
+// stop tells the server to stop and checks that it did so cleanly.
+func (s *server) stop() {
+	s.t.Helper()
+	s.stopped = true
+	s.client.CloseIdleConnections()
+	s.process.signal(syscall.SIGTERM)
+	if err := s.process.ended(); err != nil {
+		s.t.Errorf("the server did not stop cleanly: %v", err)
+	}
+}
+
+// checkLog fails the test at a race, at a panic, and at an error that the server did not expect itself.
+func checkLog(t *testing.T, p *process) {
+	t.Helper()
+	log := p.output.String()
+	for _, sign := range []string{"DATA RACE", "panic", "fatal error:", `"level":"ERROR"`} {
+		if strings.Contains(log, sign) {
+			t.Errorf("the server's log contains %q", sign)
+		}
+	}
+	if t.Failed() {
+		if at := strings.Index(log, "DATA RACE"); at >= 0 {
+			t.Logf("first race:\n%.6000s", log[at:])
+		}
+		t.Logf("the server's log ends:\n%s", p.output.tail())
+	}
+}
+
+// command runs one of the binary's tools to its end and returns what it wrote.
+func (s *server) command(args ...string) (string, error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, stoaBinary, args...)
+	cmd.Env = cleanEnv()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// get fetches a path or a whole address and returns the response with its body read.
+func (s *server) get(address string) (*http.Response, []byte) {
+	s.t.Helper()
+	resp, body, err := s.do(http.MethodGet, address)
+	must(s.t, err)
+	return resp, body
+}
+
+func (s *server) do(method, address string) (*http.Response, []byte, error) {
+	if strings.HasPrefix(address, "/") {
+		address = s.url + address
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
+}
+
+// cleanEnv is this process's environment without settings for stoa.
+func cleanEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "STOA_") })
+}
+
+// within is a context for one call.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
