@@ -80,6 +80,16 @@ func (r *running) snapshot() Broadcast {
 
 // Authorize implements ingest.Authorizer.
 func (a *air) Authorize(ctx context.Context, app, key string, kick func(reason error)) (ingest.Publication, error) {
+	publication, err := a.admit(ctx, app, key, kick)
+	result := publishAccepted
+	if err != nil {
+		result = publishRefused
+	}
+	a.service.metrics.publishes.WithLabelValues(result).Inc()
+	return publication, err
+}
+
+func (a *air) admit(ctx context.Context, app, key string, kick func(reason error)) (ingest.Publication, error) {
 	if app != rtmpApp {
 		return nil, ingest.Refuse("Unknown application %q: the server address ends in /%s.", app, rtmpApp)
 	}

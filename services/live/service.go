@@ -70,6 +70,7 @@ type Service struct {
 	ingest   *ingest.Server
 	air      *air
 	viewers  *viewers
+	metrics  *metrics
 
 	directory     authv1connect.DirectoryServiceClient
 	conversations chatv1connect.ConversationServiceClient
@@ -102,6 +103,7 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 	s.playback = playback.NewServer(playback.Config{StallTimeout: config.StallTimeout, MaxViewers: config.MaxViewers},
 		s.hub, s.hls, s.runningBroadcast, signer, deps.Metrics.Registry, log)
 	s.air = newAir(s)
+	s.metrics = newMetrics(deps.Metrics.Registry, s.air)
 	// Frames that wait to be merged anyway may as well be read together: waking for each costs more than handling it.
 	s.ingest = ingest.NewServer(ingest.Config{Gather: config.Merge / 4}, s.air, log)
 	return s, nil
@@ -160,6 +162,7 @@ func (s *Service) Close(context.Context) error {
 	if s.subscription != nil {
 		all = append(all, s.subscription.Close())
 	}
+	s.metrics.unregister(s.deps.Metrics.Registry)
 	return errors.Join(append(all, s.db.store.Close())...)
 }
 
