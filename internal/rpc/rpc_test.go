@@ -243,9 +243,9 @@ func TestErrorsOfEachLayer(t *testing.T) {
 		}
 		const procedure = `procedure="/stoa.chat.v1.ChatService/Like"} `
 		for _, want := range []string{
-			`rpc_server_requests_total{code="internal",` + procedure + "1", `{code="deadline_exceeded",` + procedure + "1",
+			`stoa_rpc_requests_total{code="internal",` + procedure + "1", `{code="deadline_exceeded",` + procedure + "1",
 			`{code="invalid_argument",` + procedure + "1", `{code="unauthenticated",` + procedure + "1",
-			`rpc_server_duration_seconds_count{` + procedure + "5",
+			`stoa_rpc_duration_seconds_count{` + procedure + "5",
 		} {
 			if page := w.metrics(t); !strings.Contains(page, want) {
 				t.Errorf("metrics lack %s", want)
@@ -264,7 +264,7 @@ func TestStreamsHaveNoDeadlineAndAreCounted(t *testing.T) {
 		if !telemetry.ValidRequestID(stream.ResponseHeader().Get("X-Request-Id")) {
 			t.Error("the stream has no request id")
 		}
-		if page := w.metrics(t); !strings.Contains(page, `rpc_server_streams_in_flight{procedure="/stoa.chat.v1.ChatService/Subscribe"} 1`) {
+		if page := w.metrics(t); !strings.Contains(page, `stoa_rpc_streams_in_flight{procedure="/stoa.chat.v1.ChatService/Subscribe"} 1`) {
 			t.Error("the open stream is not counted")
 		}
 		w.Revocations.Add("session-u", time.Now())

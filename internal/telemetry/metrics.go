@@ -13,9 +13,9 @@ import (
 
 // Metrics is the process's Prometheus registry and the RED metrics (rate, errors, duration) of its RPCs:
 //
-//	rpc_server_requests_total{procedure,code}      calls that ended; code is "ok" or a Connect code
-//	rpc_server_duration_seconds{procedure}         how long unary calls took
-//	rpc_server_streams_in_flight{procedure}        open streams
+//	stoa_rpc_requests_total{procedure,code}      calls that ended; code is "ok" or a Connect code
+//	stoa_rpc_duration_seconds{procedure}         how long unary calls took
+//	stoa_rpc_streams_in_flight{procedure}        open streams
 //
 // The procedure is the handler's own name, so that a client cannot make up values.
 type Metrics struct {
@@ -32,14 +32,14 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rpc_server_requests_total", Help: "Calls that ended, by procedure and code.",
+			Name: "stoa_rpc_requests_total", Help: "Calls that ended, by procedure and code.",
 		}, []string{"procedure", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "rpc_server_duration_seconds", Help: "Duration of unary calls by procedure, in seconds.",
+			Name: "stoa_rpc_duration_seconds", Help: "Duration of unary calls by procedure, in seconds.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"procedure"}),
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "rpc_server_streams_in_flight", Help: "Open streams by procedure.",
+			Name: "stoa_rpc_streams_in_flight", Help: "Open streams by procedure.",
 		}, []string{"procedure"}),
 	}
 	m.Registry.MustRegister(

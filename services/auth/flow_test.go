@@ -217,7 +217,7 @@ func TestDevicesAndTheirRevocation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, call(), connect.CodeNotFound, "DEVICE_NOT_FOUND") })
 	}
-	if w.counter("auth_revoked_sessions_total", "device_revoked") != 1 {
+	if w.counter("stoa_auth_revoked_sessions_total", "device_revoked") != 1 {
 		t.Error("the revocation was not counted")
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // metrics counts:
 //
-//	auth_sign_ins_total{method,result}       sign-ins and refreshes; result is "ok" or the reason of the refusal
-//	auth_revoked_sessions_total{cause}       sessions that were ended
+//	stoa_auth_sign_ins_total{method,result}       sign-ins and refreshes; result is "ok" or the reason of the refusal
+//	stoa_auth_revoked_sessions_total{cause}       sessions that were ended
 type metrics struct {
 	signIns     *prometheus.CounterVec
 	revocations *prometheus.CounterVec
@@ -21,10 +21,10 @@ type metrics struct {
 func newMetrics(m *telemetry.Metrics) (*metrics, error) {
 	out := &metrics{
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "auth_sign_ins_total", Help: "Sign-ins and token refreshes, by method and result.",
+			Name: "stoa_auth_sign_ins_total", Help: "Sign-ins and token refreshes, by method and result.",
 		}, []string{"method", "result"}),
 		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "auth_revoked_sessions_total", Help: "Sessions that were ended, by cause.",
+			Name: "stoa_auth_revoked_sessions_total", Help: "Sessions that were ended, by cause.",
 		}, []string{"cause"}),
 	}
 	for _, c := range []prometheus.Collector{out.signIns, out.revocations} {

@@ -34,10 +34,10 @@ func TestReuseOfARefreshTokenEndsTheSession(t *testing.T) {
 	_, err = w.refresh(first.GetRefreshToken())
 	wantError(t, err, connect.CodeUnauthenticated, "REFRESH_TOKEN_REUSED")
 	wantError(t, w.me(second.GetAccessToken()), connect.CodeUnauthenticated, "SESSION_REVOKED")
-	if n := w.counter("auth_revoked_sessions_total", "token_reused"); n != 1 {
+	if n := w.counter("stoa_auth_revoked_sessions_total", "token_reused"); n != 1 {
 		t.Errorf("counted %v revocations", n)
 	}
-	if n := w.counter("auth_sign_ins_total", "refresh", "REFRESH_TOKEN_REUSED"); n != 2 {
+	if n := w.counter("stoa_auth_sign_ins_total", "refresh", "REFRESH_TOKEN_REUSED"); n != 2 {
 		t.Errorf("counted %v reused tokens", n)
 	}
 }

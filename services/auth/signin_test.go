@@ -125,7 +125,7 @@ func TestTenThousandAttemptsAtOneNameAreCutOff(t *testing.T) {
 	if reasons["WRONG_CREDENTIALS"] != 10 || reasons["TOO_MANY_ATTEMPTS"] != workers*each-10 {
 		t.Errorf("answers %v", reasons)
 	}
-	if n := w.counter("auth_sign_ins_total", "password", "TOO_MANY_ATTEMPTS"); n != workers*each-10 {
+	if n := w.counter("stoa_auth_sign_ins_total", "password", "TOO_MANY_ATTEMPTS"); n != workers*each-10 {
 		t.Errorf("counted %v", n)
 	}
 	t.Logf("%d attempts in %v", workers*each, time.Since(start))

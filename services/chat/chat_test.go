@@ -163,7 +163,7 @@ func TestEverySubscriberSeesEachMessageOnceInOrder(t *testing.T) {
 			t.Errorf("seq %d was not given", seq+1)
 		}
 	}
-	n.assertMetric("chat_messages_stored_total", senders*each)
+	n.assertMetric("stoa_chat_messages_stored_total", senders*each)
 	db := n.raw()
 	n.eventually("the outbox is empty", func() bool { return count(t, db, "outboxes") == 0 })
 }

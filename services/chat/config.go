@@ -51,9 +51,12 @@ func (c Config) withDefaults() (Config, error) {
 		value          *int
 		fallback, from int
 	}{
-		{"UserBurst", &c.UserBurst, 10, 1}, {"RoomBurst", &c.RoomBurst, 400, 1},
-		{"LikeBurst", &c.LikeBurst, 100, mostLikes}, {"MaxSubscriptions", &c.MaxSubscriptions, 20, 1},
-		{"Queue", &c.Queue, 256, 1}, {"MaxBatch", &c.MaxBatch, 256, 1},
+		{"UserBurst", &c.UserBurst, 10, 1},
+		{"RoomBurst", &c.RoomBurst, 400, 1},
+		{"LikeBurst", &c.LikeBurst, 100, mostLikes},
+		{"MaxSubscriptions", &c.MaxSubscriptions, 20, 1},
+		{"Queue", &c.Queue, 256, 1},
+		{"MaxBatch", &c.MaxBatch, 256, 1},
 	} {
 		if *number.value == 0 {
 			*number.value = number.fallback

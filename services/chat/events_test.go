@@ -108,8 +108,8 @@ func TestViewersArePeople(t *testing.T) {
 	within(1)
 	first.stop()
 	within(0)
-	n.untilMetric("chat_conversations_open", 0)
-	n.assertMetric("chat_subscribers", 0)
+	n.untilMetric("stoa_chat_conversations_open", 0)
+	n.assertMetric("stoa_chat_subscribers", 0)
 	// People who come and go all the time are told about at most once a second.
 	before, start := len(published()), time.Now()
 	for i := 0; time.Since(start) < 2*time.Second; i++ {

@@ -169,7 +169,7 @@ func (n *node) flood(each func(sent int64)) (sent int64) {
 			n.must(err)
 			each(sent)
 		}
-		cut, _ := n.metric("chat_slow_consumers_total")
+		cut, _ := n.metric("stoa_chat_slow_consumers_total")
 		return cut == 1
 	})
 	return sent
@@ -183,7 +183,7 @@ func TestSlowConsumerIsCutAndResumes(t *testing.T) {
 		quick := n.watch(n.guest("quick"), nil)
 		quick.greeted()
 		sent := n.flood(func(sent int64) { quick.saw(sent) }) // the others are never held up
-		if dropped, _ := n.metric("chat_events_dropped_total"); dropped == 0 {
+		if dropped, _ := n.metric("stoa_chat_events_dropped_total"); dropped == 0 {
 			t.Error("no dropped events were counted")
 		}
 		var all []int64
@@ -212,7 +212,7 @@ func TestReaderThatNeverReadsIsLetGo(t *testing.T) {
 		quick := n.watch(n.guest("quick"), nil)
 		quick.greeted()
 		n.flood(func(sent int64) { quick.saw(sent) }) // at a pace that any reader keeps
-		n.untilMetric("chat_subscribers", 1)
+		n.untilMetric("stoa_chat_subscribers", 1)
 	})
 }
 
@@ -228,7 +228,7 @@ func TestRevokedSessionsStream(t *testing.T) {
 	}
 	n.send("bob", "still here", "x")
 	bob.saw(1)
-	n.untilMetric("chat_subscribers", 1)
+	n.untilMetric("stoa_chat_subscribers", 1)
 }
 
 func TestFailedBatch(t *testing.T) {
@@ -341,7 +341,7 @@ func TestCallsBeforeStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	w.must(s.Close(t.Context()))
-	if _, there := w.metric("chat_subscribers"); there {
+	if _, there := w.metric("stoa_chat_subscribers"); there {
 		t.Error("its metrics are still there")
 	}
 }

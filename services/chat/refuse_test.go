@@ -175,7 +175,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%d likes: %v", count, err)
 		}
 	}
-	n.assertMetric("chat_batches_failed_total", 0)
+	n.assertMetric("stoa_chat_batches_failed_total", 0)
 }
 
 func TestBodiesThatAreNoMessages(t *testing.T) {
@@ -272,7 +272,12 @@ func TestConfigs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, cfg := range []chat.Config{
-		{UserRate: -1}, {RoomBurst: -1}, {LikeBurst: 49}, {MaxSubscriptions: -1}, {Queue: -1}, {MaxBatch: -1},
+		{UserRate: -1},
+		{RoomBurst: -1},
+		{LikeBurst: 49},
+		{MaxSubscriptions: -1},
+		{Queue: -1},
+		{MaxBatch: -1},
 		{Heartbeat: -1},
 	} {
 		if _, err := chat.New(t.Context(), cfg, service.Deps{}); err == nil {
