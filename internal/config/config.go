@@ -3,8 +3,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,35 +45,76 @@ type Serve struct {
 	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
 
-// Validate says in one line what is wrong, or returns nil.
+// Validate says in one line what is wrong first, or returns nil.
 func (c *Serve) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("--tls-cert and --tls-key go together")
+		return errors.New("--tls-cert and --tls-key go together")
 	}
-	for name, list := range map[string][]string{"--trusted-proxies": c.TrustedProxies, "--metrics-allow": c.MetricsAllow} {
-		if _, err := Networks(list); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for _, list := range []struct {
+		flag  string
+		value []string
+	}{{"--trusted-proxies", c.TrustedProxies}, {"--metrics-allow", c.MetricsAllow}} {
+		if _, err := Networks(list.value); err != nil {
+			return fmt.Errorf("%s: %w", list.flag, err)
 		}
 	}
-	for name, d := range map[string]time.Duration{
-		"--live-merge": c.LiveMerge, "--live-reconnect-window": c.LiveReconnectWindow, "--drain-timeout": c.DrainTimeout,
+	for _, origin := range c.CORSOrigins {
+		if !isOrigin(origin) {
+			return fmt.Errorf("--cors-origins: %q is no origin such as https://example.org", origin)
+		}
+	}
+	for _, address := range []struct {
+		flag, value string
+		schemes     []string
+	}{
+		{"--live-rtmp-url", c.LiveRTMPURL, []string{"rtmp", "rtmps"}},
+		{"--live-playback-url", c.LivePlaybackURL, []string{"http", "https"}},
 	} {
-		if d < 0 {
-			return fmt.Errorf("%s is negative", name)
+		u, err := url.Parse(address.value)
+		if address.value != "" && (err != nil || !slices.Contains(address.schemes, u.Scheme) || u.Host == "") {
+			return fmt.Errorf("%s: %q is no address such as %s://example.org", address.flag, address.value, address.schemes[0])
 		}
 	}
-	if c.LiveMerge > 2*time.Second {
-		return fmt.Errorf("--live-merge is %v; more than 2s only adds delay", c.LiveMerge)
-	}
-	for name, d := range map[string]time.Duration{"--live-cover-interval": c.LiveCoverInterval, "--live-stall-timeout": c.LiveStallTimeout} {
-		if d < time.Second {
-			return fmt.Errorf("%s is %v; it must be at least 1s", name, d)
+	for _, d := range []struct {
+		flag            string
+		value, from, to time.Duration
+	}{
+		{"--drain-timeout", c.DrainTimeout, 0, time.Hour},
+		{"--live-merge", c.LiveMerge, 0, 2 * time.Second}, // more only adds delay
+		{"--live-reconnect-window", c.LiveReconnectWindow, 0, 24 * time.Hour},
+		{"--live-cover-interval", c.LiveCoverInterval, time.Second, 24 * time.Hour},
+		{"--live-stall-timeout", c.LiveStallTimeout, time.Second, time.Hour},
+	} {
+		if d.value < d.from || d.value > d.to {
+			return fmt.Errorf("%s is %v; it must be from %v to %v", d.flag, d.value, d.from, d.to)
 		}
 	}
-	if c.RateLimit < 0 || c.MaxBody < 1<<10 || c.LiveMaxViewers < 1 {
-		return fmt.Errorf("--rate-limit must not be negative, --max-body must be at least 1024, --live-max-viewers at least 1")
+	switch {
+	case !(c.RateLimit >= 0 && c.RateLimit <= maxRate): // nor NaN
+		return fmt.Errorf("--rate-limit is %v; it must be from 0 to %d", c.RateLimit, maxRate)
+	case c.MaxBody < minBody || c.MaxBody > maxBody:
+		return fmt.Errorf("--max-body is %d; it must be from %d to %d", c.MaxBody, minBody, maxBody)
+	case c.LiveMaxViewers < 1:
+		return fmt.Errorf("--live-max-viewers is %d; it must be at least 1", c.LiveMaxViewers)
 	}
 	return nil
+}
+
+const (
+	maxRate = 1_000_000 // requests a second
+	minBody = 1 << 10   // bytes
+	maxBody = 1 << 30   // bytes
+)
+
+// isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or
+// is * for all.
+func isOrigin(text string) bool {
+	if text == "*" {
+		return true
+	}
+	u, err := url.Parse(strings.Replace(text, "*", "x", 1))
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == "" &&
+		!strings.HasSuffix(text, "#") && !strings.HasSuffix(text, "?")
 }
 
 // Networks parses CIDRs; a bare address is a network of one.
