@@ -16,7 +16,7 @@ import (
 var ErrProtocol = errors.New("RTMP protocol violation")
 
 const (
-	readSize     = 32 << 10
+	readSize     = 64 << 10
 	maxHeld      = 512 << 10 // bytes withheld while a checked message is incomplete
 	lingerFor    = time.Second
 	writeTimeout = 10 * time.Second
@@ -35,6 +35,7 @@ type guard struct {
 	idle        time.Duration
 	armed       time.Time     // when the deadline was last moved
 	gather      time.Duration // a publisher's bytes are read this far apart
+	drained     bool          // the last read took all there was
 
 	buf       []byte
 	read      int // lal has read up to here
@@ -105,13 +106,16 @@ func (g *guard) fill() error {
 			g.armed = now
 			_ = g.Conn.SetReadDeadline(now.Add(g.idle))
 		}
-		// Several frames a read: waking for each would cost more than handling it.
-		if g.gather > 0 {
+		// Several frames a read: waking for each would cost more than handling it. While more than a read is waiting,
+		// there is no pause, so that this bounds delay and never throughput.
+		if g.gather > 0 && g.drained {
 			time.Sleep(g.gather)
 		}
 	}
-	n, err := g.Conn.Read(g.buf[g.written:])
+	room := g.buf[g.written:]
+	n, err := g.Conn.Read(room)
 	g.written += n
+	g.drained = n < len(room)
 	if checkErr := g.check(); checkErr != nil {
 		return checkErr
 	}
