@@ -11,7 +11,9 @@ type Reader struct {
 	stream *Stream
 	joined bool
 	seq    uint64 // of the next block to send
-	polled *view  // by the last Poll
+	// Of the last Poll. A whole view would keep all its blocks alive for as long as the viewer stalls.
+	more    <-chan struct{} // nil before the first
+	pending bool            // it left something, or the stream has ended
 }
 
 // NewReader returns a reader that starts with the preamble and the last keyframe.
@@ -57,17 +59,20 @@ func (r *Reader) Next(done <-chan struct{}, batch []*Block) ([]*Block, error) {
 // Poll is Next without waiting.
 func (r *Reader) Poll(batch []*Block) ([]*Block, error) {
 	v := r.stream.view.Load()
-	r.polled = v
-	if !r.joined {
-		if v.preamble != nil && v.start >= 0 {
-			r.joined = true
-			r.seq = v.blocks[v.start].seq
-			return r.take(v, append(batch, v.preamble)), nil
-		}
-	} else if batch = r.take(v, batch); len(batch) > 0 {
-		return batch, nil
+	before := len(batch)
+	if !r.joined && v.preamble != nil && v.start >= 0 {
+		r.joined = true
+		r.seq = v.blocks[v.start].seq
+		batch = append(batch, v.preamble)
 	}
-	if v.closed {
+	if r.joined {
+		batch = r.take(v, batch)
+	}
+	r.more = v.more
+	// Who got nothing although there is more waits for a keyframe. No view follows the one that ends a stream, which may
+	// hold blocks as well.
+	r.pending = v.closed || (len(batch) > before && r.seq < v.next)
+	if len(batch) == before && v.closed {
 		return batch, ErrClosed
 	}
 	return batch, nil
@@ -75,10 +80,10 @@ func (r *Reader) Poll(batch []*Block) ([]*Block, error) {
 
 // More returns a channel that is closed when there is, or may be, something that the last Poll did not return.
 func (r *Reader) More() <-chan struct{} {
-	if r.polled == nil || (r.joined && r.seq < r.polled.next) {
+	if r.more == nil || r.pending {
 		return readyNow
 	}
-	return r.polled.more
+	return r.more
 }
 
 // take appends what v holds from the reader's place on, up to maxBatch bytes.

@@ -256,7 +256,12 @@ func (v *view) trim(before time.Time, max int) {
 		size -= v.blocks[drop].size()
 		drop++
 	}
-	v.blocks = v.blocks[drop:]
+	if drop == 0 {
+		return
+	}
+	// Another array: the old one would keep the dropped blocks alive.
+	kept := v.blocks[drop:]
+	v.blocks = append(make([]*Block, 0, len(kept)+len(kept)/4+1), kept...)
 	if v.start >= 0 {
 		v.start -= drop
 	}
