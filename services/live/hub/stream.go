@@ -127,13 +127,9 @@ func (s *Stream) close() {
 	s.showLocked(v)
 }
 
-// writeLocked places one accepted frame.
-func (s *Stream) writeLocked(f frame, timestamp uint32) {
+// writeLocked takes one accepted frame, to be shown at the given time of the stream's clock.
+func (s *Stream) writeLocked(f frame, at int64) {
 	now := time.Now()
-	at, jumped := s.timeline.place(f.kind, timestamp)
-	if jumped {
-		s.gaps++
-	}
 	s.received += int64(len(f.payload))
 	if !f.config {
 		s.rates.add(now, f.kind, len(f.payload))
@@ -171,8 +167,9 @@ func (s *Stream) writeLocked(f frame, timestamp uint32) {
 	}
 }
 
-// configureLocked takes a decoder configuration; one that says nothing new is dropped.
-func (s *Stream) configureLocked(f frame, timestamp uint32) error {
+// configureLocked takes a decoder configuration; one that says nothing new is dropped. Its timestamp does not count:
+// encoders send 0 where media is far from it.
+func (s *Stream) configureLocked(f frame) error {
 	known := &s.audioConfig
 	read := s.info.readAudio
 	if f.kind == Video {
@@ -189,7 +186,7 @@ func (s *Stream) configureLocked(f frame, timestamp uint32) error {
 	if change {
 		// Whoever watches already needs it in the stream.
 		s.sealLocked()
-		s.writeLocked(f, timestamp)
+		s.writeLocked(f, s.timeline.last(f.kind))
 		s.sealLocked()
 	} else {
 		for _, tap := range s.taps {
@@ -296,7 +293,7 @@ func (p *Publication) Write(kind Kind, timestamp uint32, payload []byte) error {
 		return ErrClosed
 	}
 	if f.config {
-		return s.configureLocked(f, timestamp)
+		return s.configureLocked(f)
 	}
 	switch {
 	case kind == Audio && s.audioConfig == nil, kind == Video && s.videoConfig == nil:
@@ -306,7 +303,11 @@ func (p *Publication) Write(kind Kind, timestamp uint32, payload []byte) error {
 	case f.key:
 		p.waitKey = false
 	}
-	s.writeLocked(f, timestamp)
+	at, jumped := s.timeline.place(kind, timestamp)
+	if jumped {
+		s.gaps++
+	}
+	s.writeLocked(f, at)
 	p.media = true
 	return nil
 }

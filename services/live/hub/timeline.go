@@ -47,3 +47,11 @@ func (t *timeline) place(kind Kind, timestamp uint32) (at int64, jumped bool) {
 	t.latest = max(t.latest, at)
 	return at, jumped
 }
+
+// last returns where the last frame of a track was placed.
+func (t *timeline) last(kind Kind) int64 {
+	if kind == Video {
+		return t.video
+	}
+	return t.audio
+}
