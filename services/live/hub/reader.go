@@ -98,6 +98,9 @@ func (r *Reader) take(v *view, batch []*Block) []*Block {
 				return batch // nothing can be decoded before the next keyframe
 			}
 		} else if start := v.blocks[v.start].seq; start > r.seq {
+			if c := v.config; c != nil && r.seq <= c.seq && c.seq < start {
+				batch = append(batch, c)
+			}
 			r.seq = start
 			r.stream.skips.Add(1)
 		}

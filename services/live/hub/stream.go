@@ -48,6 +48,7 @@ type view struct {
 	blocks   []*Block // sealed, with consecutive numbers
 	start    int      // index in blocks where newcomers start, or -1
 	preamble *Block   // nil before the first configuration
+	config   *Block   // the configurations, for who skips the block of that number, where the last of them came; or nil
 	next     uint64   // number of the block after the last
 	more     chan struct{}
 	closed   bool
@@ -183,11 +184,13 @@ func (s *Stream) configureLocked(f frame) error {
 	}
 	change := s.videoConfig != nil || s.audioConfig != nil
 	*known = bytes.Clone(f.payload)
+	var config *Block
 	if change {
 		// Whoever watches already needs it in the stream.
 		s.sealLocked()
 		s.writeLocked(f, s.timeline.last(f.kind))
 		s.sealLocked()
+		config = s.configBlock(s.view.Load().next - 1)
 	} else {
 		for _, tap := range s.taps {
 			tap([]Frame{{Kind: f.kind, At: s.timeline.latest, Payload: *known, Config: true}})
@@ -197,12 +200,27 @@ func (s *Stream) configureLocked(f frame) error {
 	b.data = append(b.data, preamble(s.info, s.videoConfig, s.audioConfig)...)
 	b.seal(time.Now())
 	v := *s.view.Load()
-	v.preamble = b
+	v.preamble, v.config = b, config
 	if f.kind == Video {
-		v.start = -1 // what is kept was encoded for another configuration
+		// What is kept was encoded for another configuration.
+		v.start = -1
+		s.keyframe = nil
 	}
 	s.showLocked(v)
 	return nil
+}
+
+// configBlock returns the configurations as they would come in the block of that number.
+func (s *Stream) configBlock(seq uint64) *Block {
+	b := newBlock(seq, false, 256)
+	if s.videoConfig != nil {
+		b.data = appendTag(b.data, Video, uint32(s.timeline.last(Video)), s.videoConfig)
+	}
+	if s.audioConfig != nil {
+		b.data = appendTag(b.data, Audio, uint32(s.timeline.last(Audio)), s.audioConfig)
+	}
+	b.seal(time.Now())
+	return b
 }
 
 func (s *Stream) flushNow() {
