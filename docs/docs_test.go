@@ -113,11 +113,12 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, "Makefile")
-	named := regexp.MustCompile("(?m)(?:`|^)(?:[A-Z_]+=\\S+ )*make ([a-z][a-z-]*)")
+	// In backticks, or a line of its own in a code block.
+	named := regexp.MustCompile("(?m)(?:`(?:[A-Z_]+=\\S+ )*make ([a-z][a-z-]*))|(?:^(?:[A-Z_]+=\\S+ )*make ([a-z][a-z-]*) *(?:#.*)?$)")
 	for _, page := range pages(t) {
 		for _, match := range named.FindAllStringSubmatch(read(t, page), -1) {
-			if !strings.Contains(makefile, "\n"+match[1]+":") {
-				t.Errorf("%s names `make %s`, which does not exist", page, match[1])
+			if target := match[1] + match[2]; !strings.Contains(makefile, "\n"+target+":") {
+				t.Errorf("%s names `make %s`, which does not exist", page, target)
 			}
 		}
 	}
