@@ -108,7 +108,11 @@ func (c *banCommand) Run(ctx context.Context, parent *adminCommand) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is banned until %s\n", resp.GetUser().GetUser().GetNickname(), timeText(resp.GetUser().GetBan().GetUntil()))
+	how := "for ever"
+	if until := resp.GetUser().GetBan().GetUntil(); until != nil {
+		how = "until " + timeText(until)
+	}
+	fmt.Printf("%s is banned %s\n", resp.GetUser().GetUser().GetNickname(), how)
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +57,7 @@ func (c *demoCommand) Run(ctx context.Context) error {
 	}
 	fmt.Printf("\n  Watch      %s/room/%s\n  All rooms  %s/\n  Go live    %s/live\n  Encoders   %s\n  Account    %s / %s\n\n",
 		s.url, room.GetRoom().GetId(), s.url, s.url, key.GetRtmpUrl(), demoUser, password)
-	return c.stream(ctx, key.GetRtmpUrl()+"/"+key.GetStreamKey())
+	return c.stream(ctx, key.GetRtmpUrl(), key.GetStreamKey())
 }
 
 // password returns the demo account's password, made at random the first time: there is no default one to guess.
@@ -73,7 +75,7 @@ func (c *demoCommand) password() (string, error) {
 }
 
 // stream runs ffmpeg, again after a pause when it ends.
-func (c *demoCommand) stream(ctx context.Context, address string) error {
+func (c *demoCommand) stream(ctx context.Context, server, key string) error {
 	input := []string{
 		"-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25",
 		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=44100",
@@ -83,10 +85,10 @@ func (c *demoCommand) stream(ctx context.Context, address string) error {
 	}
 	args := append([]string{"-v", "error", "-nostdin", "-re"}, input...)
 	args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p",
-		"-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-g", "50", "-c:a", "aac", "-b:a", "96k", "-ac", "2", "-f", "flv", address)
+		"-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-g", "50", "-c:a", "aac", "-b:a", "96k", "-ac", "2", "-f", "flv", server+"/"+key)
 	for {
 		cmd := exec.CommandContext(ctx, c.FFmpeg, args...)
-		cmd.Stderr = os.Stderr
+		cmd.Stderr = redacted{os.Stderr, key}
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		cmd.WaitDelay = 3 * time.Second
 		err := cmd.Run()
@@ -100,4 +102,16 @@ func (c *demoCommand) stream(ctx context.Context, address string) error {
 		case <-time.After(3 * time.Second):
 		}
 	}
+}
+
+// redacted writes what ffmpeg says without the stream key, which is in the address that it names in errors.
+type redacted struct {
+	w      io.Writer
+	secret string
+}
+
+// Write implements io.Writer.
+func (r redacted) Write(p []byte) (int, error) {
+	_, err := r.w.Write(bytes.ReplaceAll(p, []byte(r.secret), []byte("…")))
+	return len(p), err
 }

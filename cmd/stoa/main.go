@@ -33,6 +33,7 @@ func (versionCommand) Run() error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var cli commands
 	parser := kong.Must(&cli, kong.Name("stoa"), kong.Description("A self-hosted backend for live video, chat and calls."),
 		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))

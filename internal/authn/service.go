@@ -60,7 +60,7 @@ func NewServiceKey() (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// ParseServiceKey reads a key as STOA_SERVICE_KEY holds it: 32 random bytes in base64, with or without padding.
+// ParseServiceKey reads a key that all processes of a mesh share: 32 random bytes in base64, with or without padding.
 func ParseServiceKey(encoded string) (ed25519.PrivateKey, error) {
 	for _, encoding := range []*base64.Encoding{
 		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,

@@ -1,8 +1,8 @@
 // Package live is live video: rooms, the broadcasts in them, their stream keys and their playback.
 //
 // A room is a lasting place; a broadcast is one going-live in it. Media comes in by ingest, is shared out by hub, and
-// leaves by playback and hls; this package decides who may, and keeps the states. Media must never wait for it: once a
-// publish is accepted, no frame passes through here.
+// leaves by playback and hls; this package decides who may, and keeps the states. Media must never wait for it: between
+// two changes of state it only hands frames on.
 package live
 
 import (

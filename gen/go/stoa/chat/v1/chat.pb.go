@@ -28,7 +28,7 @@ const (
 )
 
 // Position is a place in a conversation. Within one epoch, seq counts messages from 1 without gaps. A conversation whose
-// history was lost (a restored backup) gets a new epoch, and positions of the old one are answered from the start.
+// history was lost (a restored backup) gets a new epoch; a position of the old one is answered like that of a newcomer.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Generation of the conversation's history.

@@ -288,7 +288,8 @@ func (x *Broadcast) GetViewerCount() int32 {
 }
 
 // Playback tells where to watch. The addresses are signed for the caller and must be opened before expires_at; what is
-// open by then goes on. They are relative to the API's address unless another node serves the stream.
+// open by then goes on until it ends or the caller's session is revoked. They are absolute, except to a caller that came
+// past the gateway: then they are relative to the API's address.
 type Playback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// FLV in binary WebSocket messages.

@@ -23,7 +23,7 @@ export const file_stoa_chat_v1_chat: GenFile = /*@__PURE__*/
 
 /**
  * Position is a place in a conversation. Within one epoch, seq counts messages from 1 without gaps. A conversation whose
- * history was lost (a restored backup) gets a new epoch, and positions of the old one are answered from the start.
+ * history was lost (a restored backup) gets a new epoch; a position of the old one is answered like that of a newcomer.
  *
  * @generated from message stoa.chat.v1.Position
  */

@@ -146,7 +146,8 @@ export const BroadcastSchema: GenMessage<Broadcast> = /*@__PURE__*/
 
 /**
  * Playback tells where to watch. The addresses are signed for the caller and must be opened before expires_at; what is
- * open by then goes on. They are relative to the API's address unless another node serves the stream.
+ * open by then goes on until it ends or the caller's session is revoked. They are absolute, except to a caller that came
+ * past the gateway: then they are relative to the API's address.
  *
  * @generated from message stoa.live.v1.Playback
  */

@@ -529,8 +529,8 @@ export const GetStreamStatsResponseSchema: GenMessage<GetStreamStatsResponse> = 
  */
 export const LiveService: GenService<{
   /**
-   * CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors: NOT_FOUND
-   * (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+   * CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
+   * INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
    *
    * @generated from rpc stoa.live.v1.LiveService.CreateRoom
    */
@@ -540,8 +540,9 @@ export const LiveService: GenService<{
     output: typeof CreateRoomResponseSchema;
   },
   /**
-   * UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors: NOT_FOUND
-   * (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+   * UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors:
+   * INVALID_ARGUMENT (TITLE_INVALID, UPDATE_MASK_INVALID), NOT_FOUND (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND),
+   * PERMISSION_DENIED (NOT_ROOM_OWNER).
    *
    * @generated from rpc stoa.live.v1.LiveService.UpdateRoom
    */
@@ -561,7 +562,8 @@ export const LiveService: GenService<{
     output: typeof GetRoomResponseSchema;
   },
   /**
-   * ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first.
+   * ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first. Errors:
+   * INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
    *
    * @generated from rpc stoa.live.v1.LiveService.ListRooms
    */

@@ -60,15 +60,17 @@ const (
 
 // LiveServiceClient is a client for the stoa.live.v1.LiveService service.
 type LiveServiceClient interface {
-	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors: NOT_FOUND
-	// (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
+	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
 	CreateRoom(context.Context, *v1.CreateRoomRequest) (*v1.CreateRoomResponse, error)
-	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors: NOT_FOUND
-	// (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors:
+	// INVALID_ARGUMENT (TITLE_INVALID, UPDATE_MASK_INVALID), NOT_FOUND (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND),
+	// PERMISSION_DENIED (NOT_ROOM_OWNER).
 	UpdateRoom(context.Context, *v1.UpdateRoomRequest) (*v1.UpdateRoomResponse, error)
 	// GetRoom returns a room, its running broadcast and where to watch it. Errors: NOT_FOUND (ROOM_NOT_FOUND).
 	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
-	// ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first.
+	// ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first. Errors:
+	// INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
 	// ListCategories lists all categories.
 	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
@@ -253,15 +255,17 @@ func (c *liveServiceClient) GetStreamStats(ctx context.Context, req *v1.GetStrea
 
 // LiveServiceHandler is an implementation of the stoa.live.v1.LiveService service.
 type LiveServiceHandler interface {
-	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors: NOT_FOUND
-	// (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
+	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
 	CreateRoom(context.Context, *v1.CreateRoomRequest) (*v1.CreateRoomResponse, error)
-	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors: NOT_FOUND
-	// (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors:
+	// INVALID_ARGUMENT (TITLE_INVALID, UPDATE_MASK_INVALID), NOT_FOUND (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND),
+	// PERMISSION_DENIED (NOT_ROOM_OWNER).
 	UpdateRoom(context.Context, *v1.UpdateRoomRequest) (*v1.UpdateRoomResponse, error)
 	// GetRoom returns a room, its running broadcast and where to watch it. Errors: NOT_FOUND (ROOM_NOT_FOUND).
 	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
-	// ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first.
+	// ListRooms pages through rooms: those on the air first, by viewers, then the others, newest first. Errors:
+	// INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
 	// ListCategories lists all categories.
 	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
