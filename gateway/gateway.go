@@ -7,15 +7,11 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,7 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
 
-	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/telemetry"
 )
@@ -55,6 +50,15 @@ type Config struct {
 	MaxBody        int64   // bytes
 }
 
+// Where things are, besides services and the web app.
+const (
+	playbackPath = "/live/"
+	livePage     = "/live"
+	healthPath   = "/healthz"
+	readyPath    = "/readyz"
+	metricsPath  = "/metrics"
+)
+
 // Gateway is an http.Handler.
 type Gateway struct {
 	config  Config
@@ -73,30 +77,35 @@ func New(config Config) (*Gateway, error) {
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/"+service+"/", g.rpc(handler))
+		mux.Handle("/"+service+"/", g.open(g.rpc(handler)))
 	}
 	if config.Playback != nil {
-		mux.Handle("/live/", g.cors().Handler(config.Playback))
+		mux.Handle(playbackPath, g.open(config.Playback))
 	}
 	if config.JWKS != nil {
-		mux.Handle("GET /.well-known/jwks.json", config.JWKS)
+		mux.Handle("GET /.well-known/jwks.json", g.open(config.JWKS))
 	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", g.serveReady)
-	mux.Handle("GET /metrics", g.onlyFrom(config.MetricsAllow, config.Metrics.Handler()))
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET "+readyPath, g.serveReady)
+	mux.Handle("GET "+metricsPath, g.limit(g.onlyFrom(config.MetricsAllow, config.Metrics.Handler())))
 	if config.Web != nil {
 		web, err := newWeb(config.Web)
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/", web)
-		mux.Handle("/live", web) // a page; without this the mux would send it on to playback
+		mux.Handle("/", g.limit(web))
+		// A page of the app; the mux would send it on to the folder of playback.
+		mux.Handle(livePage, g.limit(web))
 	} else {
-		mux.HandleFunc("/", notFound)
+		mux.Handle("/", g.limit(http.HandlerFunc(notFound)))
 	}
-	g.handler = g.observe(g.identify(g.limit(mux)), mux)
+	g.handler = g.observe(mux)
 	return g, nil
 }
+
+// open is for what other origins may call. A refusal by the limit carries CORS headers, too: without them a browser
+// keeps the reason from the page.
+func (g *Gateway) open(next http.Handler) http.Handler { return g.cors().Handler(g.limit(next)) }
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
@@ -117,55 +126,6 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
-}
-
-func notFound(w http.ResponseWriter, r *http.Request) {
-	errs.WriteHTTP(w, r, errs.NotFound("NOT_FOUND", "There is nothing at this address."))
-}
-
-// route returns what answers a service: this process, or a proxy to where the registry finds it.
-func (g *Gateway) route(service string) (http.Handler, error) {
-	name, err := registry.NameOf(service)
-	if err != nil {
-		// Health and reflection are about this process.
-		return g.config.Local, nil //nolint:nilerr // not a service of ours
-	}
-	if g.config.IsLocal(name) {
-		return g.config.Local, nil
-	}
-	endpoint, err := g.config.Registry.Resolve(context.Background(), name)
-	if err != nil {
-		return nil, fmt.Errorf("route %s: %w", service, err)
-	}
-	target, err := url.Parse(endpoint.BaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("route %s: %w", service, err)
-	}
-	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.Out.Host = r.In.Host
-		},
-		Transport:     endpoint.Client.Transport,
-		FlushInterval: -1, // streams
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			g.config.Logger.WarnContext(r.Context(), "proxy", "service", service, "error", err)
-			writeRPCError(w, r, errs.Unavailable("UNAVAILABLE", "The service cannot be reached right now. Try again soon."))
-		},
-	}, nil
-}
-
-// rpc puts what RPCs need in front of their handler.
-func (g *Gateway) rpc(next http.Handler) http.Handler {
-	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > g.config.MaxBody {
-			writeRPCError(w, r, errs.ResourceExhausted(errs.ReasonRequestTooLarge, "The request has %d bytes; at most %d are taken.", r.ContentLength, g.config.MaxBody))
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, g.config.MaxBody)
-		next.ServeHTTP(w, r)
-	})
-	return g.cors().Handler(limited)
 }
 
 // cors lets other origins in that the operator named; without any, browsers keep them out.
@@ -192,19 +152,6 @@ func (g *Gateway) onlyFrom(networks []netip.Prefix, next http.Handler) http.Hand
 		next.ServeHTTP(w, r)
 	})
 }
-
-func contains(networks []netip.Prefix, addr netip.Addr) bool {
-	addr = addr.Unmap()
-	for _, n := range networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-// errRefused marks requests that the gateway answered itself, in the access log.
-var errRefused = errors.New("refused by the gateway")
 
 // metrics are the gateway's own figures; those of RPCs are the handlers'.
 type metrics struct {

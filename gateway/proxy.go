@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/registry"
+)
+
+// envelope is how much longer than a message a body may be: gRPC and Connect streams put five bytes before each. One
+// more lets the handler see that a message is too large and say so in its own words.
+const envelope = 6
+
+// route returns what answers a service: this process, or a proxy to where the registry finds it.
+func (g *Gateway) route(service string) (http.Handler, error) {
+	name, err := registry.NameOf(service)
+	if err != nil {
+		// Health and reflection are about this process.
+		return g.config.Local, nil //nolint:nilerr // not a service of ours
+	}
+	if g.config.IsLocal(name) {
+		return g.config.Local, nil
+	}
+	endpoint, err := g.config.Registry.Resolve(context.Background(), name)
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", service, err)
+	}
+	target, err := url.Parse(endpoint.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", service, err)
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			// ReverseProxy drops what strangers could have written; these are identify's.
+			for _, name := range []string{forwardedProto, forwardedHost} {
+				r.Out.Header[name] = r.In.Header[name]
+			}
+		},
+		Transport:     endpoint.Client.Transport,
+		FlushInterval: -1, // streams
+		ErrorLog:      slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+		ErrorHandler:  func(w http.ResponseWriter, r *http.Request, err error) { g.proxyFailed(w, r, service, err) },
+	}, nil
+}
+
+func (g *Gateway) proxyFailed(w http.ResponseWriter, r *http.Request, service string, err error) {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge:
+		g.writeTooLarge(w, r)
+	case r.Context().Err() != nil: // the client has gone
+		writeRPCError(w, r, err)
+	default:
+		g.config.Logger.WarnContext(r.Context(), "service cannot be reached", "service", service, "error", err)
+		writeRPCError(w, r, errs.Unavailable(errs.ReasonUnavailable, "The service cannot be reached right now. Try again soon."))
+	}
+}
+
+// rpc puts what RPCs need in front of their handler: a bound on the body, and a reason in every refusal.
+func (g *Gateway) rpc(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > g.config.MaxBody+envelope {
+			g.writeTooLarge(w, r)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, g.config.MaxBody+envelope)
+		next.ServeHTTP(&explained{ResponseWriter: w, request: r}, r)
+	})
+}
+
+func (g *Gateway) writeTooLarge(w http.ResponseWriter, r *http.Request) {
+	writeRPCError(w, r, errs.ResourceExhausted(errs.ReasonRequestTooLarge, "A request has at most %d bytes.", g.config.MaxBody))
+}
