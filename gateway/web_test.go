@@ -1,0 +1,99 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stoa-live/stoa/gateway"
+	"github.com/stoa-live/stoa/internal/telemetry"
+)
+
+func TestWebApp(t *testing.T) {
+	// With playback at /live/, which must not hide the page /live.
+	w := serve(t, func(c *gateway.Config) { c.Playback = http.NotFoundHandler() })
+	const page, missing = "<title>the app</title>", "NOT_FOUND"
+	for path, c := range map[string]struct {
+		status      int
+		body, cache string
+		contentType string
+	}{
+		"/":                    {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/live":                {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/live?x=1":            {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/signin":              {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/room/01J":            {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/index.html":          {404, missing, "no-store", "application/json"},
+		"/room":                {404, missing, "no-store", "application/json"},
+		"/room/":               {404, missing, "no-store", "application/json"},
+		"/room/a/b":            {404, missing, "no-store", "application/json"},
+		"/nothing":             {404, missing, "no-store", "application/json"},
+		"/assets":              {404, missing, "no-store", "application/json"},
+		"/assets/":             {404, missing, "no-store", "application/json"},
+		"/assets/app-old.js":   {404, missing, "no-store", "application/json"},
+		"/.env":                {404, missing, "no-store", "application/json"},
+		"/assets/app-1a2b.js":  {200, "export {}", "public, max-age=31536000, immutable", "text/javascript; charset=utf-8"},
+		"/favicon.svg":         {200, "<svg/>", "public, max-age=300", "image/svg+xml"},
+		"/..%2f..%2fetc":       {404, missing, "no-store", "application/json"},
+		"/room/..%2f..%2fetc":  {404, missing, "no-store", "application/json"},
+		"/assets/%2e%2e/x.key": {404, missing, "no-store", "application/json"},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			r, err := http.NewRequestWithContext(t.Context(), method, w.server.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := *w.http1
+			client.CheckRedirect = nil
+			res, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != c.status || res.Header.Get("Cache-Control") != c.cache || res.Header.Get("Content-Type") != c.contentType {
+				t.Errorf("%s %s: %d, %q, %q", method, path, res.StatusCode, res.Header.Get("Cache-Control"), res.Header.Get("Content-Type"))
+			}
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+				"Cross-Origin-Opener-Policy": "same-origin",
+			} {
+				if res.Header.Get(name) != want {
+					t.Errorf("%s: %s is %q", path, name, res.Header.Get(name))
+				}
+			}
+			policy := res.Header.Get("Content-Security-Policy")
+			for _, rule := range []string{"default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} {
+				if !strings.Contains(policy, rule) {
+					t.Errorf("%s: the policy lacks %s", path, rule)
+				}
+			}
+			if strings.Contains(policy, "unsafe") {
+				t.Errorf("%s: the policy is %s", path, policy)
+			}
+		}
+		if a := w.do(t, http.MethodGet, path, ""); a.StatusCode < 300 && !strings.Contains(a.body, c.body) {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	if a := w.do(t, http.MethodGet, "/live/room.flv", ""); a.StatusCode != http.StatusNotFound || strings.Contains(a.body, page) {
+		t.Errorf("playback: %d %s", a.StatusCode, a.body)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+		if a := w.do(t, method, "/", ""); a.StatusCode != http.StatusNotFound || !strings.Contains(a.body, "google.rpc.ErrorInfo") {
+			t.Errorf("%s /: %d %s", method, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestWithoutWebApp(t *testing.T) {
+	w := serve(t, func(c *gateway.Config) { c.Web = nil })
+	for _, path := range []string{"/", "/live", "/room/x"} {
+		if a := w.do(t, http.MethodGet, path, ""); a.StatusCode != http.StatusNotFound || !strings.Contains(a.body, "NOT_FOUND") {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+		}
+	}
+	if _, err := gateway.New(gateway.Config{Web: fstest.MapFS{}, Metrics: telemetry.NewMetrics()}); err == nil {
+		t.Error("an app without a page is served")
+	}
+}
