@@ -130,6 +130,10 @@ func (s *Server) serve(v *viewer, rest unsent) {
 			}
 			v.reader = v.stream.ReaderAt(position)
 		}
+		if s.isClosed() {
+			s.farewell(v) // it left a shard while Close let the others go
+			break
+		}
 		var err error
 		clear(rest.blocks)
 		rest.offset = 0
@@ -159,6 +163,7 @@ func (s *Server) enter(v *viewer) bool {
 		return false
 	}
 	s.viewers[v] = struct{}{}
+	s.running.Add(1) // under the lock, so that Close waits for every viewer that got in before it
 	v.stream.Enter()
 	s.metrics.viewers.WithLabelValues(v.transport).Inc()
 	return true
@@ -170,6 +175,16 @@ func (s *Server) leave(v *viewer) {
 	s.mu.Unlock()
 	v.stream.Leave()
 	s.metrics.viewers.WithLabelValues(v.transport).Dec()
+	s.running.Done()
+}
+
+func (s *Server) isClosed() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func isWebSocket(r *http.Request) bool {
