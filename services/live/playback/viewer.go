@@ -119,7 +119,7 @@ func (s *Server) serve(v *viewer, rest unsent) {
 			}
 		}
 		if v.raw != nil && v.reader.CaughtUp() {
-			_ = v.conn.SetWriteDeadline(time.Time{})
+			v.setDeadline(time.Time{})
 			position := v.reader.Position()
 			v.reader = nil
 			if s.fanout(v.stream).add(v, position) {
@@ -266,6 +266,9 @@ func (s *Server) openHTTP2(v *viewer, w http.ResponseWriter, r *http.Request) bo
 	w.Header().Set("Content-Type", "video/x-flv")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
+	if control.Flush() != nil { // now: the first picture may be long in coming
+		return false
+	}
 	context.AfterFunc(r.Context(), v.cut)
 	v.write = func(rest unsent) (total int64, err error) {
 		_ = control.SetWriteDeadline(time.Now().Add(s.config.StallTimeout))
@@ -276,7 +279,10 @@ func (s *Server) openHTTP2(v *viewer, w http.ResponseWriter, r *http.Request) bo
 				return total, err
 			}
 		}
-		return total, control.Flush()
+		err = control.Flush()
+		// A deadline that passes in silence would end the stream as well.
+		_ = control.SetWriteDeadline(time.Time{})
+		return total, err
 	}
 	return true
 }
@@ -296,7 +302,17 @@ func (v *viewer) control(frame ws.Frame) error {
 	if err := v.conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
-	return ws.WriteFrame(v.conn, frame)
+	if err := ws.WriteFrame(v.conn, frame); err != nil {
+		return err
+	}
+	// The fanout writes without one: a deadline that has passed would fail it.
+	return v.conn.SetWriteDeadline(time.Time{})
+}
+
+func (v *viewer) setDeadline(t time.Time) {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	_ = v.conn.SetWriteDeadline(t)
 }
 
 // watch waits for the end of a connection on which the client has nothing to say.
