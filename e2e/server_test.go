@@ -2,13 +2,13 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,11 +34,6 @@ func serve(t *testing.T, settings ...string) *server {
 	t.Cleanup(transport.CloseIdleConnections)
 	s := &server{t: t, settings: settings, dataDir: t.TempDir(), client: &http.Client{Transport: transport}}
 	s.start("127.0.0.1:0", "127.0.0.1:0")
-	t.Cleanup(func() {
-		if !s.stopped {
-			s.stop()
-		}
-	})
 	return s
 }
 
@@ -48,11 +43,17 @@ func (s *server) start(httpAddr, rtmpAddr string) {
 	cmd := exec.Command(stoaBinary, "serve")
 	cmd.Env = append(cleanEnv(),
 		"STOA_HTTP_ADDR="+httpAddr, "STOA_RTMP_ADDR="+rtmpAddr, "STOA_DATA_DIR="+s.dataDir,
-		"STOA_RATE_LIMIT=0", "STOA_LOG_FORMAT=json")
+		"STOA_RATE_LIMIT=0", "STOA_LOG_FORMAT=text")
 	cmd.Env = append(cmd.Env, s.settings...)
 	s.process, s.stopped = start(s.t, cmd), false
-	log := s.process
-	s.t.Cleanup(func() { log.kill(); checkLog(s.t, log) })
+	p := s.process
+	s.t.Cleanup(func() {
+		if p == s.process && !s.stopped {
+			s.stop()
+		}
+		p.kill()
+		checkLog(s.t, p)
+	})
 	eventually(s.t, "the server says that it is up", func() error {
 		s.process.running()
 		return s.readAddresses()
@@ -71,14 +72,14 @@ func (s *server) start(httpAddr, rtmpAddr string) {
 	})
 }
 
+// upLine is what the server logs once it listens.
+var upLine = regexp.MustCompile(`msg="stoa is up" http=(\S+) rtmp=(\S+)`)
+
 // readAddresses finds in the log where the server listens.
 func (s *server) readAddresses() error {
-	for line := range strings.Lines(s.process.output.String()) {
-		var entry struct{ Msg, HTTP, RTMP string }
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "stoa is up" {
-			s.url, s.rtmpAddr = "http://"+entry.HTTP, entry.RTMP
-			return nil
-		}
+	if at := upLine.FindStringSubmatch(s.process.output.String()); at != nil {
+		s.url, s.rtmpAddr = "http://"+at[1], at[2]
+		return nil
 	}
 	return fmt.Errorf("the log says nothing of it:\n%s", s.process.output.tail())
 }
@@ -113,7 +114,7 @@ func (s *server) stop() {
 func checkLog(t *testing.T, p *process) {
 	t.Helper()
 	log := p.output.String()
-	for _, sign := range []string{"DATA RACE", "panic", "fatal error:", `"level":"ERROR"`} {
+	for _, sign := range []string{"DATA RACE", "panic", "fatal error:", "level=ERROR"} {
 		if strings.Contains(log, sign) {
 			t.Errorf("the server's log contains %q", sign)
 		}
