@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -58,6 +57,7 @@ type App struct {
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
+	serving  chan struct{} // closed when the server has ended
 	health   func(serving bool)
 	closers  []closer // in the order in which they were made
 	failed   chan error
@@ -80,11 +80,18 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 			err = errors.Join(err, a.closeAll(context.WithoutCancel(ctx)))
 		}
 	}()
+	// The port before the data: a second process that was started by mistake ends here, before it takes up the
+	// broadcasts and empties the folders of the first one.
+	if err := a.listen(ctx, cfg); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	if cfg.Store == "" {
-		cfg.Store = "sqlite:" + filepath.Join(cfg.DataDir, "db")
+		if cfg.Store, err = storeURL(cfg.DataDir); err != nil {
+			return nil, err
+		}
 	}
 	events, err := bus.Open(ctx, cfg.Bus, log)
 	if err != nil {
@@ -107,12 +114,11 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		ServiceTokens: authn.NewServiceTokens(serviceKey, time.Now),
 		Revocations:   authn.NewRevocations(AccessLifetime, time.Now),
 	}
-	named := func(name string) service.Deps {
+	named := func(name string) (service.Deps, error) {
+		client, err := rpc.ClientOptions(stack, name)
 		d := deps
-		if err == nil {
-			d.Client, err = rpc.ClientOptions(stack, name)
-		}
-		return d
+		d.Client = client
+		return d, err
 	}
 	// The gateway in front of everything sets the client's address on each request, so it may be believed.
 	authService, err := opened(a, "auth", func(d service.Deps) (*auth.Service, error) {
@@ -140,7 +146,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	services := map[string]service.Service{"auth": authService, "chat": a.chat, "live": a.live, "admin": adminService}
 
 	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
-	mux, err := a.mount(services, stack)
+	mux, err := a.mount(services, stack, cfg.MaxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -163,14 +169,19 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
 		return nil, err
 	}
-	return a, a.listen(ctx, cfg)
+	a.serve()
+	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", a.RTMPAddr().String(), "data", cfg.DataDir)
+	return a, nil
 }
 
-// opened makes a service and remembers to close it.
-func opened[S service.Service](a *App, name string, open func(service.Deps) (S, error), deps func(string) service.Deps) (S, error) {
-	s, err := open(deps(name))
+// opened makes a service, which says itself what it could not do, and remembers to close it.
+func opened[S service.Service](a *App, name string, open func(service.Deps) (S, error), deps func(string) (service.Deps, error)) (s S, err error) {
+	d, err := deps(name)
 	if err != nil {
-		return s, fmt.Errorf("open %s: %w", name, err)
+		return s, err
+	}
+	if s, err = open(d); err != nil {
+		return s, err
 	}
 	a.onClose(name, s.Close)
 	return s, nil
@@ -182,7 +193,8 @@ func (a *App) onClose(name string, fn func(context.Context) error) {
 
 // mount puts all handlers of this process, internal ones included, on one mux, and holds the authorization table to
 // what is really served.
-func (a *App) mount(services map[string]service.Service, stack rpc.Deps) (*http.ServeMux, error) {
+func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody int64) (*http.ServeMux, error) {
+	stack.MaxBytes = int(min(maxBody, rpc.DefaultMaxBytes))
 	options, err := rpc.HandlerOptions(stack)
 	if err != nil {
 		return nil, err
@@ -239,10 +251,9 @@ func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.R
 	return err
 }
 
-// listen opens the HTTP port.
+// listen opens the HTTP port, on which nobody is answered before serve.
 func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 	a.server = &http.Server{
-		Handler:           a.gateway,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -264,18 +275,31 @@ func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("open HTTP port %s: %w", cfg.HTTPAddr, err)
 	}
-	go func() {
-		serve := a.server.Serve
-		if a.server.TLSConfig != nil {
-			serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+	a.onClose("HTTP port", func(context.Context) error {
+		if a.serving != nil { // the server has closed it
+			<-a.serving
+			return nil
 		}
+		return a.listener.Close()
+	})
+	return nil
+}
+
+// serve begins to answer.
+func (a *App) serve() {
+	a.server.Handler = a.gateway
+	serve := a.server.Serve
+	if a.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+	}
+	a.serving = make(chan struct{})
+	go func() {
+		defer close(a.serving)
 		if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("serve HTTP: %w", err)
 		}
 	}()
 	a.gateway.SetReady(true)
-	a.log.Info("stoa is up", "http", a.listener.Addr().String(), "rtmp", a.live.RTMPAddr().String(), "data", cfg.DataDir)
-	return nil
 }
 
 // HTTPAddr returns where the process answers HTTP.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -50,6 +51,15 @@ func (a *App) loadRevocations(ctx context.Context, reg registry.Registry, stack 
 		stack.Revocations.Add(r.GetSessionId(), r.GetRevokedAt().AsTime())
 	}
 	return nil
+}
+
+// storeURL names the databases in a data folder, whatever characters its path has.
+func storeURL(dataDir string) (string, error) {
+	folder, err := filepath.Abs(filepath.Join(dataDir, "db"))
+	if err != nil {
+		return "", fmt.Errorf("find data folder: %w", err)
+	}
+	return "sqlite:" + (&url.URL{Path: filepath.ToSlash(folder)}).EscapedPath(), nil
 }
 
 func liveConfig(cfg config.Serve) (live.Config, error) {
