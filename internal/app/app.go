@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -216,8 +217,10 @@ func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody
 	if err := authn.Table().Check(descriptors...); err != nil {
 		return nil, fmt.Errorf("authorization table: %w", err)
 	}
-	checker := rpc.Mount(mux, a.log, names...)
-	a.health = func(serving bool) { setHealth(checker, names, serving) }
+	// What clients may not call they are not told of, either.
+	open := slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(publicServices(), name) })
+	checker := rpc.Mount(mux, a.log, open...)
+	a.health = func(serving bool) { setHealth(checker, open, serving) }
 	return mux, nil
 }
 
