@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -200,6 +201,7 @@ func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody
 	if err != nil {
 		return nil, err
 	}
+	options = connect.WithHandlerOptions(options, strictJSON())
 	mux := http.NewServeMux()
 	var names []string
 	var descriptors []protoreflect.ServiceDescriptor
