@@ -96,7 +96,7 @@ func (h *rpcHandler) GetRoom(ctx context.Context, req *livev1.GetRoomRequest) (*
 		out.Broadcast = broadcastProto(b)
 	}
 	if b.State.Watchable() {
-		out.Playback = h.playback(ctx, room.ID, authn.MustFrom(ctx).UserID)
+		out.Playback = h.playback(ctx, room.ID, authn.MustFrom(ctx).SessionID)
 	}
 	return out, nil
 }
@@ -217,12 +217,12 @@ func forwarded(ctx context.Context) (scheme, host string) {
 }
 
 // playback returns signed addresses: on the configured address, else on the one that the client used, else relative.
-func (h *rpcHandler) playback(ctx context.Context, roomID, viewerID string) *livev1.Playback {
+func (h *rpcHandler) playback(ctx context.Context, roomID, sessionID string) *livev1.Playback {
 	base := h.s.config.PlaybackURL
 	if scheme, host := forwarded(ctx); base == "" && host != "" {
 		base = (&url.URL{Scheme: scheme, Host: host}).String()
 	}
-	urls := h.s.playback.Sign(base, roomID, viewerID)
+	urls := h.s.playback.Sign(base, roomID, sessionID)
 	return &livev1.Playback{
 		WsFlvUrl: urls.WebSocketFLV, FlvUrl: urls.FLV, HlsUrl: urls.HLS, ExpiresAt: timestamppb.New(urls.ExpiresAt),
 	}

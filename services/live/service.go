@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
@@ -34,6 +35,7 @@ const rtmpApp = "live"
 const (
 	topicBroadcastChanged = "live.broadcast_changed"
 	topicViewersChanged   = "chat.viewers_changed"
+	topicSessionsRevoked  = "auth.sessions_revoked"
 )
 
 // Config is what an operator may choose.
@@ -68,7 +70,7 @@ type Service struct {
 
 	directory     authv1connect.DirectoryServiceClient
 	conversations chatv1connect.ConversationServiceClient
-	subscription  bus.Subscription
+	subscriptions []bus.Subscription
 	listener      net.Listener
 	accepting     chan error
 }
@@ -125,9 +127,12 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.conversations, err = rpc.Client(ctx, s.deps.Registry, "chat", chatv1connect.NewConversationServiceClient, s.deps.Client); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
-	if s.subscription, err = bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged); err != nil {
+	viewersChanged, err1 := bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged)
+	sessionsRevoked, err2 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
+	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
+	s.subscriptions = []bus.Subscription{viewersChanged, sessionsRevoked}
 	if err := s.air.resume(ctx); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
@@ -142,6 +147,9 @@ func (s *Service) Start(ctx context.Context) error {
 // RTMPAddr returns where encoders connect, once started.
 func (s *Service) RTMPAddr() net.Addr { return s.listener.Addr() }
 
+// Drain lets viewers go, so that they do not hold the HTTP server's shutdown.
+func (s *Service) Drain() { s.playback.Close() }
+
 // Close implements service.Service: encoders and viewers are cut, and broadcasts wait to be resumed.
 func (s *Service) Close(context.Context) error {
 	var all []error
@@ -153,8 +161,8 @@ func (s *Service) Close(context.Context) error {
 	s.playback.Close()
 	s.hub.Close()
 	s.hls.Close()
-	if s.subscription != nil {
-		all = append(all, s.subscription.Close())
+	for _, sub := range s.subscriptions {
+		all = append(all, sub.Close())
 	}
 	s.metrics.unregister(s.deps.Metrics.Registry)
 	return errors.Join(append(all, s.db.store.Close())...)
@@ -162,6 +170,14 @@ func (s *Service) Close(context.Context) error {
 
 func (s *Service) onViewersChanged(_ context.Context, _ string, e *chatv1.ViewersChanged) error {
 	s.viewers.set(e.GetConversationId(), int(e.GetCount()))
+	return nil
+}
+
+// onSessionsRevoked ends what people watch on a session that was signed out, revoked or banned.
+func (s *Service) onSessionsRevoked(_ context.Context, _ string, e *authv1.SessionsRevoked) error {
+	for _, r := range e.GetRevocations() {
+		s.playback.Revoke(r.GetSessionId())
+	}
 	return nil
 }
 

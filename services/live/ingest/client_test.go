@@ -68,6 +68,13 @@ func (f *front) Authorize(_ context.Context, app, key string, kick func(error)) 
 	return &publication{f, key}, nil
 }
 
+// free tells whether nobody publishes with a key.
+func (f *front) free(key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.inUse[key]
+}
+
 type publication struct {
 	front *front
 	key   string

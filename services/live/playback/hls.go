@@ -21,14 +21,14 @@ var (
 const playlistWait = 20 * time.Second
 
 // multivariant opens an HLS session: its one variant's playlist is signed for hours, since players poll it.
-func (s *Server) multivariant(w http.ResponseWriter, r *http.Request, room, viewer string) {
+func (s *Server) multivariant(w http.ResponseWriter, r *http.Request, room, session string) {
 	stream := s.hub.Stream(room)
 	if stream == nil {
 		notLive(w, r)
 		return
 	}
 	stats := stream.Stats()
-	query := s.signer.sign(scopeSession, room, viewer, s.signer.now().Add(sessionFor))
+	query := s.signer.sign(scopeSession, room, session, s.signer.now().Add(sessionFor))
 	var b bytes.Buffer
 	b.WriteString("#EXTM3U\n#EXT-X-VERSION:3\n")
 	fmt.Fprintf(&b, "#EXT-X-STREAM-INF:BANDWIDTH=%d", max(stats.VideoBitrate+stats.AudioBitrate, 64000))
@@ -42,7 +42,7 @@ func (s *Server) multivariant(w http.ResponseWriter, r *http.Request, room, view
 // mediaPlaylist serves the session's own playlist, in which lal's segment names become addresses.
 func (s *Server) mediaPlaylist(w http.ResponseWriter, r *http.Request) {
 	room := r.PathValue("room")
-	if _, err := s.signer.verify(scopeSession, room, r.URL.Query()); err != nil {
+	if _, err := s.admitted(s.signer.verify(scopeSession, room, r.URL.Query())); err != nil {
 		errs.WriteHTTP(w, r, err)
 		return
 	}

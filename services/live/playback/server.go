@@ -37,6 +37,7 @@ type Server struct {
 	log       *slog.Logger
 	metrics   metrics
 	mux       *http.ServeMux
+	revoked   *revoked
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}
@@ -57,7 +58,7 @@ func NewServer(config Config, h *hub.Hub, p *hls.Packager, broadcast func(room s
 	s := &Server{
 		config: config, hub: h, hls: p, broadcast: broadcast, signer: signer, log: log,
 		metrics: newMetrics(reg), mux: http.NewServeMux(), viewers: make(map[*viewer]struct{}),
-		fanouts: make(map[*hub.Stream]*fanout), done: make(chan struct{}),
+		fanouts: make(map[*hub.Stream]*fanout), done: make(chan struct{}), revoked: newRevoked(),
 	}
 	s.mux.HandleFunc("GET /live/{file}", s.file)
 	s.mux.HandleFunc("GET /live/{room}/index.m3u8", s.mediaPlaylist)
@@ -72,10 +73,10 @@ type URLs struct {
 	ExpiresAt              time.Time
 }
 
-// Sign returns the addresses for one viewer. base is "" for addresses relative to the API.
-func (s *Server) Sign(base, room, viewer string) URLs {
+// Sign returns the addresses for one session, with which they end. base is "" for addresses relative to the API.
+func (s *Server) Sign(base, room, session string) URLs {
 	expires := s.signer.now().Add(OpenFor)
-	query := "?" + s.signer.sign(scopeOpen, room, viewer, expires).Encode()
+	query := "?" + s.signer.sign(scopeOpen, room, session, expires).Encode()
 	path := base + Prefix + url.PathEscape(room)
 	ws := path
 	if rest, ok := strings.CutPrefix(path, "http"); ok {
@@ -135,13 +136,13 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	viewer, err := s.signer.verify(scopeOpen, room, r.URL.Query())
+	session, err := s.admitted(s.signer.verify(scopeOpen, room, r.URL.Query()))
 	if err != nil {
 		errs.WriteHTTP(w, r, err)
 		return
 	}
 	if !isFLV {
-		s.multivariant(w, r, room, viewer)
+		s.multivariant(w, r, room, session)
 		return
 	}
 	stream := s.hub.Stream(room)
@@ -149,7 +150,7 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 		notLive(w, r)
 		return
 	}
-	s.flv(w, r, room, stream)
+	s.flv(w, r, room, session, stream)
 }
 
 func notLive(w http.ResponseWriter, r *http.Request) {

@@ -24,7 +24,7 @@ const (
 	sessionFor = 12 * time.Hour
 )
 
-// Signer signs play URLs: HMAC-SHA-256 over scope, room, viewer and expiry. No token is ever in a URL.
+// Signer signs play URLs: HMAC-SHA-256 over scope, room, session and expiry. No token is ever in a URL.
 type Signer struct {
 	key []byte
 	now func() time.Time
@@ -34,28 +34,28 @@ type Signer struct {
 func NewSigner(key []byte, now func() time.Time) *Signer { return &Signer{key: key, now: now} }
 
 // sign returns the query of an URL that is good until expires.
-func (s *Signer) sign(scope, room, viewer string, expires time.Time) url.Values {
+func (s *Signer) sign(scope, room, session string, expires time.Time) url.Values {
 	e := strconv.FormatInt(expires.Unix(), 10)
-	return url.Values{"e": {e}, "u": {viewer}, "s": {s.mac(scope, room, viewer, e)}}
+	return url.Values{"e": {e}, "u": {session}, "s": {s.mac(scope, room, session, e)}}
 }
 
-// verify returns the viewer that the query was signed for. Errors: UNAUTHENTICATED (PLAY_URL_INVALID, PLAY_URL_EXPIRED).
+// verify returns the session that the query was signed for. Errors: UNAUTHENTICATED (PLAY_URL_INVALID, PLAY_URL_EXPIRED).
 func (s *Signer) verify(scope, room string, query url.Values) (string, error) {
-	e, viewer := query.Get("e"), query.Get("u")
-	if !hmac.Equal([]byte(query.Get("s")), []byte(s.mac(scope, room, viewer, e))) {
+	e, session := query.Get("e"), query.Get("u")
+	if !hmac.Equal([]byte(query.Get("s")), []byte(s.mac(scope, room, session, e))) {
 		return "", errs.Unauthenticated("PLAY_URL_INVALID", "The play URL is not signed for this room. Ask GetRoom for a new one.")
 	}
 	expires, err := strconv.ParseInt(e, 10, 64)
 	if err != nil || s.now().Unix() > expires {
 		return "", errs.Unauthenticated("PLAY_URL_EXPIRED", "The play URL has expired. Ask GetRoom for a new one.")
 	}
-	return viewer, nil
+	return session, nil
 }
 
-func (s *Signer) mac(scope, room, viewer, expires string) string {
+func (s *Signer) mac(scope, room, session, expires string) string {
 	h := hmac.New(sha256.New, s.key)
 	// Lengths keep fields apart.
-	for _, field := range []string{scope, room, viewer, expires} {
+	for _, field := range []string{scope, room, session, expires} {
 		fmt.Fprintf(h, "%d:%s", len(field), field)
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))

@@ -34,6 +34,7 @@ const flvHeader = "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control
 // viewer is one open FLV connection.
 type viewer struct {
 	stream    *hub.Stream
+	session   string // that asked for the address; the connection ends with it
 	transport string
 	log       *slog.Logger
 	sent      prometheus.Counter
@@ -73,9 +74,9 @@ func (v *viewer) isCut() bool {
 }
 
 // flv opens one viewer's connection and serves it.
-func (s *Server) flv(w http.ResponseWriter, r *http.Request, room string, stream *hub.Stream) {
+func (s *Server) flv(w http.ResponseWriter, r *http.Request, room, session string, stream *hub.Stream) {
 	v := &viewer{
-		stream: stream, done: make(chan struct{}), reader: stream.NewReader(),
+		stream: stream, session: session, done: make(chan struct{}), reader: stream.NewReader(),
 		log: s.log.With("room", room, "remote", r.RemoteAddr), transport: transportHTTP1,
 	}
 	open := s.openHTTP1
