@@ -1,9 +1,7 @@
 package playback
 
 import (
-	"time"
-
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/stoa-live/stoa/internal/errs"
 )
@@ -11,11 +9,12 @@ import (
 // maxRevoked bounds what is remembered of revoked sessions; the oldest are forgotten first.
 const maxRevoked = 100_000
 
-// revoked remembers sessions whose signed addresses are dead, for as long as one could be good.
-type revoked = expirable.LRU[string, struct{}]
+// revoked remembers sessions whose signed addresses are dead.
+type revoked = lru.Cache[string, struct{}]
 
 func newRevoked() *revoked {
-	return expirable.NewLRU[string, struct{}](maxRevoked, nil, max(sessionFor, OpenFor)+time.Minute)
+	r, _ := lru.New[string, struct{}](maxRevoked) // which fails for sizes below 1 only
+	return r
 }
 
 // Revoke ends everything that was opened by addresses signed for a session, and refuses those addresses from now on.
@@ -25,12 +24,12 @@ func (s *Server) Revoke(session string) {
 	var open []*viewer
 	for v := range s.viewers {
 		if v.session == session {
+			v.cut() // under the lock, as its connection may be about to come
 			open = append(open, v)
 		}
 	}
 	s.mu.Unlock()
 	for _, v := range open {
-		v.cut()
 		s.dropped(v)
 	}
 }

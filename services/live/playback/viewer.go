@@ -91,6 +91,11 @@ func (s *Server) flv(w http.ResponseWriter, r *http.Request, room, session strin
 		errs.WriteHTTP(w, r, errs.ResourceExhausted("TOO_MANY_VIEWERS", "This node serves as many viewers as it may. Try again soon."))
 		return
 	}
+	if _, err := s.admitted(session, nil); err != nil { // revoked while it came in
+		s.leave(v)
+		errs.WriteHTTP(w, r, err)
+		return
+	}
 	if !open(v, w, r) {
 		v.cut()
 		s.leave(v)
