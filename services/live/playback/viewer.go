@@ -75,6 +75,11 @@ func (v *viewer) isCut() bool {
 
 // flv opens one viewer's connection and serves it.
 func (s *Server) flv(w http.ResponseWriter, r *http.Request, room, session string, stream *hub.Stream) {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "video/x-flv")
+		w.Header().Set("Cache-Control", "no-store")
+		return
+	}
 	v := &viewer{
 		stream: stream, session: session, done: make(chan struct{}), reader: stream.NewReader(),
 		log: s.log.With("room", room, "remote", r.RemoteAddr), transport: transportHTTP1,
