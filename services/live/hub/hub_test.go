@@ -215,8 +215,8 @@ func TestOnlyPicture(t *testing.T) {
 	e := encodeTo(t, hub.New(hub.Config{}).Open("room"))
 	v := watch(t, e.stream)
 	e.write(hub.Video, hubtest.AVCConfig())
-	e.sound()     // no configuration yet: dropped
-	e.inter(100)  // no keyframe yet: dropped
+	e.sound()    // no configuration yet: dropped
+	e.inter(100) // no keyframe yet: dropped
 	e.serial = 10
 	e.key(100)
 	e.inter(100)

@@ -150,4 +150,3 @@ func TestClockKeepsDistances(t *testing.T) {
 		}
 	})
 }
-
