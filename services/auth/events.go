@@ -40,7 +40,8 @@ func (s *Service) announceRevoked(ctx context.Context, userID, cause string, end
 func (s *Service) announceChanged(ctx context.Context, user User) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
-	if err := bus.Publish(ctx, s.bus, TopicUserChanged, user.ID, &authv1.UserChanged{User: userProto(user)}); err != nil {
+	event := &authv1.UserChanged{User: userProto(user), Ban: banProto(user.BannedAt(s.now()))}
+	if err := bus.Publish(ctx, s.bus, TopicUserChanged, user.ID, event); err != nil {
 		s.logger.ErrorContext(ctx, "a changed user was not announced", "user_id", user.ID, "error", err)
 	}
 }

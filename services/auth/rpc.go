@@ -187,6 +187,9 @@ func (h directoryHandler) BatchGetUsers(
 	res := &authv1.BatchGetUsersResponse{}
 	for _, user := range users {
 		res.Users = append(res.Users, userProto(user))
+		if user.BannedAt(h.s.now()) != nil {
+			res.BannedUserIds = append(res.BannedUserIds, user.ID)
+		}
 	}
 	return res, nil
 }
@@ -258,12 +261,7 @@ func (h directoryHandler) ListRevocations(
 
 func (h directoryHandler) account(u User) *authv1.Account {
 	account := &authv1.Account{User: userProto(u)}
-	if ban := u.BannedAt(h.s.now()); ban != nil {
-		account.Ban = &authv1.Ban{Reason: ban.Reason}
-		if !ban.Until.IsZero() {
-			account.Ban.Until = timeProto(ban.Until)
-		}
-	}
+	account.Ban = banProto(u.BannedAt(h.s.now()))
 	return account
 }
 
@@ -283,3 +281,15 @@ func revocationsProto(list []Revocation) []*authv1.Revocation {
 }
 
 func timeProto(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
+
+// banProto returns nil for no ban.
+func banProto(ban *Ban) *authv1.Ban {
+	if ban == nil {
+		return nil
+	}
+	out := &authv1.Ban{Reason: ban.Reason}
+	if !ban.Until.IsZero() {
+		out.Until = timestamppb.New(ban.Until)
+	}
+	return out
+}

@@ -183,7 +183,9 @@ func (x *BatchGetUsersRequest) GetUserIds() []string {
 type BatchGetUsersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In no particular order.
-	Users         []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	Users []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	// Those of them that are banned now.
+	BannedUserIds []string `protobuf:"bytes,2,rep,name=banned_user_ids,json=bannedUserIds,proto3" json:"banned_user_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +223,13 @@ func (*BatchGetUsersResponse) Descriptor() ([]byte, []int) {
 func (x *BatchGetUsersResponse) GetUsers() []*User {
 	if x != nil {
 		return x.Users
+	}
+	return nil
+}
+
+func (x *BatchGetUsersResponse) GetBannedUserIds() []string {
+	if x != nil {
+		return x.BannedUserIds
 	}
 	return nil
 }
@@ -754,9 +763,10 @@ const file_stoa_auth_v1_directory_service_proto_rawDesc = "" +
 	"\n" +
 	"revoked_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\"B\n" +
 	"\x14BatchGetUsersRequest\x12*\n" +
-	"\buser_ids\x18\x01 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10\xc8\x01\"\x04r\x02\x18@R\auserIds\"A\n" +
+	"\buser_ids\x18\x01 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10\xc8\x01\"\x04r\x02\x18@R\auserIds\"i\n" +
 	"\x15BatchGetUsersResponse\x12(\n" +
-	"\x05users\x18\x01 \x03(\v2\x12.stoa.auth.v1.UserR\x05users\"\xa1\x01\n" +
+	"\x05users\x18\x01 \x03(\v2\x12.stoa.auth.v1.UserR\x05users\x12&\n" +
+	"\x0fbanned_user_ids\x18\x02 \x03(\tR\rbannedUserIds\"\xa1\x01\n" +
 	"\x10ListUsersRequest\x12\x1d\n" +
 	"\x05query\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05query\x12\x1f\n" +
 	"\vonly_banned\x18\x02 \x01(\bR\n" +

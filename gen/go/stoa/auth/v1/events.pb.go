@@ -71,7 +71,9 @@ func (x *SessionsRevoked) GetRevocations() []*Revocation {
 type UserChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// After the change.
-	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Set while the user is banned.
+	Ban           *Ban `protobuf:"bytes,2,opt,name=ban,proto3" json:"ban,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,15 +115,23 @@ func (x *UserChanged) GetUser() *User {
 	return nil
 }
 
+func (x *UserChanged) GetBan() *Ban {
+	if x != nil {
+		return x.Ban
+	}
+	return nil
+}
+
 var File_stoa_auth_v1_events_proto protoreflect.FileDescriptor
 
 const file_stoa_auth_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x19stoa/auth/v1/events.proto\x12\fstoa.auth.v1\x1a\x17stoa/auth/v1/auth.proto\x1a$stoa/auth/v1/directory_service.proto\"M\n" +
 	"\x0fSessionsRevoked\x12:\n" +
-	"\vrevocations\x18\x01 \x03(\v2\x18.stoa.auth.v1.RevocationR\vrevocations\"5\n" +
+	"\vrevocations\x18\x01 \x03(\v2\x18.stoa.auth.v1.RevocationR\vrevocations\"Z\n" +
 	"\vUserChanged\x12&\n" +
-	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04userB6Z4github.com/stoa-live/stoa/gen/go/stoa/auth/v1;authv1b\x06proto3"
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12#\n" +
+	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanR\x03banB6Z4github.com/stoa-live/stoa/gen/go/stoa/auth/v1;authv1b\x06proto3"
 
 var (
 	file_stoa_auth_v1_events_proto_rawDescOnce sync.Once
@@ -141,15 +151,17 @@ var file_stoa_auth_v1_events_proto_goTypes = []any{
 	(*UserChanged)(nil),     // 1: stoa.auth.v1.UserChanged
 	(*Revocation)(nil),      // 2: stoa.auth.v1.Revocation
 	(*User)(nil),            // 3: stoa.auth.v1.User
+	(*Ban)(nil),             // 4: stoa.auth.v1.Ban
 }
 var file_stoa_auth_v1_events_proto_depIdxs = []int32{
 	2, // 0: stoa.auth.v1.SessionsRevoked.revocations:type_name -> stoa.auth.v1.Revocation
 	3, // 1: stoa.auth.v1.UserChanged.user:type_name -> stoa.auth.v1.User
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 2: stoa.auth.v1.UserChanged.ban:type_name -> stoa.auth.v1.Ban
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_stoa_auth_v1_events_proto_init() }

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { User } from "./auth_pb";
+import type { Ban, User } from "./auth_pb";
 import { file_stoa_auth_v1_auth } from "./auth_pb";
 import type { Revocation } from "./directory_service_pb";
 import { file_stoa_auth_v1_directory_service } from "./directory_service_pb";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/auth/v1/events.proto.
  */
 export const file_stoa_auth_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdG9hL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmF1dGgudjEiQAoPU2Vzc2lvbnNSZXZva2VkEi0KC3Jldm9jYXRpb25zGAEgAygLMhguc3RvYS5hdXRoLnYxLlJldm9jYXRpb24iLwoLVXNlckNoYW5nZWQSIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_stoa_auth_v1_auth, file_stoa_auth_v1_directory_service]);
+  fileDesc("ChlzdG9hL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmF1dGgudjEiQAoPU2Vzc2lvbnNSZXZva2VkEi0KC3Jldm9jYXRpb25zGAEgAygLMhguc3RvYS5hdXRoLnYxLlJldm9jYXRpb24iTwoLVXNlckNoYW5nZWQSIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEh4KA2JhbhgCIAEoCzIRLnN0b2EuYXV0aC52MS5CYW5CNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_stoa_auth_v1_auth, file_stoa_auth_v1_directory_service]);
 
 /**
  * SessionsRevoked is published on the bus topic "auth.sessions_revoked" as soon as sessions end.
@@ -49,6 +49,13 @@ export type UserChanged = Message<"stoa.auth.v1.UserChanged"> & {
    * @generated from field: stoa.auth.v1.User user = 1;
    */
   user?: User | undefined;
+
+  /**
+   * Set while the user is banned.
+   *
+   * @generated from field: stoa.auth.v1.Ban ban = 2;
+   */
+  ban?: Ban | undefined;
 };
 
 /**
