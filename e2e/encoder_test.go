@@ -41,7 +41,13 @@ func (e encoding) push(t *testing.T, address string) *process {
 	}
 	args = append(args, codecs...)
 	args = append(args, e.output...)
-	return start(t, exec.Command("ffmpeg", append(args, "-f", "flv", address)...))
+	p := start(t, exec.Command("ffmpeg", append(args, "-f", "flv", address)...))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("an encoder said:\n%s", p.output.tail())
+		}
+	})
+	return p
 }
 
 // refused waits until the encoder gives up, and checks that the streamer is told why.

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"connectrpc.com/connect"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
 )
 
@@ -24,6 +25,7 @@ type person struct {
 	id       string
 	username string
 	device   string
+	token    connect.ClientOption // sends the access token
 	auth     authv1connect.AuthServiceClient
 	live     livev1connect.LiveServiceClient
 	chat     chatv1connect.ChatServiceClient
@@ -42,7 +44,7 @@ func (s *server) signUp(name string) *person {
 	must(s.t, err)
 	token := authntest.WithToken(up.GetAccessToken())
 	return &person{
-		s: s, id: up.GetUser().GetId(), username: username, device: device.GetDeviceId(),
+		s: s, id: up.GetUser().GetId(), username: username, device: device.GetDeviceId(), token: token,
 		auth: authv1connect.NewAuthServiceClient(s.client, s.url, token),
 		live: livev1connect.NewLiveServiceClient(s.client, s.url, token),
 		chat: chatv1connect.NewChatServiceClient(s.client, s.url, token),

@@ -74,7 +74,8 @@ func (p probe) check(t *testing.T, video, audio bool, advance time.Duration) {
 	}
 }
 
-// checkClock holds the decoding times of one track to rising.
+// checkClock holds the decoding times of one track to rising. Before ffprobe knows how long a frame of sound is, it may
+// give two of them one time; those may stand, but never go back.
 func (p probe) checkClock(t *testing.T, kind string, advance time.Duration) {
 	t.Helper()
 	times := p.times(t, kind)
@@ -83,7 +84,7 @@ func (p probe) checkClock(t *testing.T, kind string, advance time.Duration) {
 		return
 	}
 	for i := 1; i < len(times); i++ {
-		if times[i] <= times[i-1] {
+		if times[i] < times[i-1] || (kind == "video" && times[i] == times[i-1]) {
 			t.Errorf("%s packet %d at %v comes after one at %v", kind, i, times[i], times[i-1])
 		}
 	}

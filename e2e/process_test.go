@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,9 +136,10 @@ func (w *transcript) String() string {
 	return w.buf.String()
 }
 
-// tail returns the last lines.
+// tail returns the last lines, without those of an access log.
 func (w *transcript) tail() string {
 	lines := strings.Split(strings.TrimSpace(w.String()), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, "level=INFO msg=request ") })
 	if len(lines) > 60 {
 		lines = append([]string{"..."}, lines[len(lines)-60:]...)
 	}

@@ -165,9 +165,11 @@ func (s *server) do(method, address string) (*http.Response, []byte, error) {
 	return resp, body, err
 }
 
-// cleanEnv is this process's environment without settings for stoa.
+// cleanEnv is this process's environment without settings for stoa. The race detector waits a second at exit for races
+// of threads that still run; a tenth is enough where a test runs ten tools.
 func cleanEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "STOA_") })
+	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "STOA_") })
+	return append(env, "GORACE=atexit_sleep_ms=100")
 }
 
 // within is a context for one call.
