@@ -13,6 +13,7 @@ import (
 
 // TestAdminCommand operates a running server by the binary's own tool.
 func TestAdminCommand(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	troll := s.signUp("troll")
 	room := s.signUp("streamer").openRoom()

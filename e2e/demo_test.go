@@ -12,6 +12,7 @@ import (
 
 // TestDemo runs the demo channel as `make run` does.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	cmd := exec.Command(stoaBinary, "demo", "--server", s.url, "--data-dir", s.dataDir)
 	cmd.Env = cleanEnv()

@@ -24,6 +24,17 @@ type encoding struct {
 // push starts ffmpeg, which streams in real time until it is stopped or cut.
 func (e encoding) push(t *testing.T, address string) *process {
 	t.Helper()
+	p := start(t, exec.Command("ffmpeg", e.arguments(address)...))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("an encoder said:\n%s", p.output.tail())
+		}
+	})
+	return p
+}
+
+// arguments are ffmpeg's.
+func (e encoding) arguments(address string) []string {
 	args := []string{"-hide_banner", "-loglevel", "warning", "-nostdin"}
 	var codecs []string
 	if !e.noVideo {
@@ -41,13 +52,7 @@ func (e encoding) push(t *testing.T, address string) *process {
 	}
 	args = append(args, codecs...)
 	args = append(args, e.output...)
-	p := start(t, exec.Command("ffmpeg", append(args, "-f", "flv", address)...))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("an encoder said:\n%s", p.output.tail())
-		}
-	})
-	return p
+	return append(args, "-f", "flv", address)
 }
 
 // refused waits until the encoder gives up, and checks that the streamer is told why.

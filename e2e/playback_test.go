@@ -37,6 +37,7 @@ func (f failure) reason() string {
 
 // TestPlaybackRefusals asks for what is not to be had. Each refusal has a status, and a reason in Connect's JSON.
 func TestPlaybackRefusals(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	streamer := s.signUp("streamer")
 	on, off := streamer.openRoom(), streamer.openRoom()

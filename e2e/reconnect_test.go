@@ -67,6 +67,7 @@ func TestReconnect(t *testing.T) {
 
 // TestReconnectTooLate loses the encoder for longer than the window: the broadcast is over, and who watches is let go.
 func TestReconnectTooLate(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "STOA_LIVE_RECONNECT_WINDOW=1s")
 	room := s.signUp("streamer").openRoom()
 	address := room.issueKey()

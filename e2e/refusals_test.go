@@ -9,6 +9,7 @@ import (
 
 // TestRefusals pushes where it is not allowed. The streamer reads why in the encoder, and nobody else is disturbed.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	room := s.signUp("streamer").openRoom()
 	first := room.issueKey()

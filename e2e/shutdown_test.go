@@ -17,6 +17,7 @@ import (
 // TestGracefulShutdown stops a server on which everything is going on. Chat streams are told to come back, viewers and
 // the encoder are let go, and nothing has to be cut off.
 func TestGracefulShutdown(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "STOA_DRAIN_TIMEOUT=20s")
 	room := s.signUp("streamer").openRoom()
 	encoder := encoding{}.push(t, room.issueKey())

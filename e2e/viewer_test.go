@@ -119,7 +119,10 @@ func newViewer(t *testing.T, name string, r io.Reader, closer io.Closer) *viewer
 	v := &viewer{t: t, name: name, closer: closer, done: make(chan struct{})}
 	go func() {
 		defer close(v.done)
-		err := v.read(bufio.NewReader(r))
+		err := readTags(bufio.NewReader(r), func(kind byte, ms uint32, payload []byte) error {
+			v.add(kind, time.Duration(ms)*time.Millisecond, payload)
+			return nil
+		})
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.err = err
@@ -134,8 +137,8 @@ func (v *viewer) leave() {
 	<-v.done
 }
 
-// read reads tags until the connection ends.
-func (v *viewer) read(r io.Reader) error {
+// readTags calls fn with every tag of an FLV stream until that ends or fn returns an error.
+func readTags(r io.Reader, fn func(kind byte, ms uint32, payload []byte) error) error {
 	header := make([]byte, 9+4)
 	if _, err := io.ReadFull(r, header); err != nil {
 		return err
@@ -157,7 +160,9 @@ func (v *viewer) read(r io.Reader) error {
 			return fmt.Errorf("a tag of %d bytes is followed by the size %d", size+len(head), back)
 		}
 		ms := uint32(head[7])<<24 | binary.BigEndian.Uint32(head[3:])&0xFFFFFF
-		v.add(head[0], time.Duration(ms)*time.Millisecond, payload[:size])
+		if err := fn(head[0], ms, payload[:size]); err != nil {
+			return err
+		}
 	}
 }
 
