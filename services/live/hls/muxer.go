@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/q191201771/lal/pkg/base"
@@ -25,8 +26,9 @@ const (
 	// SegmentDuration is the shortest segment; a segment ends at the first keyframe after it.
 	SegmentDuration = 2 * time.Second
 	segmentsListed  = 6
-	segmentsKept    = 6   // after they leave the playlist
-	queueSize       = 512 // batches
+	segmentsKept    = 6        // after they leave the playlist
+	queueSize       = 512      // batches
+	queueBytes      = 16 << 20 // of frames that wait for the disk, a broadcast
 )
 
 // ErrUnknown says that no such broadcast is being packaged.
@@ -141,7 +143,8 @@ type muxer struct {
 
 	stopOnce  sync.Once
 	readyOnce sync.Once
-	lagging   bool // frames were dropped; only the publisher's goroutine uses it
+	queued    atomic.Int64 // bytes in frames
+	lagging   bool         // frames were dropped; only the publisher's goroutine uses it
 	remuxer   *remux.Rtmp2MpegtsRemuxer
 }
 
@@ -156,11 +159,22 @@ func (m *muxer) offer(frames []hub.Frame) {
 	if first := frames[0]; m.lagging && !first.Config && (first.Kind != hub.Video || !first.Key) {
 		return
 	}
-	select {
-	case m.frames <- frames:
-		m.lagging = false
-	case <-m.stop:
-	default:
+	size := int64(0)
+	for _, f := range frames {
+		size += int64(len(f.Payload))
+	}
+	room := m.queued.Load()+size <= queueBytes
+	if room {
+		select {
+		case m.frames <- frames:
+			m.queued.Add(size)
+			m.lagging = false
+		case <-m.stop:
+		default:
+			room = false
+		}
+	}
+	if !room {
 		if !m.lagging {
 			m.log.Warn("HLS cannot keep up; dropping frames up to the next keyframe")
 		}
@@ -194,6 +208,7 @@ func (m *muxer) run(root, id string) {
 		select {
 		case frames := <-m.frames:
 			for _, f := range frames {
+				m.queued.Add(-int64(len(f.Payload)))
 				m.remuxer.FeedRtmpMessage(base.RtmpMsg{
 					Header:  base.RtmpHeader{MsgTypeId: uint8(f.Kind), MsgLen: uint32(len(f.Payload)), TimestampAbs: uint32(f.At)},
 					Payload: f.Payload,

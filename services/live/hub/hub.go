@@ -70,15 +70,14 @@ func (h *Hub) Stream(name string) *Stream {
 	return h.streams[name]
 }
 
-// Remove ends the stream of that name: its publisher is refused and its readers end.
-func (h *Hub) Remove(name string) {
+// Detach takes the stream of that name out of the hub, so that Open makes another, and returns it, or nil. Its readers
+// stay until it is closed.
+func (h *Hub) Detach(name string) *Stream {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	s := h.streams[name]
 	delete(h.streams, name)
-	h.mu.Unlock()
-	if s != nil {
-		s.close()
-	}
+	return s
 }
 
 // Close ends all streams.
@@ -88,6 +87,6 @@ func (h *Hub) Close() {
 	h.streams = make(map[string]*Stream)
 	h.mu.Unlock()
 	for _, s := range streams {
-		s.close()
+		s.Close()
 	}
 }

@@ -39,13 +39,13 @@ func TestOnePublisherAtATime(t *testing.T) {
 	if !second.Media() {
 		t.Error("a keyframe does not count as media")
 	}
-	h.Remove("room")
-	h.Remove("room")
+	h.Detach("room").Close()
+	s.Close() // twice is no error
 	if err := second.Write(hub.Video, 0, hubtest.Key(1, 100)); !errors.Is(err, hub.ErrClosed) {
-		t.Errorf("Write after Remove: %v, want ErrClosed", err)
+		t.Errorf("Write after Close: %v, want ErrClosed", err)
 	}
 	if _, err := s.Publish(); !errors.Is(err, hub.ErrClosed) {
-		t.Errorf("Publish after Remove: %v, want ErrClosed", err)
+		t.Errorf("Publish after Close: %v, want ErrClosed", err)
 	}
 	if h.Open("room") == s {
 		t.Error("a removed stream was opened again")
@@ -408,6 +408,6 @@ func TestConcurrentReaders(t *testing.T) {
 	close(stop)
 	stats.Wait()
 	// Readers end after the last frame, and no frame is lost by the end.
-	e.hub.Remove("room")
+	e.hub.Detach("room").Close()
 	readers.Wait()
 }

@@ -323,7 +323,7 @@ func TestReadersEndAfterTheLastBlock(t *testing.T) {
 		v, early := watch(t, e.stream), e.stream.NewReader()
 		e.key(100)
 		e.inter(100)
-		e.hub.Remove("room") // before the merge is due
+		e.hub.Detach("room").Close() // before the merge is due
 		if err := v.poll(); !errors.Is(err, hub.ErrClosed) {
 			t.Errorf("poll ends with %v", err)
 		}

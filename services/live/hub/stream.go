@@ -115,7 +115,8 @@ func (s *Stream) Stats() Stats {
 	return st
 }
 
-func (s *Stream) close() {
+// Close ends the stream: its publisher is refused, and its readers end after the last block. Closing twice is no error.
+func (s *Stream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

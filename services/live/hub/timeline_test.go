@@ -77,6 +77,10 @@ func TestClock(t *testing.T) {
 		"a track steps back":       {{v, 0, 0}, {v, 100, 100}, {v, 60, 100}, {v, 140, 140}},
 		"another connection":       {{v, 5000, 0}, {v, 5040, 40}, {reconnect, 0, 0}, {v, 9, 80}, {v, 49, 120}},
 		"another that goes on":     {{v, 5000, 0}, {v, 5040, 40}, {reconnect, 0, 0}, {v, 5080, 80}},
+		"sound 2 s behind":         {{v, 10000, 0}, {a, 8000, 0}, {v, 10040, 40}, {a, 8023, 0}, {v, 12100, 2100}, {a, 10083, 83}},
+		"sound 2 s ahead":          {{v, 10000, 0}, {a, 12000, 2000}, {v, 10040, 40}, {a, 12023, 2023}, {v, 10080, 80}},
+		"sound on another clock":   {{v, 0, 0}, {a, 900000, 40}, {v, 40, 40}, {a, 900023, 63}, {v, 80, 80}},
+		"both jump":                {{v, 0, 0}, {a, 0, 0}, {v, 40, 40}, {v, 90080, 80}, {a, 90063, 63}, {v, 90120, 120}, {a, 90086, 86}},
 		"another with old sound":   {{v, 0, 0}, {a, 0, 0}, {v, 1000, 1000}, {reconnect, 0, 0}, {a, 77, 1040}, {v, 80, 1043}},
 	} {
 		t.Run(name, func(t *testing.T) {

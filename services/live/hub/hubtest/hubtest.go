@@ -50,12 +50,12 @@ func Key(serial uint64, size int) []byte { return video(0x17, 0x65, serial, size
 // Inter returns an FLV payload of size bytes, at least 18, with one other picture.
 func Inter(serial uint64, size int) []byte { return video(0x27, 0x41, serial, size) }
 
-func video(kind, nal byte, serial uint64, size int) []byte {
+func video(kind, nal byte, number uint64, size int) []byte {
 	b := make([]byte, max(size, videoSerialAt+8))
 	b[0], b[1] = kind, 1
 	binary.BigEndian.PutUint32(b[5:], uint32(len(b)-9))
 	b[9] = nal
-	fill(b[videoSerialAt:], serial)
+	fill(b[videoSerialAt:], number)
 	return b
 }
 
@@ -67,12 +67,28 @@ func Sound(serial uint64, size int) []byte {
 	return b
 }
 
+// fill writes a serial number, 6 bits a byte, and other bytes that together are never a start code.
 func fill(b []byte, serial uint64) {
-	binary.BigEndian.PutUint64(b, serial)
+	for i := range 8 {
+		b[i] = 0x40 | byte(serial>>(6*(7-i)))&0x3f
+	}
 	for i := 8; i < len(b); i++ {
-		b[i] = byte(serial) + byte(i) | 1 // never a start code
+		b[i] = byte(serial) + byte(i) | 1
 	}
 }
+
+func serial(b []byte) (n uint64) {
+	if len(b) < 8 {
+		return 0
+	}
+	for _, six := range b[:8] {
+		n = n<<6 | uint64(six&0x3f)
+	}
+	return n
+}
+
+// NALSerial returns the number of the picture in a NAL unit.
+func NALSerial(nal []byte) uint64 { return serial(nal[min(1, len(nal)):]) }
 
 // Tag is one FLV tag.
 type Tag struct {
@@ -97,10 +113,7 @@ func (t Tag) Serial() uint64 {
 	if t.Kind == hub.Video {
 		at = videoSerialAt
 	}
-	if len(t.Payload) < at+8 {
-		return 0
-	}
-	return binary.BigEndian.Uint64(t.Payload[at:])
+	return serial(t.Payload[min(at, len(t.Payload)):])
 }
 
 // headerSize is that of an FLV file, with the first tag's back pointer.
