@@ -4,44 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/services/live/hub"
 	"github.com/stoa-live/stoa/services/live/ingest"
 )
 
-// Reasons for which an encoder is cut. Encoders see them in logs only; RTMP has no way to say them mid-stream.
+// Reasons for which an encoder is cut. They are in the log; RTMP has no way to say them mid-stream.
 var (
 	errEnded      = errors.New("the broadcast was ended")
 	errKeyRevoked = errors.New("the stream key was revoked")
 )
 
-// saveTimeout bounds what a state change may wait for the database or the bus.
-const saveTimeout = 5 * time.Second
+const (
+	// saveTimeout bounds what a change of state may wait for the database or the bus.
+	saveTimeout = 5 * time.Second
+	// maxRest is the longest that a room refuses encoders after its broadcast was ended by hand.
+	maxRest = 30 * time.Second
+)
 
-// air is what is going on in the rooms of this node. Each running broadcast has its own lock, under which it changes
-// state, is saved and is told of, so that everybody sees states in one order.
+// air is what is going on in the rooms of this node. Its lock guards the maps and is never held while anything is
+// waited for; each running broadcast has a lock of its own, under which it changes state, is saved and is told of, so
+// that everybody sees states in one order. The broadcast's lock is never taken under air's, nor air's under it.
 type air struct {
 	service *Service
 	mu      sync.Mutex
 	rooms   map[string]*running  // by room
 	resting map[string]time.Time // rooms whose broadcast was ended by hand, until when they refuse encoders
 	closed  bool
-	timers  sync.WaitGroup
+	tasks   sync.WaitGroup
 }
 
 // running is one broadcast that has not ended.
 type running struct {
+	room   Room
+	stream *hub.Stream
+	shown  atomic.Pointer[Broadcast] // as it was last told of; readers take this
+	gone   chan struct{}             // closed when the room is free for the next broadcast
+	cover  context.CancelFunc
+
 	mu        sync.Mutex
-	room      Room
 	broadcast Broadcast
-	stream    *hub.Stream
 	encoder   *encoder    // nil without one
 	window    *time.Timer // ends the broadcast when the encoder stays away
-	cover     context.CancelFunc
 }
 
 func newAir(s *Service) *air {
@@ -58,24 +69,23 @@ func (a *air) get(roomID string) *running {
 // now returns all running broadcasts as they stand, by room.
 func (a *air) now() map[string]Broadcast {
 	a.mu.Lock()
-	all := make([]*running, 0, len(a.rooms))
-	for _, r := range a.rooms {
-		all = append(all, r)
-	}
-	a.mu.Unlock()
-	out := make(map[string]Broadcast, len(all))
-	for _, r := range all {
-		b := r.snapshot()
+	defer a.mu.Unlock()
+	out := make(map[string]Broadcast, len(a.rooms))
+	for id, r := range a.rooms {
+		b := *r.shown.Load()
 		b.Viewers = a.service.viewers.count(r.room.ConversationID)
-		out[b.RoomID] = b
+		out[id] = b
 	}
 	return out
 }
 
-func (r *running) snapshot() Broadcast {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.broadcast
+// stats returns the figures of a room's incoming stream. Errors: NOT_LIVE.
+func (a *air) stats(roomID string) (hub.Stats, Broadcast, error) {
+	r := a.get(roomID)
+	if r == nil {
+		return hub.Stats{}, Broadcast{}, errNotLive()
+	}
+	return r.stream.Stats(), *r.shown.Load(), nil
 }
 
 // Authorize implements ingest.Authorizer.
@@ -86,49 +96,94 @@ func (a *air) Authorize(ctx context.Context, app, key string, kick func(reason e
 		result = publishRefused
 	}
 	a.service.metrics.publishes.WithLabelValues(result).Inc()
-	return publication, err
+	if err != nil {
+		return nil, err // not the nil publication in an interface
+	}
+	return publication, nil
 }
 
-func (a *air) admit(ctx context.Context, app, key string, kick func(reason error)) (ingest.Publication, error) {
+func (a *air) admit(ctx context.Context, app, key string, kick func(reason error)) (*encoder, error) {
 	if app != rtmpApp {
 		return nil, ingest.Refuse("Unknown application %q: the server address ends in /%s.", app, rtmpApp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	room, ok, err := a.service.db.roomByKey(ctx, hashKey(key))
+	room, err := a.roomOf(ctx, key)
 	if err != nil {
-		a.service.log.Error("authorize publish", "error", err)
-		return nil, ingest.Refuse("The server cannot check stream keys right now. Try again soon.")
+		return nil, err
 	}
-	if !ok {
-		return nil, ingest.Refuse("The stream key is unknown or was revoked. Copy the current one.")
+	if err := a.allowed(ctx, room.OwnerID); err != nil {
+		return nil, err
 	}
-	return a.join(ctx, room, kick)
+	for {
+		e, err := a.join(ctx, room, kick)
+		if errors.Is(err, errEnded) {
+			continue // the broadcast of before was just ending; join has waited for that
+		}
+		if err != nil {
+			return nil, err
+		}
+		// The key may have been revoked meanwhile: whoever revokes it cuts the encoder that it sees, and this looks after
+		// it can be seen.
+		if again, err := a.roomOf(ctx, key); err != nil || again.ID != room.ID {
+			e.Close(errKeyRevoked)
+			return nil, ingest.Refuse("The stream key was revoked. Copy the current one.")
+		}
+		return e, nil
+	}
 }
 
-// join starts a broadcast in the room, or goes on with the one that waits for its encoder.
-func (a *air) join(ctx context.Context, room Room, kick func(error)) (ingest.Publication, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		return nil, ingest.Refuse("The server is stopping. Try again soon.")
+// roomOf returns the room that a key opens.
+func (a *air) roomOf(ctx context.Context, key string) (Room, error) {
+	room, ok, err := a.service.db.roomByKey(ctx, hashKey(key))
+	if err != nil {
+		return Room{}, fmt.Errorf("look up stream key: %w", err)
 	}
-	now := a.service.now()
-	if until := a.resting[room.ID]; now.Before(until) {
-		return nil, ingest.Refuse("The broadcast was just ended. Start again in %d s.", int(until.Sub(now).Seconds())+1)
+	if !ok {
+		return Room{}, ingest.Refuse("The stream key is unknown or was revoked. Copy the current one.")
 	}
-	delete(a.resting, room.ID)
-	r := a.rooms[room.ID]
-	if r == nil {
-		b := Broadcast{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String(), RoomID: room.ID, State: Starting, StartedAt: now}
-		if err := a.service.db.startBroadcast(ctx, b); err != nil {
-			a.service.log.Error("start broadcast", "room", room.ID, "error", err)
-			return nil, ingest.Refuse("The server cannot start the broadcast right now. Try again soon.")
-		}
-		r = a.open(room, b)
+	return room, nil
+}
+
+// allowed refuses encoders of people who are banned or gone.
+func (a *air) allowed(ctx context.Context, ownerID string) error {
+	resp, err := a.service.directory.BatchGetUsers(ctx, &authv1.BatchGetUsersRequest{UserIds: []string{ownerID}})
+	if err != nil {
+		return fmt.Errorf("look up the room's owner: %w", err)
 	}
-	r.mu.Lock()
+	if len(resp.GetUsers()) == 0 || slices.Contains(resp.GetBannedUserIds(), ownerID) {
+		return ingest.Refuse("The owner of this room may not go live.")
+	}
+	return nil
+}
+
+// join starts a broadcast in the room, or goes on with the one that waits for its encoder. It returns errEnded, after
+// waiting for the room to be free, where that broadcast is ending.
+func (a *air) join(ctx context.Context, room Room, kick func(error)) (*encoder, error) {
+	r, fresh, err := a.enter(room)
+	if err != nil {
+		return nil, err
+	}
+	if !fresh {
+		r.mu.Lock()
+	}
 	defer r.mu.Unlock()
+	if r.broadcast.State == Ended {
+		select {
+		case <-r.gone:
+			return nil, errEnded
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if fresh {
+		if err := a.service.db.startBroadcast(ctx, r.broadcast); err != nil {
+			r.broadcast.State = Ended
+			a.tasks.Go(func() { a.leave(r, 0) })
+			return nil, err
+		}
+		a.service.announce(r.broadcast, r.room)
+	}
 	publication, err := r.stream.Publish()
 	if err != nil {
 		return nil, ingest.Refuse("Another encoder is using this stream key.")
@@ -138,20 +193,39 @@ func (a *air) join(ctx context.Context, room Room, kick func(error)) (ingest.Pub
 		r.window.Stop()
 		r.window = nil
 	}
-	if r.broadcast.State == Starting {
-		a.service.announce(r.broadcast, r.room)
-	}
 	return r.encoder, nil
 }
 
-// open makes what a running broadcast needs. The caller holds a.mu.
-func (a *air) open(room Room, b Broadcast) *running {
-	r := &running{room: room, broadcast: b, stream: a.service.hub.Open(room.ID)}
+// enter returns the room's running broadcast, or a fresh one whose lock the caller holds.
+func (a *air) enter(room Room) (r *running, fresh bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, false, ingest.Refuse("The server is stopping. Try again soon.")
+	}
+	now := a.service.now()
+	if until := a.resting[room.ID]; now.Before(until) {
+		return nil, false, ingest.Refuse("The broadcast was just ended. Start again in %d s.", int(until.Sub(now).Seconds())+1)
+	}
+	delete(a.resting, room.ID)
+	if r := a.rooms[room.ID]; r != nil {
+		return r, false, nil
+	}
+	id := ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
+	r = a.openLocked(room, Broadcast{ID: id, RoomID: room.ID, State: Starting, StartedAt: now})
+	r.mu.Lock() // nobody else can have it: the map is still locked
+	return r, true, nil
+}
+
+// openLocked makes what a running broadcast needs. The caller holds a.mu.
+func (a *air) openLocked(room Room, b Broadcast) *running {
+	r := &running{room: room, broadcast: b, stream: a.service.hub.Open(room.ID), gone: make(chan struct{})}
+	r.shown.Store(&b)
 	a.rooms[room.ID] = r
 	a.service.hls.Start(b.ID, r.stream)
 	var ctx context.Context
 	ctx, r.cover = context.WithCancel(context.Background())
-	a.timers.Go(func() { a.service.covers.run(ctx, room.ID, r.stream, a.service.coverTaken) })
+	a.tasks.Go(func() { a.service.covers.run(ctx, room.ID, r.stream, a.service.coverTaken) })
 	return r
 }
 
@@ -164,10 +238,11 @@ func (a *air) resume(ctx context.Context) error {
 	for _, b := range left {
 		room, err := a.service.db.room(ctx, b.RoomID)
 		if err != nil {
-			return fmt.Errorf("resume broadcast %s: %w", b.ID, err)
+			a.service.log.Error("resume broadcast", "broadcast", b.ID, "room", b.RoomID, "error", err)
+			continue
 		}
 		a.mu.Lock()
-		r := a.open(room, b)
+		r := a.openLocked(room, b)
 		a.mu.Unlock()
 		r.mu.Lock()
 		a.interruptLocked(r)
@@ -186,6 +261,8 @@ func (a *air) changeLocked(r *running, state State) {
 	if state == Ended {
 		r.broadcast.EndedAt = a.service.now()
 	}
+	shown := r.broadcast
+	r.shown.Store(&shown)
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
 	if err := a.service.db.saveBroadcast(ctx, r.broadcast); err != nil {
@@ -198,25 +275,29 @@ func (a *air) changeLocked(r *running, state State) {
 // interruptLocked waits for the encoder to return. The caller holds r.mu.
 func (a *air) interruptLocked(r *running) {
 	a.changeLocked(r, Interrupted)
-	r.window = time.AfterFunc(a.service.config.ReconnectWindow, func() { a.end(r, errEnded, true) })
+	r.window = time.AfterFunc(a.service.config.ReconnectWindow, func() { a.endAbsent(r) })
 }
 
-// end ends a broadcast: encoder, viewers and packaging stop. onlyAbsent ends it only where the encoder has not returned.
-func (a *air) end(r *running, reason error, onlyAbsent bool) Broadcast {
-	a.mu.Lock()
+// endAbsent ends a broadcast whose encoder has not returned.
+func (a *air) endAbsent(r *running) {
 	r.mu.Lock()
-	if a.closed || r.broadcast.State == Ended || (onlyAbsent && r.encoder != nil) {
-		b := r.broadcast
+	if a.isClosed() || r.broadcast.State == Ended || r.encoder != nil {
 		r.mu.Unlock()
-		a.mu.Unlock()
-		return b
+		return
 	}
-	delete(a.rooms, r.room.ID)
-	if !onlyAbsent && reason == errEnded {
-		// An encoder that reconnects by itself must not undo what a person decided.
-		a.resting[r.room.ID] = a.service.now().Add(a.service.config.ReconnectWindow)
+	a.changeLocked(r, Ended)
+	r.mu.Unlock()
+	a.leave(r, 0)
+}
+
+// end ends a broadcast whatever its encoder does: an encoder that reconnects by itself must not undo what a person
+// decided, so the room rests for a while.
+func (a *air) end(r *running) Broadcast {
+	r.mu.Lock()
+	if r.broadcast.State == Ended {
+		defer r.mu.Unlock()
+		return r.broadcast
 	}
-	a.mu.Unlock()
 	if r.window != nil {
 		r.window.Stop()
 	}
@@ -224,16 +305,31 @@ func (a *air) end(r *running, reason error, onlyAbsent bool) Broadcast {
 	b, e := r.broadcast, r.encoder
 	r.encoder = nil
 	r.mu.Unlock()
+	a.leave(r, min(a.service.config.ReconnectWindow, maxRest))
 	if e != nil {
-		e.kick(reason)
+		e.kick(errEnded)
 	}
-	r.cover()
-	a.service.hub.Remove(r.room.ID)
-	a.service.hls.Stop(b.ID)
 	return b
 }
 
-// cut disconnects the encoder; the broadcast waits for another.
+// leave frees the room of an ended broadcast and lets its viewers go.
+func (a *air) leave(r *running, rest time.Duration) {
+	a.mu.Lock()
+	if a.rooms[r.room.ID] == r {
+		delete(a.rooms, r.room.ID)
+		a.service.hub.Detach(r.room.ID) // whoever publishes next gets another stream
+		if rest > 0 {
+			a.resting[r.room.ID] = a.service.now().Add(rest)
+		}
+	}
+	a.mu.Unlock()
+	close(r.gone)
+	r.cover()
+	r.stream.Close()
+	a.service.hls.Stop(r.broadcast.ID)
+}
+
+// cut disconnects the encoder of a room; the broadcast waits for another.
 func (a *air) cut(roomID string, reason error) {
 	r := a.get(roomID)
 	if r == nil {
@@ -245,6 +341,27 @@ func (a *air) cut(roomID string, reason error) {
 	if e != nil {
 		e.kick(reason)
 	}
+}
+
+// endAllOf ends all broadcasts in a person's rooms.
+func (a *air) endAllOf(ownerID string) {
+	a.mu.Lock()
+	var theirs []*running
+	for _, r := range a.rooms {
+		if r.room.OwnerID == ownerID {
+			theirs = append(theirs, r)
+		}
+	}
+	a.mu.Unlock()
+	for _, r := range theirs {
+		a.end(r)
+	}
+}
+
+func (a *air) isClosed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
 }
 
 // close lets go of all broadcasts without ending them: a process that takes over resumes them.
@@ -262,58 +379,7 @@ func (a *air) close() {
 		r.mu.Unlock()
 		r.cover()
 	}
-	a.timers.Wait()
-}
-
-// encoder is one accepted publish.
-type encoder struct {
-	air         *air
-	running     *running
-	publication *hub.Publication
-	kick        func(reason error) // cuts the connection
-	onAir       bool
-}
-
-// Write implements ingest.Publication.
-func (e *encoder) Write(kind hub.Kind, timestamp uint32, payload []byte) error {
-	if err := e.publication.Write(kind, timestamp, payload); err != nil {
-		return err
-	}
-	if !e.onAir && e.publication.Media() {
-		e.onAir = true
-		e.running.mu.Lock()
-		e.air.changeLocked(e.running, Live)
-		e.running.mu.Unlock()
-	}
-	return nil
-}
-
-// Close implements ingest.Publication.
-func (e *encoder) Close(reason error) {
-	r := e.running
-	r.mu.Lock()
-	e.publication.Close()
-	idle := false
-	if r.encoder == e {
-		r.encoder = nil
-		if idle = r.broadcast.State == Starting; !idle {
-			e.air.interruptLocked(r)
-		}
-	}
-	r.mu.Unlock()
-	e.air.service.log.Info("encoder left", "room", r.room.ID, "reason", reason)
-	if idle {
-		e.air.end(r, errEnded, true) // it never sent anything
-	}
-}
-
-// stats returns the figures of a room's incoming stream. Errors: NOT_LIVE.
-func (a *air) stats(roomID string) (hub.Stats, Broadcast, error) {
-	r := a.get(roomID)
-	if r == nil {
-		return hub.Stats{}, Broadcast{}, errNotLive()
-	}
-	return r.stream.Stats(), r.snapshot(), nil
+	a.tasks.Wait()
 }
 
 var _ ingest.Authorizer = (*air)(nil)

@@ -27,14 +27,15 @@ const (
 
 // covers takes a snapshot of each broadcast's picture now and then, by ffmpeg in a sandbox.
 type covers struct {
-	dir    string
-	ffmpeg string // path; empty where there is none, and then there are no covers
-	every  time.Duration
-	slots  chan struct{} // one ffmpeg at a time
-	log    *slog.Logger
+	dir     string
+	ffmpeg  string // path; empty where there is none, and then there are no covers
+	every   time.Duration
+	slots   chan struct{} // one ffmpeg at a time
+	log     *slog.Logger
+	sandbox sandbox
 }
 
-func newCovers(dir, ffmpeg string, every time.Duration, log *slog.Logger) (*covers, error) {
+func newCovers(ctx context.Context, dir, ffmpeg string, every time.Duration, log *slog.Logger) (*covers, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cover folder: %w", err)
 	}
@@ -43,7 +44,11 @@ func newCovers(dir, ffmpeg string, every time.Duration, log *slog.Logger) (*cove
 		log.Warn("no covers: ffmpeg was not found", "ffmpeg", ffmpeg, "error", err)
 		path = ""
 	}
-	return &covers{dir: dir, ffmpeg: path, every: every, slots: make(chan struct{}, 1), log: log}, nil
+	c := &covers{dir: dir, ffmpeg: path, every: every, slots: make(chan struct{}, 1), log: log}
+	if path != "" {
+		c.sandbox = newSandbox(ctx, path, log)
+	}
+	return c, nil
 }
 
 // run takes snapshots of stream until ctx ends; taken is told of each.
@@ -97,7 +102,7 @@ func (c *covers) take(ctx context.Context, roomID string, flv []byte) error {
 	cmd.Dir = os.TempDir()
 	cmd.Stdout = &limitedBuffer{Buffer: &out, left: maxCover}
 	cmd.Stderr = &limitedBuffer{Buffer: &errOut, left: 4096}
-	if err := runSandboxed(cmd, flv); err != nil {
+	if err := c.sandbox.run(cmd, flv); err != nil {
 		line, _, _ := bytes.Cut(bytes.TrimSpace(errOut.Bytes()), []byte("\n"))
 		return fmt.Errorf("ffmpeg: %w: %s", err, line)
 	}

@@ -108,13 +108,13 @@ func (s *Service) endBroadcast(roomID string) (Broadcast, error) {
 	if r == nil {
 		return Broadcast{}, errNotLive()
 	}
-	return s.air.end(r, errEnded, false), nil
+	return s.air.end(r), nil
 }
 
 // lastBroadcast returns the room's running broadcast or its last one.
 func (s *Service) lastBroadcast(ctx context.Context, room Room) (Broadcast, bool, error) {
 	if r := s.air.get(room.ID); r != nil {
-		b := r.snapshot()
+		b := *r.shown.Load()
 		b.Viewers = s.viewers.count(room.ConversationID)
 		return b, true, nil
 	}
@@ -126,6 +126,7 @@ func (s *Service) lastBroadcast(ctx context.Context, room Room) (Broadcast, bool
 		return Broadcast{}, false, err
 	}
 	b, ok := known[room.LastBroadcastID]
+	b.State = Ended // whatever was saved last: it is not running
 	b.Viewers = s.viewers.count(room.ConversationID)
 	return b, ok, nil
 }
@@ -214,6 +215,7 @@ func (s *Service) addLastBroadcasts(ctx context.Context, page []listing, onAir m
 		b, ok := onAir[l.Room.ID] // starting
 		if !ok {
 			b, ok = known[l.Room.LastBroadcastID]
+			b.State = Ended
 		}
 		if ok {
 			page[i].Broadcast = &b

@@ -256,10 +256,9 @@ func (h *rpcHandler) room(ctx context.Context, r Room) (*livev1.Room, error) {
 }
 
 func roomProto(r Room, users map[string]*authv1.User) *livev1.Room {
-	owner := users[r.OwnerID]
-	if owner == nil {
-		owner = &authv1.User{Id: r.OwnerID}
-	}
+	// What anyone may see of a person: not the name that they sign in with.
+	u := users[r.OwnerID]
+	owner := &authv1.User{Id: r.OwnerID, Nickname: u.GetNickname(), AvatarUrl: u.GetAvatarUrl(), Role: u.GetRole()}
 	out := &livev1.Room{
 		Id: r.ID, Owner: owner, Title: r.Title, CategoryId: r.CategoryID, ConversationId: r.ConversationID,
 		CreatedAt: timestamppb.New(r.CreatedAt), UpdatedAt: timestamppb.New(r.UpdatedAt),

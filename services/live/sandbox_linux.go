@@ -1,10 +1,11 @@
 package live
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,20 +18,27 @@ const (
 	sandboxFile   = 4 << 20   // bytes of any file it writes
 )
 
-var (
-	namespacesOnce sync.Once
-	namespacesWork bool
-)
+// sandbox runs programs on input from outside.
+type sandbox struct{ namespace bool }
 
-// runSandboxed runs cmd with input on its standard input: in a network namespace of its own where the kernel allows, and
-// with limits on CPU, memory and file size that stand before it sees the first byte.
-func runSandboxed(cmd *exec.Cmd, input []byte) error {
-	namespacesOnce.Do(func() {
-		probe := exec.Command(cmd.Path, "-version")
-		probe.SysProcAttr = isolated()
-		namespacesWork = probe.Run() == nil
-	})
-	if namespacesWork {
+// newSandbox finds out whether the kernel gives program a network namespace of its own.
+func newSandbox(ctx context.Context, program string, log *slog.Logger) sandbox {
+	ctx, cancel := context.WithTimeout(ctx, coverTimeout)
+	defer cancel()
+	probe := exec.CommandContext(ctx, program, "-version")
+	probe.Env = []string{}
+	probe.SysProcAttr = isolated()
+	if err := probe.Run(); err != nil {
+		log.Warn("ffmpeg runs without a network namespace of its own: the kernel refuses it; its protocol whitelist stands alone", "error", err)
+		return sandbox{}
+	}
+	return sandbox{namespace: true}
+}
+
+// run runs cmd with input on its standard input: in a network namespace of its own where the kernel allows, and with
+// limits on CPU, memory and file size that stand before it sees the first byte.
+func (s sandbox) run(cmd *exec.Cmd, input []byte) error {
+	if s.namespace {
 		cmd.SysProcAttr = isolated()
 	}
 	stdin, err := cmd.StdinPipe()

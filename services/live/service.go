@@ -36,6 +36,7 @@ const (
 	topicBroadcastChanged = "live.broadcast_changed"
 	topicViewersChanged   = "chat.viewers_changed"
 	topicSessionsRevoked  = "auth.sessions_revoked"
+	topicUserChanged      = "auth.user_changed"
 )
 
 // Config is what an operator may choose.
@@ -83,14 +84,14 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 		return nil, errors.New("open live service: the play key has fewer than 32 bytes")
 	}
 	log := deps.Logger.With("service", "live")
-	database, err := store.Open(ctx, deps.StoreURL, "live", Migrations, log)
+	database, err := store.Open(ctx, deps.StoreURL, "live", Migrations, deps.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open live service: %w", err)
 	}
 	s := &Service{config: config, deps: deps, log: log, now: deps.Now, db: newDB(database), viewers: newViewers()}
 	s.hub = hub.New(hub.Config{Merge: config.Merge})
 	if s.hls, err = hls.NewPackager(filepath.Join(deps.DataDir, "hls"), log); err == nil {
-		s.covers, err = newCovers(filepath.Join(deps.DataDir, "covers"), config.FFmpeg, config.CoverInterval, log)
+		s.covers, err = newCovers(ctx, filepath.Join(deps.DataDir, "covers"), config.FFmpeg, config.CoverInterval, log)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open live service: %w", err), database.Close())
@@ -129,10 +130,11 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	viewersChanged, err1 := bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged)
 	sessionsRevoked, err2 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
-	if err := errors.Join(err1, err2); err != nil {
+	userChanged, err3 := bus.Subscribe(s.deps.Bus, topicUserChanged, "", s.onUserChanged)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
-	s.subscriptions = []bus.Subscription{viewersChanged, sessionsRevoked}
+	s.subscriptions = []bus.Subscription{viewersChanged, sessionsRevoked, userChanged}
 	if err := s.air.resume(ctx); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
@@ -157,13 +159,13 @@ func (s *Service) Close(context.Context) error {
 		all = append(all, s.listener.Close(), <-s.accepting)
 	}
 	s.ingest.Close()
+	for _, sub := range s.subscriptions {
+		all = append(all, sub.Close())
+	}
 	s.air.close()
 	s.playback.Close()
 	s.hub.Close()
 	s.hls.Close()
-	for _, sub := range s.subscriptions {
-		all = append(all, sub.Close())
-	}
 	s.metrics.unregister(s.deps.Metrics.Registry)
 	return errors.Join(append(all, s.db.store.Close())...)
 }
@@ -181,12 +183,20 @@ func (s *Service) onSessionsRevoked(_ context.Context, _ string, e *authv1.Sessi
 	return nil
 }
 
+// onUserChanged takes people off the air who are banned. It does not wait for that: the bus has others to serve.
+func (s *Service) onUserChanged(_ context.Context, _ string, e *authv1.UserChanged) error {
+	if e.GetBan() != nil {
+		s.air.tasks.Go(func() { s.air.endAllOf(e.GetUser().GetId()) })
+	}
+	return nil
+}
+
 func (s *Service) runningBroadcast(roomID string) (string, bool) {
 	r := s.air.get(roomID)
 	if r == nil {
 		return "", false
 	}
-	return r.snapshot().ID, true
+	return r.shown.Load().ID, true
 }
 
 // announce tells the bus about a broadcast's state.

@@ -649,6 +649,8 @@ type SessionMutation struct {
 	device_id     *string
 	family_hash   *[]byte
 	token_hash    *[]byte
+	former_hash   *[]byte
+	replaced_at   *time.Time
 	created_at    *time.Time
 	refreshed_at  *time.Time
 	expires_at    *time.Time
@@ -933,6 +935,104 @@ func (m *SessionMutation) ResetTokenHash() {
 	delete(m.clearedFields, session.FieldTokenHash)
 }
 
+// SetFormerHash sets the "former_hash" field.
+func (m *SessionMutation) SetFormerHash(b []byte) {
+	m.former_hash = &b
+}
+
+// FormerHash returns the value of the "former_hash" field in the mutation.
+func (m *SessionMutation) FormerHash() (r []byte, exists bool) {
+	v := m.former_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormerHash returns the old "former_hash" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldFormerHash(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormerHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormerHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormerHash: %w", err)
+	}
+	return oldValue.FormerHash, nil
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (m *SessionMutation) ClearFormerHash() {
+	m.former_hash = nil
+	m.clearedFields[session.FieldFormerHash] = struct{}{}
+}
+
+// FormerHashCleared returns if the "former_hash" field was cleared in this mutation.
+func (m *SessionMutation) FormerHashCleared() bool {
+	_, ok := m.clearedFields[session.FieldFormerHash]
+	return ok
+}
+
+// ResetFormerHash resets all changes to the "former_hash" field.
+func (m *SessionMutation) ResetFormerHash() {
+	m.former_hash = nil
+	delete(m.clearedFields, session.FieldFormerHash)
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (m *SessionMutation) SetReplacedAt(t time.Time) {
+	m.replaced_at = &t
+}
+
+// ReplacedAt returns the value of the "replaced_at" field in the mutation.
+func (m *SessionMutation) ReplacedAt() (r time.Time, exists bool) {
+	v := m.replaced_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReplacedAt returns the old "replaced_at" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldReplacedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReplacedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReplacedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReplacedAt: %w", err)
+	}
+	return oldValue.ReplacedAt, nil
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (m *SessionMutation) ClearReplacedAt() {
+	m.replaced_at = nil
+	m.clearedFields[session.FieldReplacedAt] = struct{}{}
+}
+
+// ReplacedAtCleared returns if the "replaced_at" field was cleared in this mutation.
+func (m *SessionMutation) ReplacedAtCleared() bool {
+	_, ok := m.clearedFields[session.FieldReplacedAt]
+	return ok
+}
+
+// ResetReplacedAt resets all changes to the "replaced_at" field.
+func (m *SessionMutation) ResetReplacedAt() {
+	m.replaced_at = nil
+	delete(m.clearedFields, session.FieldReplacedAt)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *SessionMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -1124,7 +1224,7 @@ func (m *SessionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SessionMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 10)
 	if m.user_id != nil {
 		fields = append(fields, session.FieldUserID)
 	}
@@ -1136,6 +1236,12 @@ func (m *SessionMutation) Fields() []string {
 	}
 	if m.token_hash != nil {
 		fields = append(fields, session.FieldTokenHash)
+	}
+	if m.former_hash != nil {
+		fields = append(fields, session.FieldFormerHash)
+	}
+	if m.replaced_at != nil {
+		fields = append(fields, session.FieldReplacedAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, session.FieldCreatedAt)
@@ -1165,6 +1271,10 @@ func (m *SessionMutation) Field(name string) (ent.Value, bool) {
 		return m.FamilyHash()
 	case session.FieldTokenHash:
 		return m.TokenHash()
+	case session.FieldFormerHash:
+		return m.FormerHash()
+	case session.FieldReplacedAt:
+		return m.ReplacedAt()
 	case session.FieldCreatedAt:
 		return m.CreatedAt()
 	case session.FieldRefreshedAt:
@@ -1190,6 +1300,10 @@ func (m *SessionMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldFamilyHash(ctx)
 	case session.FieldTokenHash:
 		return m.OldTokenHash(ctx)
+	case session.FieldFormerHash:
+		return m.OldFormerHash(ctx)
+	case session.FieldReplacedAt:
+		return m.OldReplacedAt(ctx)
 	case session.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case session.FieldRefreshedAt:
@@ -1234,6 +1348,20 @@ func (m *SessionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTokenHash(v)
+		return nil
+	case session.FieldFormerHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormerHash(v)
+		return nil
+	case session.FieldReplacedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReplacedAt(v)
 		return nil
 	case session.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -1299,6 +1427,12 @@ func (m *SessionMutation) ClearedFields() []string {
 	if m.FieldCleared(session.FieldTokenHash) {
 		fields = append(fields, session.FieldTokenHash)
 	}
+	if m.FieldCleared(session.FieldFormerHash) {
+		fields = append(fields, session.FieldFormerHash)
+	}
+	if m.FieldCleared(session.FieldReplacedAt) {
+		fields = append(fields, session.FieldReplacedAt)
+	}
 	if m.FieldCleared(session.FieldRevokedAt) {
 		fields = append(fields, session.FieldRevokedAt)
 	}
@@ -1322,6 +1456,12 @@ func (m *SessionMutation) ClearField(name string) error {
 	case session.FieldTokenHash:
 		m.ClearTokenHash()
 		return nil
+	case session.FieldFormerHash:
+		m.ClearFormerHash()
+		return nil
+	case session.FieldReplacedAt:
+		m.ClearReplacedAt()
+		return nil
 	case session.FieldRevokedAt:
 		m.ClearRevokedAt()
 		return nil
@@ -1344,6 +1484,12 @@ func (m *SessionMutation) ResetField(name string) error {
 		return nil
 	case session.FieldTokenHash:
 		m.ResetTokenHash()
+		return nil
+	case session.FieldFormerHash:
+		m.ResetFormerHash()
+		return nil
+	case session.FieldReplacedAt:
+		m.ResetReplacedAt()
 		return nil
 	case session.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -1954,6 +2100,7 @@ type UserMutation struct {
 	banned_at     *time.Time
 	ban_until     *time.Time
 	ban_reason    *string
+	guest_seen_at *time.Time
 	created_at    *time.Time
 	updated_at    *time.Time
 	clearedFields map[string]struct{}
@@ -2426,6 +2573,55 @@ func (m *UserMutation) ResetBanReason() {
 	m.ban_reason = nil
 }
 
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (m *UserMutation) SetGuestSeenAt(t time.Time) {
+	m.guest_seen_at = &t
+}
+
+// GuestSeenAt returns the value of the "guest_seen_at" field in the mutation.
+func (m *UserMutation) GuestSeenAt() (r time.Time, exists bool) {
+	v := m.guest_seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGuestSeenAt returns the old "guest_seen_at" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldGuestSeenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGuestSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGuestSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGuestSeenAt: %w", err)
+	}
+	return oldValue.GuestSeenAt, nil
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (m *UserMutation) ClearGuestSeenAt() {
+	m.guest_seen_at = nil
+	m.clearedFields[user.FieldGuestSeenAt] = struct{}{}
+}
+
+// GuestSeenAtCleared returns if the "guest_seen_at" field was cleared in this mutation.
+func (m *UserMutation) GuestSeenAtCleared() bool {
+	_, ok := m.clearedFields[user.FieldGuestSeenAt]
+	return ok
+}
+
+// ResetGuestSeenAt resets all changes to the "guest_seen_at" field.
+func (m *UserMutation) ResetGuestSeenAt() {
+	m.guest_seen_at = nil
+	delete(m.clearedFields, user.FieldGuestSeenAt)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *UserMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -2532,7 +2728,7 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.username != nil {
 		fields = append(fields, user.FieldUsername)
 	}
@@ -2556,6 +2752,9 @@ func (m *UserMutation) Fields() []string {
 	}
 	if m.ban_reason != nil {
 		fields = append(fields, user.FieldBanReason)
+	}
+	if m.guest_seen_at != nil {
+		fields = append(fields, user.FieldGuestSeenAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, user.FieldCreatedAt)
@@ -2587,6 +2786,8 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.BanUntil()
 	case user.FieldBanReason:
 		return m.BanReason()
+	case user.FieldGuestSeenAt:
+		return m.GuestSeenAt()
 	case user.FieldCreatedAt:
 		return m.CreatedAt()
 	case user.FieldUpdatedAt:
@@ -2616,6 +2817,8 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldBanUntil(ctx)
 	case user.FieldBanReason:
 		return m.OldBanReason(ctx)
+	case user.FieldGuestSeenAt:
+		return m.OldGuestSeenAt(ctx)
 	case user.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case user.FieldUpdatedAt:
@@ -2684,6 +2887,13 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetBanReason(v)
+		return nil
+	case user.FieldGuestSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGuestSeenAt(v)
 		return nil
 	case user.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -2756,6 +2966,9 @@ func (m *UserMutation) ClearedFields() []string {
 	if m.FieldCleared(user.FieldBanUntil) {
 		fields = append(fields, user.FieldBanUntil)
 	}
+	if m.FieldCleared(user.FieldGuestSeenAt) {
+		fields = append(fields, user.FieldGuestSeenAt)
+	}
 	return fields
 }
 
@@ -2781,6 +2994,9 @@ func (m *UserMutation) ClearField(name string) error {
 		return nil
 	case user.FieldBanUntil:
 		m.ClearBanUntil()
+		return nil
+	case user.FieldGuestSeenAt:
+		m.ClearGuestSeenAt()
 		return nil
 	}
 	return fmt.Errorf("unknown User nullable field %s", name)
@@ -2813,6 +3029,9 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldBanReason:
 		m.ResetBanReason()
+		return nil
+	case user.FieldGuestSeenAt:
+		m.ResetGuestSeenAt()
 		return nil
 	case user.FieldCreatedAt:
 		m.ResetCreatedAt()

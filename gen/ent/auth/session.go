@@ -26,6 +26,10 @@ type Session struct {
 	FamilyHash *[]byte `json:"family_hash,omitempty"`
 	// SHA-256 of the refresh token that is good now
 	TokenHash *[]byte `json:"token_hash,omitempty"`
+	// SHA-256 of the refresh token before that one; null before the first refresh
+	FormerHash *[]byte `json:"former_hash,omitempty"`
+	// when the former token was first replaced; null before the first refresh
+	ReplacedAt *time.Time `json:"replaced_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// when the last token was issued
@@ -42,11 +46,11 @@ func (*Session) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case session.FieldFamilyHash, session.FieldTokenHash:
+		case session.FieldFamilyHash, session.FieldTokenHash, session.FieldFormerHash:
 			values[i] = new([]byte)
 		case session.FieldID, session.FieldUserID, session.FieldDeviceID:
 			values[i] = new(sql.NullString)
-		case session.FieldCreatedAt, session.FieldRefreshedAt, session.FieldExpiresAt, session.FieldRevokedAt:
+		case session.FieldReplacedAt, session.FieldCreatedAt, session.FieldRefreshedAt, session.FieldExpiresAt, session.FieldRevokedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -92,6 +96,19 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field token_hash", values[i])
 			} else if value != nil {
 				_m.TokenHash = value
+			}
+		case session.FieldFormerHash:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field former_hash", values[i])
+			} else if value != nil {
+				_m.FormerHash = value
+			}
+		case session.FieldReplacedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field replaced_at", values[i])
+			} else if value.Valid {
+				_m.ReplacedAt = new(time.Time)
+				*_m.ReplacedAt = value.Time
 			}
 		case session.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -168,6 +185,16 @@ func (_m *Session) String() string {
 	if v := _m.TokenHash; v != nil {
 		builder.WriteString("token_hash=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.FormerHash; v != nil {
+		builder.WriteString("former_hash=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.ReplacedAt; v != nil {
+		builder.WriteString("replaced_at=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")

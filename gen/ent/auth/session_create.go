@@ -47,6 +47,26 @@ func (_c *SessionCreate) SetTokenHash(v []byte) *SessionCreate {
 	return _c
 }
 
+// SetFormerHash sets the "former_hash" field.
+func (_c *SessionCreate) SetFormerHash(v []byte) *SessionCreate {
+	_c.mutation.SetFormerHash(v)
+	return _c
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (_c *SessionCreate) SetReplacedAt(v time.Time) *SessionCreate {
+	_c.mutation.SetReplacedAt(v)
+	return _c
+}
+
+// SetNillableReplacedAt sets the "replaced_at" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableReplacedAt(v *time.Time) *SessionCreate {
+	if v != nil {
+		_c.SetReplacedAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *SessionCreate) SetCreatedAt(v time.Time) *SessionCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -186,6 +206,14 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 		_spec.SetField(session.FieldTokenHash, field.TypeBytes, value)
 		_node.TokenHash = &value
 	}
+	if value, ok := _c.mutation.FormerHash(); ok {
+		_spec.SetField(session.FieldFormerHash, field.TypeBytes, value)
+		_node.FormerHash = &value
+	}
+	if value, ok := _c.mutation.ReplacedAt(); ok {
+		_spec.SetField(session.FieldReplacedAt, field.TypeTime, value)
+		_node.ReplacedAt = &value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(session.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -269,6 +297,42 @@ func (u *SessionUpsert) UpdateTokenHash() *SessionUpsert {
 // ClearTokenHash clears the value of the "token_hash" field.
 func (u *SessionUpsert) ClearTokenHash() *SessionUpsert {
 	u.SetNull(session.FieldTokenHash)
+	return u
+}
+
+// SetFormerHash sets the "former_hash" field.
+func (u *SessionUpsert) SetFormerHash(v []byte) *SessionUpsert {
+	u.Set(session.FieldFormerHash, v)
+	return u
+}
+
+// UpdateFormerHash sets the "former_hash" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateFormerHash() *SessionUpsert {
+	u.SetExcluded(session.FieldFormerHash)
+	return u
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (u *SessionUpsert) ClearFormerHash() *SessionUpsert {
+	u.SetNull(session.FieldFormerHash)
+	return u
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (u *SessionUpsert) SetReplacedAt(v time.Time) *SessionUpsert {
+	u.Set(session.FieldReplacedAt, v)
+	return u
+}
+
+// UpdateReplacedAt sets the "replaced_at" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateReplacedAt() *SessionUpsert {
+	u.SetExcluded(session.FieldReplacedAt)
+	return u
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (u *SessionUpsert) ClearReplacedAt() *SessionUpsert {
+	u.SetNull(session.FieldReplacedAt)
 	return u
 }
 
@@ -392,6 +456,48 @@ func (u *SessionUpsertOne) UpdateTokenHash() *SessionUpsertOne {
 func (u *SessionUpsertOne) ClearTokenHash() *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
 		s.ClearTokenHash()
+	})
+}
+
+// SetFormerHash sets the "former_hash" field.
+func (u *SessionUpsertOne) SetFormerHash(v []byte) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetFormerHash(v)
+	})
+}
+
+// UpdateFormerHash sets the "former_hash" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateFormerHash() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateFormerHash()
+	})
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (u *SessionUpsertOne) ClearFormerHash() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearFormerHash()
+	})
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (u *SessionUpsertOne) SetReplacedAt(v time.Time) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetReplacedAt(v)
+	})
+}
+
+// UpdateReplacedAt sets the "replaced_at" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateReplacedAt() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateReplacedAt()
+	})
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (u *SessionUpsertOne) ClearReplacedAt() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearReplacedAt()
 	})
 }
 
@@ -688,6 +794,48 @@ func (u *SessionUpsertBulk) UpdateTokenHash() *SessionUpsertBulk {
 func (u *SessionUpsertBulk) ClearTokenHash() *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
 		s.ClearTokenHash()
+	})
+}
+
+// SetFormerHash sets the "former_hash" field.
+func (u *SessionUpsertBulk) SetFormerHash(v []byte) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetFormerHash(v)
+	})
+}
+
+// UpdateFormerHash sets the "former_hash" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateFormerHash() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateFormerHash()
+	})
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (u *SessionUpsertBulk) ClearFormerHash() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearFormerHash()
+	})
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (u *SessionUpsertBulk) SetReplacedAt(v time.Time) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetReplacedAt(v)
+	})
+}
+
+// UpdateReplacedAt sets the "replaced_at" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateReplacedAt() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateReplacedAt()
+	})
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (u *SessionUpsertBulk) ClearReplacedAt() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearReplacedAt()
 	})
 }
 

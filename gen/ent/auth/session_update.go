@@ -40,6 +40,38 @@ func (_u *SessionUpdate) ClearTokenHash() *SessionUpdate {
 	return _u
 }
 
+// SetFormerHash sets the "former_hash" field.
+func (_u *SessionUpdate) SetFormerHash(v []byte) *SessionUpdate {
+	_u.mutation.SetFormerHash(v)
+	return _u
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (_u *SessionUpdate) ClearFormerHash() *SessionUpdate {
+	_u.mutation.ClearFormerHash()
+	return _u
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (_u *SessionUpdate) SetReplacedAt(v time.Time) *SessionUpdate {
+	_u.mutation.SetReplacedAt(v)
+	return _u
+}
+
+// SetNillableReplacedAt sets the "replaced_at" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableReplacedAt(v *time.Time) *SessionUpdate {
+	if v != nil {
+		_u.SetReplacedAt(*v)
+	}
+	return _u
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (_u *SessionUpdate) ClearReplacedAt() *SessionUpdate {
+	_u.mutation.ClearReplacedAt()
+	return _u
+}
+
 // SetRefreshedAt sets the "refreshed_at" field.
 func (_u *SessionUpdate) SetRefreshedAt(v time.Time) *SessionUpdate {
 	_u.mutation.SetRefreshedAt(v)
@@ -138,6 +170,18 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.TokenHashCleared() {
 		_spec.ClearField(session.FieldTokenHash, field.TypeBytes)
 	}
+	if value, ok := _u.mutation.FormerHash(); ok {
+		_spec.SetField(session.FieldFormerHash, field.TypeBytes, value)
+	}
+	if _u.mutation.FormerHashCleared() {
+		_spec.ClearField(session.FieldFormerHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.ReplacedAt(); ok {
+		_spec.SetField(session.FieldReplacedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReplacedAtCleared() {
+		_spec.ClearField(session.FieldReplacedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.RefreshedAt(); ok {
 		_spec.SetField(session.FieldRefreshedAt, field.TypeTime, value)
 	}
@@ -179,6 +223,38 @@ func (_u *SessionUpdateOne) SetTokenHash(v []byte) *SessionUpdateOne {
 // ClearTokenHash clears the value of the "token_hash" field.
 func (_u *SessionUpdateOne) ClearTokenHash() *SessionUpdateOne {
 	_u.mutation.ClearTokenHash()
+	return _u
+}
+
+// SetFormerHash sets the "former_hash" field.
+func (_u *SessionUpdateOne) SetFormerHash(v []byte) *SessionUpdateOne {
+	_u.mutation.SetFormerHash(v)
+	return _u
+}
+
+// ClearFormerHash clears the value of the "former_hash" field.
+func (_u *SessionUpdateOne) ClearFormerHash() *SessionUpdateOne {
+	_u.mutation.ClearFormerHash()
+	return _u
+}
+
+// SetReplacedAt sets the "replaced_at" field.
+func (_u *SessionUpdateOne) SetReplacedAt(v time.Time) *SessionUpdateOne {
+	_u.mutation.SetReplacedAt(v)
+	return _u
+}
+
+// SetNillableReplacedAt sets the "replaced_at" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableReplacedAt(v *time.Time) *SessionUpdateOne {
+	if v != nil {
+		_u.SetReplacedAt(*v)
+	}
+	return _u
+}
+
+// ClearReplacedAt clears the value of the "replaced_at" field.
+func (_u *SessionUpdateOne) ClearReplacedAt() *SessionUpdateOne {
+	_u.mutation.ClearReplacedAt()
 	return _u
 }
 
@@ -309,6 +385,18 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	}
 	if _u.mutation.TokenHashCleared() {
 		_spec.ClearField(session.FieldTokenHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.FormerHash(); ok {
+		_spec.SetField(session.FieldFormerHash, field.TypeBytes, value)
+	}
+	if _u.mutation.FormerHashCleared() {
+		_spec.ClearField(session.FieldFormerHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.ReplacedAt(); ok {
+		_spec.SetField(session.FieldReplacedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ReplacedAtCleared() {
+		_spec.ClearField(session.FieldReplacedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.RefreshedAt(); ok {
 		_spec.SetField(session.FieldRefreshedAt, field.TypeTime, value)

@@ -34,6 +34,8 @@ type User struct {
 	BanUntil *time.Time `json:"ban_until,omitempty"`
 	// BanReason holds the value of the "ban_reason" field.
 	BanReason string `json:"ban_reason,omitempty"`
+	// when a guest was last issued a token; null for everybody else
+	GuestSeenAt *time.Time `json:"guest_seen_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -50,7 +52,7 @@ func (*User) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case user.FieldID, user.FieldUsername, user.FieldNickname, user.FieldAvatarURL, user.FieldPasswordHash, user.FieldBanReason:
 			values[i] = new(sql.NullString)
-		case user.FieldBannedAt, user.FieldBanUntil, user.FieldCreatedAt, user.FieldUpdatedAt:
+		case user.FieldBannedAt, user.FieldBanUntil, user.FieldGuestSeenAt, user.FieldCreatedAt, user.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -124,6 +126,13 @@ func (_m *User) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field ban_reason", values[i])
 			} else if value.Valid {
 				_m.BanReason = value.String
+			}
+		case user.FieldGuestSeenAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field guest_seen_at", values[i])
+			} else if value.Valid {
+				_m.GuestSeenAt = new(time.Time)
+				*_m.GuestSeenAt = value.Time
 			}
 		case user.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -201,6 +210,11 @@ func (_m *User) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("ban_reason=")
 	builder.WriteString(_m.BanReason)
+	builder.WriteString(", ")
+	if v := _m.GuestSeenAt; v != nil {
+		builder.WriteString("guest_seen_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

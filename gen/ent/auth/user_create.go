@@ -119,6 +119,20 @@ func (_c *UserCreate) SetNillableBanReason(v *string) *UserCreate {
 	return _c
 }
 
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (_c *UserCreate) SetGuestSeenAt(v time.Time) *UserCreate {
+	_c.mutation.SetGuestSeenAt(v)
+	return _c
+}
+
+// SetNillableGuestSeenAt sets the "guest_seen_at" field if the given value is not nil.
+func (_c *UserCreate) SetNillableGuestSeenAt(v *time.Time) *UserCreate {
+	if v != nil {
+		_c.SetGuestSeenAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *UserCreate) SetCreatedAt(v time.Time) *UserCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -269,6 +283,10 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.BanReason(); ok {
 		_spec.SetField(user.FieldBanReason, field.TypeString, value)
 		_node.BanReason = value
+	}
+	if value, ok := _c.mutation.GuestSeenAt(); ok {
+		_spec.SetField(user.FieldGuestSeenAt, field.TypeTime, value)
+		_node.GuestSeenAt = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(user.FieldCreatedAt, field.TypeTime, value)
@@ -453,6 +471,24 @@ func (u *UserUpsert) SetBanReason(v string) *UserUpsert {
 // UpdateBanReason sets the "ban_reason" field to the value that was provided on create.
 func (u *UserUpsert) UpdateBanReason() *UserUpsert {
 	u.SetExcluded(user.FieldBanReason)
+	return u
+}
+
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (u *UserUpsert) SetGuestSeenAt(v time.Time) *UserUpsert {
+	u.Set(user.FieldGuestSeenAt, v)
+	return u
+}
+
+// UpdateGuestSeenAt sets the "guest_seen_at" field to the value that was provided on create.
+func (u *UserUpsert) UpdateGuestSeenAt() *UserUpsert {
+	u.SetExcluded(user.FieldGuestSeenAt)
+	return u
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (u *UserUpsert) ClearGuestSeenAt() *UserUpsert {
+	u.SetNull(user.FieldGuestSeenAt)
 	return u
 }
 
@@ -663,6 +699,27 @@ func (u *UserUpsertOne) SetBanReason(v string) *UserUpsertOne {
 func (u *UserUpsertOne) UpdateBanReason() *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
 		s.UpdateBanReason()
+	})
+}
+
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (u *UserUpsertOne) SetGuestSeenAt(v time.Time) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetGuestSeenAt(v)
+	})
+}
+
+// UpdateGuestSeenAt sets the "guest_seen_at" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateGuestSeenAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateGuestSeenAt()
+	})
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (u *UserUpsertOne) ClearGuestSeenAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearGuestSeenAt()
 	})
 }
 
@@ -1042,6 +1099,27 @@ func (u *UserUpsertBulk) SetBanReason(v string) *UserUpsertBulk {
 func (u *UserUpsertBulk) UpdateBanReason() *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
 		s.UpdateBanReason()
+	})
+}
+
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (u *UserUpsertBulk) SetGuestSeenAt(v time.Time) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetGuestSeenAt(v)
+	})
+}
+
+// UpdateGuestSeenAt sets the "guest_seen_at" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateGuestSeenAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateGuestSeenAt()
+	})
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (u *UserUpsertBulk) ClearGuestSeenAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearGuestSeenAt()
 	})
 }
 

@@ -171,6 +171,26 @@ func (_u *UserUpdate) SetNillableBanReason(v *string) *UserUpdate {
 	return _u
 }
 
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (_u *UserUpdate) SetGuestSeenAt(v time.Time) *UserUpdate {
+	_u.mutation.SetGuestSeenAt(v)
+	return _u
+}
+
+// SetNillableGuestSeenAt sets the "guest_seen_at" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableGuestSeenAt(v *time.Time) *UserUpdate {
+	if v != nil {
+		_u.SetGuestSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (_u *UserUpdate) ClearGuestSeenAt() *UserUpdate {
+	_u.mutation.ClearGuestSeenAt()
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *UserUpdate) SetUpdatedAt(v time.Time) *UserUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -264,6 +284,12 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.BanReason(); ok {
 		_spec.SetField(user.FieldBanReason, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.GuestSeenAt(); ok {
+		_spec.SetField(user.FieldGuestSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.GuestSeenAtCleared() {
+		_spec.ClearField(user.FieldGuestSeenAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(user.FieldUpdatedAt, field.TypeTime, value)
@@ -431,6 +457,26 @@ func (_u *UserUpdateOne) SetNillableBanReason(v *string) *UserUpdateOne {
 	return _u
 }
 
+// SetGuestSeenAt sets the "guest_seen_at" field.
+func (_u *UserUpdateOne) SetGuestSeenAt(v time.Time) *UserUpdateOne {
+	_u.mutation.SetGuestSeenAt(v)
+	return _u
+}
+
+// SetNillableGuestSeenAt sets the "guest_seen_at" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableGuestSeenAt(v *time.Time) *UserUpdateOne {
+	if v != nil {
+		_u.SetGuestSeenAt(*v)
+	}
+	return _u
+}
+
+// ClearGuestSeenAt clears the value of the "guest_seen_at" field.
+func (_u *UserUpdateOne) ClearGuestSeenAt() *UserUpdateOne {
+	_u.mutation.ClearGuestSeenAt()
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *UserUpdateOne) SetUpdatedAt(v time.Time) *UserUpdateOne {
 	_u.mutation.SetUpdatedAt(v)
@@ -554,6 +600,12 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	}
 	if value, ok := _u.mutation.BanReason(); ok {
 		_spec.SetField(user.FieldBanReason, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.GuestSeenAt(); ok {
+		_spec.SetField(user.FieldGuestSeenAt, field.TypeTime, value)
+	}
+	if _u.mutation.GuestSeenAtCleared() {
+		_spec.ClearField(user.FieldGuestSeenAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(user.FieldUpdatedAt, field.TypeTime, value)

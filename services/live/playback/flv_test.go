@@ -47,7 +47,7 @@ func TestEveryTransportCarriesTheSameBytes(t *testing.T) {
 					s.inter(2000)
 					time.Sleep(time.Millisecond)
 				}
-				s.hub.Remove(room)
+				s.hub.Detach(room).Close()
 				var want []byte
 				for {
 					blocks, err := reader.Poll(nil)
@@ -132,7 +132,7 @@ func TestNothingIsLostBetweenHands(t *testing.T) {
 		time.Sleep(4 * time.Millisecond)
 	}
 	ended.Store(true)
-	s.hub.Remove(room)
+	s.hub.Detach(room).Close()
 	watching.Wait()
 	s.eventually("nobody watches", func() bool { return s.viewers() == 0 })
 	t.Logf("%d viewers saw the end; %d skips", whole.Load(), skipped.Load())
@@ -203,7 +203,7 @@ func TestStalledViewerIsCutAlone(t *testing.T) {
 					t.Errorf("metrics count %v stalled viewers", n)
 				}
 			}
-			s.hub.Remove(room)
+			s.hub.Detach(room).Close()
 			if v := <-saw; v.err != nil || v.Skips != 0 || v.Last != s.serial {
 				t.Errorf("the other saw frames up to %d of %d, %d skips, %v", v.Last, s.serial, v.Skips, v.err)
 			}
@@ -275,7 +275,7 @@ func TestSilenceIsNoStall(t *testing.T) {
 			s.gop(2, 1000)
 			time.Sleep(300 * time.Millisecond)
 			s.gop(2, 1000)
-			s.hub.Remove(room)
+			s.hub.Detach(room).Close()
 			v, _ := s.watch(c, nil, 0, false)
 			if v.err != nil || v.Last != s.serial || v.Skips != 0 {
 				t.Errorf("the viewer saw frames up to %d of %d, %d skips, %v", v.Last, s.serial, v.Skips, v.err)
@@ -373,7 +373,7 @@ func TestRevokedSessionsEnd(t *testing.T) {
 		s.wantRefusal("HLS after the end", s.urls().HLS, http.StatusUnauthorized, "SESSION_REVOKED")
 		s.eventually("the other alone watches", func() bool { return s.viewers() == 1 })
 	}
-	s.hub.Remove(room)
+	s.hub.Detach(room).Close()
 	if v, _ := s.watch(other, nil, 0, false); v.err != nil || v.Last != s.serial {
 		t.Errorf("the other saw frames up to %d of %d, %v", v.Last, s.serial, v.err)
 	}
@@ -436,7 +436,7 @@ func TestWebSocketControlFrames(t *testing.T) {
 		if _, err := io.ReadFull(f, make([]byte, 1000)); err != nil {
 			t.Fatal(err)
 		}
-		s.hub.Remove(room)
+		s.hub.Detach(room).Close()
 		_, _ = io.Copy(io.Discard, f)
 		if len(f.other) != 1 {
 			t.Fatalf("control frames: %+v", f.other)

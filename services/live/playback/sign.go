@@ -2,6 +2,7 @@ package playback
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -28,10 +29,15 @@ const (
 type Signer struct {
 	key []byte
 	now func() time.Time
+	// process is in what HLS sessions are signed with: they end with the process, as what it knows of revoked sessions
+	// does. Players ask GetRoom again.
+	process string
 }
 
 // NewSigner returns a signer with a secret key of at least 32 bytes.
-func NewSigner(key []byte, now func() time.Time) *Signer { return &Signer{key: key, now: now} }
+func NewSigner(key []byte, now func() time.Time) *Signer {
+	return &Signer{key: key, now: now, process: rand.Text()}
+}
 
 // sign returns the query of an URL that is good until expires.
 func (s *Signer) sign(scope, room, session string, expires time.Time) url.Values {
@@ -54,6 +60,9 @@ func (s *Signer) verify(scope, room string, query url.Values) (string, error) {
 
 func (s *Signer) mac(scope, room, session, expires string) string {
 	h := hmac.New(sha256.New, s.key)
+	if scope == scopeSession {
+		scope += s.process
+	}
 	// Lengths keep fields apart.
 	for _, field := range []string{scope, room, session, expires} {
 		fmt.Fprintf(h, "%d:%s", len(field), field)

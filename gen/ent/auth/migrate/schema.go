@@ -37,6 +37,8 @@ var (
 		{Name: "device_id", Type: field.TypeString},
 		{Name: "family_hash", Type: field.TypeBytes, Nullable: true},
 		{Name: "token_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "former_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "replaced_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "refreshed_at", Type: field.TypeTime},
 		{Name: "expires_at", Type: field.TypeTime},
@@ -56,7 +58,7 @@ var (
 			{
 				Name:    "session_user_id_refreshed_at",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[1], SessionsColumns[6]},
+				Columns: []*schema.Column{SessionsColumns[1], SessionsColumns[8]},
 			},
 			{
 				Name:    "session_device_id",
@@ -66,12 +68,12 @@ var (
 			{
 				Name:    "session_revoked_at",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[8]},
+				Columns: []*schema.Column{SessionsColumns[10]},
 			},
 			{
 				Name:    "session_expires_at",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[7]},
+				Columns: []*schema.Column{SessionsColumns[9]},
 			},
 		},
 	}
@@ -107,6 +109,7 @@ var (
 		{Name: "banned_at", Type: field.TypeTime, Nullable: true},
 		{Name: "ban_until", Type: field.TypeTime, Nullable: true},
 		{Name: "ban_reason", Type: field.TypeString, Default: ""},
+		{Name: "guest_seen_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
 	}
@@ -125,6 +128,11 @@ var (
 				Name:    "user_banned_at",
 				Unique:  false,
 				Columns: []*schema.Column{UsersColumns[6]},
+			},
+			{
+				Name:    "user_guest_seen_at",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[9]},
 			},
 		},
 	}

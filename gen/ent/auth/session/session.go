@@ -19,6 +19,10 @@ const (
 	FieldFamilyHash = "family_hash"
 	// FieldTokenHash holds the string denoting the token_hash field in the database.
 	FieldTokenHash = "token_hash"
+	// FieldFormerHash holds the string denoting the former_hash field in the database.
+	FieldFormerHash = "former_hash"
+	// FieldReplacedAt holds the string denoting the replaced_at field in the database.
+	FieldReplacedAt = "replaced_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldRefreshedAt holds the string denoting the refreshed_at field in the database.
@@ -38,6 +42,8 @@ var Columns = []string{
 	FieldDeviceID,
 	FieldFamilyHash,
 	FieldTokenHash,
+	FieldFormerHash,
+	FieldReplacedAt,
 	FieldCreatedAt,
 	FieldRefreshedAt,
 	FieldExpiresAt,
@@ -70,6 +76,11 @@ func ByUserID(opts ...sql.OrderTermOption) OrderOption {
 // ByDeviceID orders the results by the device_id field.
 func ByDeviceID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDeviceID, opts...).ToFunc()
+}
+
+// ByReplacedAt orders the results by the replaced_at field.
+func ByReplacedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReplacedAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -84,6 +84,16 @@ func TokenHash(v []byte) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldTokenHash, v))
 }
 
+// FormerHash applies equality check predicate on the "former_hash" field. It's identical to FormerHashEQ.
+func FormerHash(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFormerHash, v))
+}
+
+// ReplacedAt applies equality check predicate on the "replaced_at" field. It's identical to ReplacedAtEQ.
+func ReplacedAt(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldReplacedAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldCreatedAt, v))
@@ -332,6 +342,106 @@ func TokenHashIsNil() predicate.Session {
 // TokenHashNotNil applies the NotNil predicate on the "token_hash" field.
 func TokenHashNotNil() predicate.Session {
 	return predicate.Session(sql.FieldNotNull(FieldTokenHash))
+}
+
+// FormerHashEQ applies the EQ predicate on the "former_hash" field.
+func FormerHashEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFormerHash, v))
+}
+
+// FormerHashNEQ applies the NEQ predicate on the "former_hash" field.
+func FormerHashNEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldFormerHash, v))
+}
+
+// FormerHashIn applies the In predicate on the "former_hash" field.
+func FormerHashIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldFormerHash, vs...))
+}
+
+// FormerHashNotIn applies the NotIn predicate on the "former_hash" field.
+func FormerHashNotIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldFormerHash, vs...))
+}
+
+// FormerHashGT applies the GT predicate on the "former_hash" field.
+func FormerHashGT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldFormerHash, v))
+}
+
+// FormerHashGTE applies the GTE predicate on the "former_hash" field.
+func FormerHashGTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldFormerHash, v))
+}
+
+// FormerHashLT applies the LT predicate on the "former_hash" field.
+func FormerHashLT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldFormerHash, v))
+}
+
+// FormerHashLTE applies the LTE predicate on the "former_hash" field.
+func FormerHashLTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldFormerHash, v))
+}
+
+// FormerHashIsNil applies the IsNil predicate on the "former_hash" field.
+func FormerHashIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldFormerHash))
+}
+
+// FormerHashNotNil applies the NotNil predicate on the "former_hash" field.
+func FormerHashNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldFormerHash))
+}
+
+// ReplacedAtEQ applies the EQ predicate on the "replaced_at" field.
+func ReplacedAtEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldReplacedAt, v))
+}
+
+// ReplacedAtNEQ applies the NEQ predicate on the "replaced_at" field.
+func ReplacedAtNEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldReplacedAt, v))
+}
+
+// ReplacedAtIn applies the In predicate on the "replaced_at" field.
+func ReplacedAtIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldReplacedAt, vs...))
+}
+
+// ReplacedAtNotIn applies the NotIn predicate on the "replaced_at" field.
+func ReplacedAtNotIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldReplacedAt, vs...))
+}
+
+// ReplacedAtGT applies the GT predicate on the "replaced_at" field.
+func ReplacedAtGT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldReplacedAt, v))
+}
+
+// ReplacedAtGTE applies the GTE predicate on the "replaced_at" field.
+func ReplacedAtGTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldReplacedAt, v))
+}
+
+// ReplacedAtLT applies the LT predicate on the "replaced_at" field.
+func ReplacedAtLT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldReplacedAt, v))
+}
+
+// ReplacedAtLTE applies the LTE predicate on the "replaced_at" field.
+func ReplacedAtLTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldReplacedAt, v))
+}
+
+// ReplacedAtIsNil applies the IsNil predicate on the "replaced_at" field.
+func ReplacedAtIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldReplacedAt))
+}
+
+// ReplacedAtNotNil applies the NotNil predicate on the "replaced_at" field.
+func ReplacedAtNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldReplacedAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -27,6 +27,8 @@ const (
 	FieldBanUntil = "ban_until"
 	// FieldBanReason holds the string denoting the ban_reason field in the database.
 	FieldBanReason = "ban_reason"
+	// FieldGuestSeenAt holds the string denoting the guest_seen_at field in the database.
+	FieldGuestSeenAt = "guest_seen_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -46,6 +48,7 @@ var Columns = []string{
 	FieldBannedAt,
 	FieldBanUntil,
 	FieldBanReason,
+	FieldGuestSeenAt,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 }
@@ -113,6 +116,11 @@ func ByBanUntil(opts ...sql.OrderTermOption) OrderOption {
 // ByBanReason orders the results by the ban_reason field.
 func ByBanReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBanReason, opts...).ToFunc()
+}
+
+// ByGuestSeenAt orders the results by the guest_seen_at field.
+func ByGuestSeenAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGuestSeenAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -104,6 +104,11 @@ func BanReason(v string) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldBanReason, v))
 }
 
+// GuestSeenAt applies equality check predicate on the "guest_seen_at" field. It's identical to GuestSeenAtEQ.
+func GuestSeenAt(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldGuestSeenAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldCreatedAt, v))
@@ -597,6 +602,56 @@ func BanReasonEqualFold(v string) predicate.User {
 // BanReasonContainsFold applies the ContainsFold predicate on the "ban_reason" field.
 func BanReasonContainsFold(v string) predicate.User {
 	return predicate.User(sql.FieldContainsFold(FieldBanReason, v))
+}
+
+// GuestSeenAtEQ applies the EQ predicate on the "guest_seen_at" field.
+func GuestSeenAtEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtNEQ applies the NEQ predicate on the "guest_seen_at" field.
+func GuestSeenAtNEQ(v time.Time) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtIn applies the In predicate on the "guest_seen_at" field.
+func GuestSeenAtIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldIn(FieldGuestSeenAt, vs...))
+}
+
+// GuestSeenAtNotIn applies the NotIn predicate on the "guest_seen_at" field.
+func GuestSeenAtNotIn(vs ...time.Time) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldGuestSeenAt, vs...))
+}
+
+// GuestSeenAtGT applies the GT predicate on the "guest_seen_at" field.
+func GuestSeenAtGT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGT(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtGTE applies the GTE predicate on the "guest_seen_at" field.
+func GuestSeenAtGTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtLT applies the LT predicate on the "guest_seen_at" field.
+func GuestSeenAtLT(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLT(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtLTE applies the LTE predicate on the "guest_seen_at" field.
+func GuestSeenAtLTE(v time.Time) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldGuestSeenAt, v))
+}
+
+// GuestSeenAtIsNil applies the IsNil predicate on the "guest_seen_at" field.
+func GuestSeenAtIsNil() predicate.User {
+	return predicate.User(sql.FieldIsNull(FieldGuestSeenAt))
+}
+
+// GuestSeenAtNotNil applies the NotNil predicate on the "guest_seen_at" field.
+func GuestSeenAtNotNil() predicate.User {
+	return predicate.User(sql.FieldNotNull(FieldGuestSeenAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -150,12 +150,12 @@ func (Platform) EnumDescriptor() ([]byte, []int) {
 	return file_stoa_auth_v1_auth_proto_rawDescGZIP(), []int{1}
 }
 
-// User is a person as everyone may see them.
+// User is a person. Others see the id, nickname, avatar_url and role only.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lasting identifier, 26 characters (ULID); "operator" for the operator.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name to sign in with; empty for guests.
+	// Name to sign in with; empty for guests, and to others.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// Name shown to others, 1 to 32 characters.
 	Nickname string `protobuf:"bytes,3,opt,name=nickname,proto3" json:"nickname,omitempty"`
@@ -163,7 +163,7 @@ type User struct {
 	AvatarUrl string `protobuf:"bytes,4,opt,name=avatar_url,json=avatarUrl,proto3" json:"avatar_url,omitempty"`
 	// What the user may do.
 	Role Role `protobuf:"varint,5,opt,name=role,proto3,enum=stoa.auth.v1.Role" json:"role,omitempty"`
-	// When the user was made, UTC.
+	// When the user was made, UTC; unset to others.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -17,7 +17,7 @@ export const file_stoa_auth_v1_auth: GenFile = /*@__PURE__*/
   fileDesc("ChdzdG9hL2F1dGgvdjEvYXV0aC5wcm90bxIMc3RvYS5hdXRoLnYxIpwBCgRVc2VyEgoKAmlkGAEgASgJEhAKCHVzZXJuYW1lGAIgASgJEhAKCG5pY2tuYW1lGAMgASgJEhIKCmF2YXRhcl91cmwYBCABKAkSIAoEcm9sZRgFIAEoDjISLnN0b2EuYXV0aC52MS5Sb2xlEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqUBCgZEZXZpY2USCgoCaWQYASABKAkSKAoIcGxhdGZvcm0YAiABKA4yFi5zdG9hLmF1dGgudjEuUGxhdGZvcm0SDQoFbW9kZWwYAyABKAkSEwoLYXBwX3ZlcnNpb24YBCABKAkSMAoMbGFzdF9zZWVuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAYgASgIIkAKA0JhbhIOCgZyZWFzb24YASABKAkSKQoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKksKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfR1VFU1QQARINCglST0xFX1VTRVIQAhIOCgpST0xFX0FETUlOEAMqoQEKCFBsYXRmb3JtEhgKFFBMQVRGT1JNX1VOU1BFQ0lGSUVEEAASEAoMUExBVEZPUk1fV0VCEAESFAoQUExBVEZPUk1fQU5EUk9JRBACEhAKDFBMQVRGT1JNX0lPUxADEhQKEFBMQVRGT1JNX0RFU0tUT1AQBBIZChVQTEFURk9STV9NSU5JX1BST0dSQU0QBRIQCgxQTEFURk9STV9DTEkQBkI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * User is a person as everyone may see them.
+ * User is a person. Others see the id, nickname, avatar_url and role only.
  *
  * @generated from message stoa.auth.v1.User
  */
@@ -30,7 +30,7 @@ export type User = Message<"stoa.auth.v1.User"> & {
   id: string;
 
   /**
-   * Name to sign in with; empty for guests.
+   * Name to sign in with; empty for guests, and to others.
    *
    * @generated from field: string username = 2;
    */
@@ -58,7 +58,7 @@ export type User = Message<"stoa.auth.v1.User"> & {
   role: Role;
 
   /**
-   * When the user was made, UTC.
+   * When the user was made, UTC; unset to others.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
