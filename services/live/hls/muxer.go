@@ -159,6 +159,11 @@ func (m *muxer) offer(frames []hub.Frame) {
 	if first := frames[0]; m.lagging && !first.Config && (first.Kind != hub.Video || !first.Key) {
 		return
 	}
+	select {
+	case <-m.done: // a queue that nobody empties would keep what it holds
+		return
+	default:
+	}
 	size := int64(0)
 	for _, f := range frames {
 		size += int64(len(f.Payload))
