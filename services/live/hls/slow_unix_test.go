@@ -50,7 +50,11 @@ func TestSlowDiskDropsUpToAKeyframe(t *testing.T) {
 		}
 		judge = hubtest.Judge{}
 		for _, name := range s.segments(b) {
-			if err := judge.Take(s.pictures(s.segment(name))); err != nil {
+			pictures := s.pictures(s.segment(name))
+			if judge.Frames == 0 && !pictures[0].IsKey() {
+				continue // a long group is cut without one, and the playlist may have left its start behind
+			}
+			if err := judge.Take(pictures); err != nil {
 				t.Fatal(err)
 			}
 		}
