@@ -21,7 +21,6 @@ import (
 
 	"github.com/stoa-live/stoa/gateway"
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
-	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
@@ -159,7 +158,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 			return nil, fmt.Errorf("register %s: %w", name, err)
 		}
 	}
-	if err := a.followRevocations(ctx, events, reg, stack, deps); err != nil {
+	if err := a.followRevocations(ctx, events, reg, stack); err != nil {
 		return nil, err
 	}
 	// Auth first: the others look people up when they start.
@@ -224,21 +223,6 @@ func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody
 	checker := rpc.Mount(mux, a.log, open...)
 	a.health = func(serving bool) { setHealth(checker, open, serving) }
 	return mux, nil
-}
-
-// followRevocations keeps this process's verifier informed: what was revoked before it started, and what is from now on.
-func (a *App) followRevocations(ctx context.Context, events bus.Bus, reg registry.Registry, stack rpc.Deps, deps service.Deps) error {
-	subscription, err := bus.Subscribe(events, auth.TopicSessionsRevoked, "", func(_ context.Context, _ string, e *authv1.SessionsRevoked) error {
-		for _, r := range e.GetRevocations() {
-			stack.Revocations.Add(r.GetSessionId(), r.GetRevokedAt().AsTime())
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("follow revocations: %w", err)
-	}
-	a.onClose("revocations", func(context.Context) error { return subscription.Close() })
-	return a.loadRevocations(ctx, reg, stack, deps)
 }
 
 func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.Registry, metrics *telemetry.Metrics, jwks http.Handler, web fs.FS) error {
@@ -322,6 +306,7 @@ func (a *App) Close(ctx context.Context) error {
 	a.gateway.SetReady(false)
 	a.health(false)
 	a.chat.Drain()
+	a.live.Drain()
 	drain, cancel := context.WithTimeout(ctx, a.drain)
 	defer cancel()
 	var all []error

@@ -149,7 +149,8 @@ func (s *Service) Start(ctx context.Context) error {
 // RTMPAddr returns where encoders connect, once started.
 func (s *Service) RTMPAddr() net.Addr { return s.listener.Addr() }
 
-// Drain lets viewers go, so that they do not hold the HTTP server's shutdown.
+// Drain lets all viewers go: over HTTP/2 a viewer is a call that never ends, and would hold a shutdown up until its
+// timeout. Encoders go on until Close.
 func (s *Service) Drain() { s.playback.Close() }
 
 // Close implements service.Service: encoders and viewers are cut, and broadcasts wait to be resumed.
