@@ -22,7 +22,11 @@ func TestGracefulShutdown(t *testing.T) {
 	room := s.signUp("streamer").openRoom()
 	encoder := encoding{}.push(t, room.issueKey())
 	playback := room.until(live).GetPlayback()
-	viewers := []*viewer{watchWebSocket(t, playback.GetWsFlvUrl()), watchHTTP(t, s.client, playback.GetFlvUrl())}
+	viewers := []*viewer{
+		watchWebSocket(t, playback.GetWsFlvUrl()),
+		watchHTTP(t, s.client, playback.GetFlvUrl()),
+		watchHTTP(t, cleartextHTTP2(t), playback.GetFlvUrl()), // a call like others, for the server
+	}
 	for _, v := range viewers {
 		v.advances(0)
 	}
