@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -155,6 +156,6 @@ func signed(t *testing.T, s *server, room string, expires time.Time) playback.UR
 	t.Helper()
 	key, err := os.ReadFile(filepath.Join(s.dataDir, "play.key"))
 	must(t, err)
-	signer := playback.NewSigner(key, func() time.Time { return expires.Add(-playback.OpenFor) })
+	signer := playback.NewSigner(bytes.TrimSpace(key), func() time.Time { return expires.Add(-playback.OpenFor) })
 	return playback.NewServer(playback.Config{}, nil, nil, nil, signer, nil, slog.New(slog.DiscardHandler)).Sign(s.url, room, "viewer")
 }
