@@ -5,7 +5,6 @@ SHELL := bash
 
 export STOA_CACHE ?= $(HOME)/.cache/stoa
 export PATH := $(STOA_CACHE)/bin:$(CURDIR)/clients/web/node_modules/.bin:$(PATH)
-export CGO_ENABLED ?= 1
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -66,8 +65,10 @@ bench-live: bin/stoa ## Measure what a viewer costs, beside a floor program and 
 # What other targets need.
 
 .PHONY: setup
-setup: tools node
-	@scripts/setup.sh ffmpeg chromium gcc
+setup:
+	@scripts/setup.sh git gcc ffmpeg chromium
+	@scripts/tools.sh
+	@scripts/node.sh
 
 .PHONY: tools
 tools:

@@ -16,6 +16,7 @@ step staticcheck
 staticcheck $(go list ./... | grep -v '/gen/')
 step go mod
 go mod verify >/dev/null
+go mod tidy -diff >/dev/null || { echo "go.mod is not tidy: run go mod tidy"; exit 1; }
 step buf
 buf lint
 buf format -d --exit-code proto >/dev/null || { echo "not formatted: run buf format -w proto"; exit 1; }

@@ -2,7 +2,10 @@
 # Installs the web workspace's packages, once for each state of its lock file.
 set -euo pipefail
 cd "$(dirname "$0")/../clients/web"
-command -v npm >/dev/null || { echo "missing: npm. Install Node.js 20 or newer." >&2; exit 1; }
+if ! command -v npm >/dev/null || ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; then
+	echo "missing: Node.js 20.19 or newer with npm." >&2
+	exit 1
+fi
 stamp="node_modules/.stamp-$(cat package.json package-lock.json | sha256sum | cut -c1-16)"
 [ -e "$stamp" ] && exit 0
 echo "installing web packages ..."

@@ -13,12 +13,15 @@ bin/stoa serve &
 server=$!
 demo=
 stop() {
+	status=$?
 	trap - EXIT INT TERM
-	[ -n "$demo" ] && kill "$demo" 2>/dev/null && wait "$demo" 2>/dev/null
-	kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
-	exit 0
+	[ -z "$demo" ] || { kill "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; }
+	kill "$server" 2>/dev/null || true
+	wait "$server" 2>/dev/null || true
+	exit "$status"
 }
-trap stop EXIT INT TERM
+trap stop EXIT
+trap 'exit 0' INT TERM
 
 case "${DEMO:-}" in
 0) printf '\n  Web        %s/\n  Go live    %s/live\n\n' "$url" "$url" ;;
@@ -27,4 +30,5 @@ case "${DEMO:-}" in
 	demo=$!
 	;;
 esac
-wait "$server"
+# Whichever ends first ends the other: a server that could not start must not leave its demo with another server.
+wait -n

@@ -13,7 +13,7 @@ step linters
 scripts/lint.sh
 
 step Go tests, race detector on
-gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
+CGO_ENABLED=1 gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
 
 step end-to-end tests on the built binary
 gotestsum --format testname -- -timeout 15m -count=1 ./e2e/...

@@ -7,6 +7,6 @@ stamp="$bin/.tools-$(cat go.mod go.sum | sha256sum | cut -c1-16)"
 [ -e "$stamp" ] && exit 0
 echo "building tools ..."
 mkdir -p "$bin"
-go build -o "$bin/" tool
+CGO_ENABLED=0 go build -o "$bin/" tool
 rm -f "$bin"/.tools-*
 touch "$stamp"
