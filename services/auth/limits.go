@@ -48,19 +48,21 @@ func newTries(window time.Duration, now func() time.Time) *tries {
 	return &tries{window: window, now: now}
 }
 
-// take counts one attempt for each of the keys, or none of them if one has to wait. Errors: RESOURCE_EXHAUSTED
-// (TOO_MANY_ATTEMPTS).
+// take counts one attempt for each of the keys, or none of them if one has to wait. What is refused leaves no key behind:
+// else one blocked address could make the limiter forget everybody by asking for ever new names. Errors:
+// RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 func (t *tries) take(keys ...try) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	var wait time.Duration
 	for _, k := range keys {
-		seen := t.tracked.get(k.key)
-		if t.stale(*seen, k) {
-			*seen = tried{}
+		if seen, ok := t.tracked.find(k.key); ok {
+			if t.stale(*seen, k) {
+				*seen = tried{}
+			}
+			wait = max(wait, seen.wait(k, now))
 		}
-		wait = max(wait, seen.wait(k, now))
 	}
 	if wait > 0 {
 		return errTooManyAttempts(wait)
@@ -102,7 +104,7 @@ func (t *tries) forgive(keys ...try) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		if seen := t.tracked.get(k.key); seen.count > 0 {
+		if seen, ok := t.tracked.find(k.key); ok && seen.count > 0 {
 			seen.count--
 		}
 	}
@@ -113,7 +115,9 @@ func (t *tries) forget(keys ...try) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		*t.tracked.get(k.key) = tried{}
+		if seen, ok := t.tracked.find(k.key); ok {
+			*seen = tried{}
+		}
 	}
 }
 
@@ -174,12 +178,11 @@ type entry[V any] struct {
 
 // get returns the value of key, a zero one if it was not there. It is good until the next get.
 func (r *recent[V]) get(key string) *V {
+	if value, ok := r.find(key); ok {
+		return value
+	}
 	if r.entries == nil {
 		r.entries = make(map[string]*list.Element)
-	}
-	if e, ok := r.entries[key]; ok {
-		r.order.MoveToFront(e)
-		return &e.Value.(*entry[V]).value //nolint:forcetypeassert // only these are in it
 	}
 	if len(r.entries) >= maxTracked {
 		oldest := r.order.Back()
@@ -189,6 +192,16 @@ func (r *recent[V]) get(key string) *V {
 	fresh := &entry[V]{key: key}
 	r.entries[key] = r.order.PushFront(fresh)
 	return &fresh.value
+}
+
+// find is get that adds nothing.
+func (r *recent[V]) find(key string) (value *V, ok bool) {
+	e, ok := r.entries[key]
+	if !ok {
+		return nil, false
+	}
+	r.order.MoveToFront(e)
+	return &e.Value.(*entry[V]).value, true //nolint:forcetypeassert // only these are in it
 }
 
 // peek returns the value of key without keeping it from being forgotten.
