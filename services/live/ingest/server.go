@@ -140,7 +140,7 @@ func (s *Server) admit(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || len(s.conns) >= s.config.MaxConnections || s.waiting[host] >= s.config.MaxPerAddress {
-		s.log.Warn("RTMP connection refused", "remote", conn.RemoteAddr(), "connections", len(s.conns), "from_address", s.waiting[host])
+		s.log.Warn("RTMP connection refused", "remote", conn.RemoteAddr().String(), "connections", len(s.conns), "from_address", s.waiting[host])
 		return false
 	}
 	s.conns[conn] = struct{}{}
@@ -184,7 +184,7 @@ func (s *Server) serve(conn net.Conn) {
 	} else {
 		sess.publication.Close(sess.reason(err))
 	}
-	s.log.Info("RTMP connection ended", "remote", conn.RemoteAddr(), "published", sess.publication != nil, "reason", sess.reason(err))
+	s.log.Info("RTMP connection ended", "remote", conn.RemoteAddr().String(), "published", sess.publication != nil, "reason", sess.reason(err))
 }
 
 // session is one encoder's connection.
@@ -239,7 +239,7 @@ func (s *session) reason(err error) error {
 func (s *session) run() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.server.log.Error("panic in RTMP session", "remote", s.guard.RemoteAddr(), "panic", r, "stack", string(debug.Stack()))
+			s.server.log.Error("panic in RTMP session", "remote", s.guard.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic in RTMP session: %v", r)
 		}
 	}()

@@ -303,7 +303,11 @@ func (s *Server) farewell(v *viewer) {
 	if v.transport != transportWebSocket || v.conn == nil {
 		return
 	}
-	_ = v.control(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "broadcast ended")))
+	code, reason := ws.StatusNormalClosure, "broadcast ended"
+	if s.isClosed() {
+		code, reason = ws.StatusGoingAway, "server is stopping"
+	}
+	_ = v.control(ws.NewCloseFrame(ws.NewCloseFrameBody(code, reason)))
 }
 
 // control sends a control frame between media frames.
