@@ -4,8 +4,15 @@
 // issues short access tokens, which the other services check by the published keys. Ending a session is therefore said
 // three times: in its row, on the bus, and in the list for those who missed the bus.
 //
+// An answer to a refresh can get lost: a page is reloaded while it is on its way. The client then has the former token
+// only, and shows it again. That is a retry, not a theft, within Config.RefreshGrace of its first use and while its
+// successor has not been used: it is answered with another successor, and the lost one is void. Retries do not prolong the
+// grace. Any other token of the family but the latest is one that was used twice, and ends the session: the former one
+// after the grace, the former one once its successor was used, and a successor that a retry has made void. So of a thief
+// and an owner who both exchange one token within the grace, the first to refresh with a void one ends it for both.
+//
 // What must never happen here: a password, token or private key in a log or an event; an answer that tells an unknown
-// username from a wrong password; a session that goes on after its refresh token was used twice.
+// username from a wrong password; a session that goes on after its refresh token was used twice, retries aside.
 package auth
 
 import (
@@ -95,6 +102,10 @@ type Session struct {
 	// FamilyHash and TokenHash are of its refresh token; nil when it has none.
 	FamilyHash []byte
 	TokenHash  []byte
+	// FormerHash is of the refresh token before that one, ReplacedAt when that was first exchanged; nil and zero before
+	// the first refresh.
+	FormerHash []byte
+	ReplacedAt time.Time
 	// RefreshedAt is when it was issued its last token.
 	RefreshedAt time.Time
 	ExpiresAt   time.Time

@@ -14,6 +14,9 @@ type Config struct {
 	AccessLifetime time.Duration
 	// RefreshLifetime is how long a session lives without a refresh. Default 30 days.
 	RefreshLifetime time.Duration
+	// RefreshGrace is how long after its first use a refresh token is taken again from a client that did not get the
+	// answer, as long as the answer's token was not used. Default 20 seconds: two calls that time out.
+	RefreshGrace time.Duration
 	// KeyLifetime is how long a key signs. Default 30 days.
 	KeyLifetime time.Duration
 	// KeyAhead is how long a key is published before it signs. Default 1 hour.
@@ -57,6 +60,7 @@ func (c Config) withDefaults() Config {
 	const day = 24 * time.Hour
 	c.AccessLifetime = cmp.Or(c.AccessLifetime, 15*time.Minute)
 	c.RefreshLifetime = cmp.Or(c.RefreshLifetime, 30*day)
+	c.RefreshGrace = cmp.Or(c.RefreshGrace, 20*time.Second)
 	c.KeyLifetime = cmp.Or(c.KeyLifetime, 30*day)
 	c.KeyAhead = cmp.Or(c.KeyAhead, time.Hour)
 	c.Argon2.MemoryKiB = cmp.Or(c.Argon2.MemoryKiB, 19<<10)
@@ -75,7 +79,7 @@ func (c Config) withDefaults() Config {
 
 // check refuses what would not work, after the defaults.
 func (c Config) check() error {
-	positive := min(c.AccessLifetime, c.RefreshLifetime, c.KeyLifetime, c.KeyAhead, c.SignInWindow) > 0 &&
+	positive := min(c.AccessLifetime, c.RefreshLifetime, c.RefreshGrace, c.KeyLifetime, c.KeyAhead, c.SignInWindow) > 0 &&
 		min(c.HashConcurrency, c.HashQueue, c.SignInAttempts, c.DeviceAttempts, c.AddressAttempts,
 			c.RegistrationsPerMinute, c.RegistrationBurst) > 0
 	switch {
@@ -85,6 +89,8 @@ func (c Config) check() error {
 		return errors.New("auth config: access tokens must live a second at least")
 	case c.RefreshLifetime < c.AccessLifetime:
 		return errors.New("auth config: a session must outlive its access tokens")
+	case c.RefreshGrace >= c.RefreshLifetime:
+		return errors.New("auth config: a refresh token must not be retried for as long as a session lives")
 	case c.KeyLifetime <= c.KeyAhead:
 		return errors.New("auth config: a key must sign for longer than it is published ahead")
 	case c.Argon2.MemoryKiB > maxMemoryKiB || c.Argon2.Passes > maxPasses:

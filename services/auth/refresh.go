@@ -22,8 +22,8 @@ const (
 )
 
 // refreshToken is a family, which all tokens of a session share, and a secret, which is this token's own. Whoever shows a
-// known family with another secret than the latest has used a token twice; so no list of used tokens is needed. Both are
-// random, and the database holds only their hashes.
+// known family with another secret than the latest has used a token twice, or retries with the former one; so no list of
+// used tokens is needed. Both are random, and the database holds only their hashes.
 type refreshToken struct {
 	family [familyBytes]byte
 	secret [secretBytes]byte
@@ -65,8 +65,9 @@ func hashOf(secret []byte) []byte {
 	return sum[:]
 }
 
-// refresh exchanges a refresh token. Of several exchanges of one token at once, one wins, and the others end the session.
-// Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED), PERMISSION_DENIED (BANNED).
+// refresh exchanges a refresh token. Several exchanges of one token within the grace are retries of the first: each is
+// answered, and the last answer is the one that counts. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
+// REFRESH_TOKEN_REUSED), PERMISSION_DENIED (BANNED).
 func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 	token, ok := parseRefreshToken(text)
 	if !ok {
@@ -102,7 +103,7 @@ func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 		if user, err = s.storage.userByID(ctx, tx, one.UserID); err != nil {
 			return err
 		}
-		if refused, cause = judge(one, user, token, now); refused != nil {
+		if refused, cause = s.judge(one, user, token, now); refused != nil {
 			if cause == "" {
 				return refused
 			}
@@ -110,16 +111,18 @@ func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 			return err
 		}
 		moved := one
-		moved.RefreshedAt, moved.ExpiresAt = now, now.Add(s.config.RefreshLifetime)
-		won, err := s.storage.rotate(ctx, tx, moved, fresh.hash())
+		moved.TokenHash, moved.RefreshedAt, moved.ExpiresAt = fresh.hash(), now, now.Add(s.config.RefreshLifetime)
+		if one.latest(token) { // a retry has the same former token as the first try, and its time
+			moved.FormerHash, moved.ReplacedAt = one.TokenHash, now
+		}
+		won, err := s.storage.rotate(ctx, tx, moved, one.TokenHash)
 		if err != nil {
 			return err
 		}
-		if !won { // another process was between the two statements
-			refused, cause = errTokenReused(), causeReused
-			ended, err = s.storage.revoke(ctx, tx, now, session.ID(one.ID))
+		if !won { // another process was between the two statements: it decides what the client's next try is
+			return errs.Unavailable(errs.ReasonUnavailable, "the session changed meanwhile: try again")
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Grant{}, err
@@ -136,12 +139,10 @@ func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 }
 
 // judge says why a token is refused, nil if it is not, and for which cause its session has to end, "" if it has not.
-func judge(one Session, user User, token refreshToken, now time.Time) (*errs.Error, string) {
-	// Both are hashes of secrets, so how long the comparison takes tells nothing.
-	reused := !bytes.Equal(one.TokenHash, token.hash())
+func (s *Service) judge(one Session, user User, token refreshToken, now time.Time) (*errs.Error, string) {
 	ban := user.BannedAt(now)
 	switch {
-	case reused:
+	case !one.latest(token) && !one.retried(token, now, s.config.RefreshGrace):
 		return errTokenReused(), causeReused
 	case ban != nil:
 		return errBanned(*ban), causeBanned
@@ -149,6 +150,16 @@ func judge(one Session, user User, token refreshToken, now time.Time) (*errs.Err
 		return errTokenInvalid(), ""
 	}
 	return nil, ""
+}
+
+// latest reports whether a token is the one that is good now. Both are hashes of secrets, so how long the comparison takes
+// tells nothing.
+func (one Session) latest(token refreshToken) bool { return bytes.Equal(one.TokenHash, token.hash()) }
+
+// retried reports whether a token is the one before the latest, shown again within the grace. That the latest was not used
+// needs no look: its use makes it the former one.
+func (one Session) retried(token refreshToken, now time.Time, grace time.Duration) bool {
+	return bytes.Equal(one.FormerHash, token.hash()) && now.Before(one.ReplacedAt.Add(grace))
 }
 
 // grant signs an access token for a session.

@@ -42,17 +42,22 @@ func (s *storage) sessionByFamily(ctx context.Context, c *entauth.Client, family
 	if row.TokenHash != nil {
 		one.TokenHash = *row.TokenHash
 	}
+	if row.FormerHash != nil && row.ReplacedAt != nil {
+		one.FormerHash, one.ReplacedAt = *row.FormerHash, row.ReplacedAt.UTC()
+	}
 	if row.RevokedAt != nil {
 		one.RevokedAt = row.RevokedAt.UTC()
 	}
 	return one, true, nil
 }
 
-// rotate replaces the refresh token of a session; false if it was replaced or the session revoked meanwhile.
-func (s *storage) rotate(ctx context.Context, c *entauth.Client, one Session, tokenHash []byte) (bool, error) {
+// rotate writes the tokens of a session in place of replaced, the hash of its latest one; false if that was replaced or
+// the session revoked meanwhile.
+func (s *storage) rotate(ctx context.Context, c *entauth.Client, one Session, replaced []byte) (bool, error) {
 	n, err := c.Session.Update().
-		Where(session.ID(one.ID), session.TokenHash(one.TokenHash), session.RevokedAtIsNil()).
-		SetTokenHash(tokenHash).SetRefreshedAt(one.RefreshedAt).SetExpiresAt(one.ExpiresAt).Save(ctx)
+		Where(session.ID(one.ID), session.TokenHash(replaced), session.RevokedAtIsNil()).
+		SetTokenHash(one.TokenHash).SetFormerHash(one.FormerHash).SetReplacedAt(one.ReplacedAt).
+		SetRefreshedAt(one.RefreshedAt).SetExpiresAt(one.ExpiresAt).Save(ctx)
 	if err != nil {
 		return false, fmt.Errorf("rotate refresh token: %w", err)
 	}

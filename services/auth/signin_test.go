@@ -319,6 +319,7 @@ func TestWrongConfigs(t *testing.T) {
 		"negative":         {SignInAttempts: -1},
 		"no time":          {AccessLifetime: time.Millisecond},
 		"short sessions":   {RefreshLifetime: time.Minute},
+		"endless retries":  {RefreshGrace: month},
 		"keys never used":  {KeyLifetime: time.Hour, KeyAhead: time.Hour},
 		"all the memory":   {Argon2: auth.Argon2{MemoryKiB: 2 << 20}},
 		"metrics of other": {}, // the registry has the service's already

@@ -18,6 +18,10 @@ func (Session) Fields() []ent.Field {
 		field.Bytes("family_hash").Optional().Nillable().Immutable().
 			Comment("SHA-256 of what all refresh tokens of the session share; null when it has none"),
 		field.Bytes("token_hash").Optional().Nillable().Comment("SHA-256 of the refresh token that is good now"),
+		field.Bytes("former_hash").Optional().Nillable().
+			Comment("SHA-256 of the refresh token before that one; null before the first refresh"),
+		field.Time("replaced_at").Optional().Nillable().
+			Comment("when the former token was first replaced; null before the first refresh"),
 		field.Time("created_at").Immutable(),
 		field.Time("refreshed_at").Comment("when the last token was issued"),
 		field.Time("expires_at").Comment("moves with each refresh"),

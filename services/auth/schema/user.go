@@ -22,6 +22,8 @@ func (User) Fields() []ent.Field {
 		field.Time("banned_at").Optional().Nillable().Comment("null without a ban"),
 		field.Time("ban_until").Optional().Nillable().Comment("null for a ban without an end"),
 		field.String("ban_reason").Default(""),
+		field.Time("guest_seen_at").Optional().Nillable().
+			Comment("when a guest was last issued a token; null for everybody else"),
 		field.Time("created_at").Immutable(),
 		field.Time("updated_at"),
 	}
@@ -32,5 +34,6 @@ func (User) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("username").Unique(),
 		index.Fields("banned_at"),
+		index.Fields("guest_seen_at"),
 	}
 }

@@ -9,12 +9,14 @@ CREATE TABLE users (
     banned_at     datetime NULL,
     ban_until     datetime NULL,
     ban_reason    text     NOT NULL DEFAULT (''),
+    guest_seen_at datetime NULL,
     created_at    datetime NOT NULL,
     updated_at    datetime NOT NULL,
     PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX user_username ON users (username);
 CREATE INDEX user_banned_at ON users (banned_at);
+CREATE INDEX user_guest_seen_at ON users (guest_seen_at);
 
 CREATE TABLE devices (
     id          text     NOT NULL,
@@ -33,6 +35,8 @@ CREATE TABLE sessions (
     device_id    text     NOT NULL,
     family_hash  blob     NULL,
     token_hash   blob     NULL,
+    former_hash  blob     NULL,
+    replaced_at  datetime NULL,
     created_at   datetime NOT NULL,
     refreshed_at datetime NOT NULL,
     expires_at   datetime NOT NULL,
