@@ -17,6 +17,9 @@ type Config struct {
 	// RefreshGrace is how long after its first use a refresh token is taken again from a client that did not get the
 	// answer, as long as the answer's token was not used. Default 20 seconds: two calls that time out.
 	RefreshGrace time.Duration
+	// GuestLifetime is how long a guest who does not come back is kept, with the devices; RefreshLifetime at least.
+	// Default 30 days, or RefreshLifetime if that is longer.
+	GuestLifetime time.Duration
 	// KeyLifetime is how long a key signs. Default 30 days.
 	KeyLifetime time.Duration
 	// KeyAhead is how long a key is published before it signs. Default 1 hour.
@@ -61,6 +64,7 @@ func (c Config) withDefaults() Config {
 	c.AccessLifetime = cmp.Or(c.AccessLifetime, 15*time.Minute)
 	c.RefreshLifetime = cmp.Or(c.RefreshLifetime, 30*day)
 	c.RefreshGrace = cmp.Or(c.RefreshGrace, 20*time.Second)
+	c.GuestLifetime = cmp.Or(c.GuestLifetime, max(30*day, c.RefreshLifetime))
 	c.KeyLifetime = cmp.Or(c.KeyLifetime, 30*day)
 	c.KeyAhead = cmp.Or(c.KeyAhead, time.Hour)
 	c.Argon2.MemoryKiB = cmp.Or(c.Argon2.MemoryKiB, 19<<10)
@@ -91,6 +95,8 @@ func (c Config) check() error {
 		return errors.New("auth config: a session must outlive its access tokens")
 	case c.RefreshGrace >= c.RefreshLifetime:
 		return errors.New("auth config: a refresh token must not be retried for as long as a session lives")
+	case c.GuestLifetime < c.RefreshLifetime:
+		return errors.New("auth config: a guest must be kept for as long as a session lives")
 	case c.KeyLifetime <= c.KeyAhead:
 		return errors.New("auth config: a key must sign for longer than it is published ahead")
 	case c.Argon2.MemoryKiB > maxMemoryKiB || c.Argon2.Passes > maxPasses:

@@ -122,7 +122,7 @@ func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 		if !won { // another process was between the two statements: it decides what the client's next try is
 			return errs.Unavailable(errs.ReasonUnavailable, "the session changed meanwhile: try again")
 		}
-		return nil
+		return s.storage.seen(ctx, tx, user, now)
 	})
 	if err != nil {
 		return Grant{}, err

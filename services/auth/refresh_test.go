@@ -4,20 +4,16 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 
-	entauth "github.com/stoa-live/stoa/gen/ent/auth"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
-	"github.com/stoa-live/stoa/internal/errs"
-	"github.com/stoa-live/stoa/internal/store/storetest"
 )
 
 // grace is the default of Config.RefreshGrace.
@@ -240,33 +236,4 @@ func TestARevokedSessionsOpenStreamEnds(t *testing.T) {
 		}
 		wantError(t, stream.Err(), connect.CodeUnauthenticated, "SESSION_REVOKED")
 	})
-}
-
-func TestASessionThatEndedIsPrunedAfterADay(t *testing.T) {
-	p := newPlace(t)
-	w := serveAt(t, p)
-	up := w.signUp(w.device(), "ada")
-	if _, err := w.refresh(up.GetRefreshToken()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.as(up.GetAccessToken()).SignOut(t.Context(), &authv1.SignOutRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	w.clock.move(grace)
-	_, err := w.refresh(up.GetRefreshToken())
-	wantError(t, err, connect.CodeUnauthenticated, "REFRESH_TOKEN_REUSED")
-	w.clock.move(25 * time.Hour)
-	again := serveAt(t, p) // prunes when it starts
-	deadline := time.Now().Add(10 * time.Second)
-	for errs.Reason(err) != "REFRESH_TOKEN_INVALID" && time.Now().Before(deadline) {
-		_, err = again.refresh(up.GetRefreshToken())
-	}
-	wantError(t, err, connect.CodeUnauthenticated, "REFRESH_TOKEN_INVALID")
-}
-
-// tables are the rows of the service at a place.
-func (p place) tables(t testing.TB) *entauth.Client {
-	t.Helper()
-	db := storetest.OpenAt(t, p.storeURL, "auth", os.DirFS("."))
-	return entauth.NewClient(entauth.Driver(db.WriteDriver()))
 }

@@ -20,7 +20,6 @@ import (
 const (
 	tickEvery  = time.Minute      // of the background work
 	pruneEvery = 10 * time.Minute // of old rows
-	keepEnded  = 24 * time.Hour   // how long after its end a session still tells a reused token from an unknown one
 )
 
 // Service is auth, running.
@@ -130,18 +129,6 @@ func (s *Service) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// prune removes what nobody will ask for again.
-func (s *Service) prune(ctx context.Context) {
-	now := s.now()
-	removed, err := s.storage.prune(ctx, now.Add(-s.config.AccessLifetime-keepEnded), now.Add(-s.config.RefreshLifetime))
-	switch {
-	case err != nil && ctx.Err() == nil:
-		s.logger.ErrorContext(ctx, "old sessions were not removed", "error", err)
-	case removed > 0:
-		s.logger.DebugContext(ctx, "old sessions and devices removed", "rows", removed)
 	}
 }
 

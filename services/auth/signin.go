@@ -209,7 +209,10 @@ func (s *Service) open(
 			ID: newID(now), UserID: user.ID, DeviceID: deviceID, FamilyHash: token.familyHash(), TokenHash: token.hash(),
 			RefreshedAt: now, ExpiresAt: expiresAt,
 		}
-		return s.storage.insertSession(ctx, tx, one)
+		if err := s.storage.insertSession(ctx, tx, one); err != nil {
+			return err
+		}
+		return s.storage.seen(ctx, tx, user, now)
 	})
 	if err != nil {
 		return Grant{}, err

@@ -320,6 +320,7 @@ func TestWrongConfigs(t *testing.T) {
 		"no time":          {AccessLifetime: time.Millisecond},
 		"short sessions":   {RefreshLifetime: time.Minute},
 		"endless retries":  {RefreshGrace: month},
+		"short guests":     {GuestLifetime: time.Hour},
 		"keys never used":  {KeyLifetime: time.Hour, KeyAhead: time.Hour},
 		"all the memory":   {Argon2: auth.Argon2{MemoryKiB: 2 << 20}},
 		"metrics of other": {}, // the registry has the service's already

@@ -13,9 +13,6 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	entauth "github.com/stoa-live/stoa/gen/ent/auth"
-	"github.com/stoa-live/stoa/gen/ent/auth/device"
-	"github.com/stoa-live/stoa/gen/ent/auth/predicate"
-	"github.com/stoa-live/stoa/gen/ent/auth/session"
 	"github.com/stoa-live/stoa/gen/ent/auth/signingkey"
 	"github.com/stoa-live/stoa/gen/ent/auth/user"
 	"github.com/stoa-live/stoa/internal/store"
@@ -23,9 +20,6 @@ import (
 
 //go:embed migrations
 var migrations embed.FS
-
-// pruneBatch is how many rows one statement deletes, so that others get at the write connection in between.
-const pruneBatch = 500
 
 // storage is the service's database. Its methods are the statements; those that take a client run in the caller's
 // transaction, or on the read pool when nothing is changed.
@@ -129,6 +123,17 @@ func (s *storage) insertUser(ctx context.Context, c *entauth.Client, u User) err
 	return nil
 }
 
+// seen notes that a user was issued a token, if it is a guest: nobody else is forgotten.
+func (s *storage) seen(ctx context.Context, c *entauth.Client, u User, now time.Time) error {
+	if u.Role != authv1.Role_ROLE_GUEST {
+		return nil
+	}
+	if err := c.User.UpdateOneID(u.ID).SetGuestSeenAt(now).Exec(ctx); err != nil {
+		return fmt.Errorf("note guest: %w", err)
+	}
+	return nil
+}
+
 // updateUser writes what can change of a user.
 func (s *storage) updateUser(ctx context.Context, c *entauth.Client, u User, now time.Time) error {
 	row := c.User.UpdateOneID(u.ID).SetNickname(u.Nickname).SetAvatarURL(u.AvatarURL).SetRole(int(u.Role)).SetUpdatedAt(now)
@@ -226,41 +231,6 @@ func (s *storage) deleteKeys(ctx context.Context, serial int) error {
 		return fmt.Errorf("remove signing keys: %w", err)
 	}
 	return nil
-}
-
-// prune removes sessions that ended before a time and devices that were made before another one and never used.
-func (s *storage) prune(ctx context.Context, endedBefore, unusedBefore time.Time) (removed int, err error) {
-	ended := session.Or(session.RevokedAtLT(endedBefore), session.ExpiresAtLT(endedBefore))
-	unused := []predicate.Device{device.UserIDIsNil(), device.CreatedAtLT(unusedBefore)}
-	for {
-		sessions, err := s.read.Session.Query().Where(ended).Limit(pruneBatch).IDs(ctx)
-		if err != nil {
-			return removed, fmt.Errorf("prune sessions: %w", err)
-		}
-		devices, err := s.read.Device.Query().Where(unused...).Limit(pruneBatch).IDs(ctx)
-		if err != nil {
-			return removed, fmt.Errorf("prune devices: %w", err)
-		}
-		if len(sessions)+len(devices) == 0 {
-			return removed, nil
-		}
-		// Both are asked again: a session may have been refreshed and a device used meanwhile.
-		err = s.tx(ctx, func(tx *entauth.Client) error {
-			n, err := tx.Session.Delete().Where(session.IDIn(sessions...), ended).Exec(ctx)
-			if err != nil {
-				return fmt.Errorf("prune sessions: %w", err)
-			}
-			m, err := tx.Device.Delete().Where(append(unused, device.IDIn(devices...))...).Exec(ctx)
-			if err != nil {
-				return fmt.Errorf("prune devices: %w", err)
-			}
-			removed += n + m
-			return nil
-		})
-		if err != nil {
-			return removed, err
-		}
-	}
 }
 
 func toUser(row *entauth.User) User {
