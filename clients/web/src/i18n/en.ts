@@ -79,6 +79,8 @@ export const en = {
     noAccount: 'New here?',
     haveAccount: 'Already have an account?',
     signedInAs: 'You are signed in as {name}.',
+    ended: 'Your session has ended. Sign in again.',
+    closeNotice: 'Close this notice',
   },
   studio: {
     title: 'Go live',

@@ -75,6 +75,8 @@ export const zh: Messages = {
     noAccount: '第一次来？',
     haveAccount: '已有账号？',
     signedInAs: '你已登录为 {name}。',
+    ended: '登录已失效，请重新登录。',
+    closeNotice: '关闭此提示',
   },
   studio: {
     title: '开播',

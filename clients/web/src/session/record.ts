@@ -10,6 +10,8 @@ export interface SessionRecord {
   refreshToken: string
   /** Until when the access token is used without a refresh, by this machine's clock, ms since 1970. */
   freshUntilMs: number
+  /** True for the guest that goes on after a user's session was ended by others, until somebody signs in or waves it off. */
+  ended?: boolean
 }
 
 /** What every sign-in and refresh answers. */

@@ -7,7 +7,7 @@ import { AuthService } from '@gen/stoa/auth/v1/auth_service_pb'
 import { describe, expect, it } from 'vitest'
 import { sleep } from '@/lib/sleep'
 import { leaseLock } from './lock'
-import type { KeyValueStore } from './record'
+import { recordOf, saveRecord, type KeyValueStore } from './record'
 import { createSession, type Session } from './session'
 
 function memoryStore(): KeyValueStore {
@@ -22,12 +22,13 @@ function memoryStore(): KeyValueStore {
 const refusal = (code: Code, reason: string): ConnectError =>
   new ConnectError('refused', code, undefined, [{ desc: ErrorInfoSchema, value: { reason, domain: 'stoa' } }])
 
-/** A server whose refresh tokens work once, as the real one's do; using one twice ends the session. */
+/** A server whose refresh tokens work once, as the real one's do after a moment; using one twice ends the session. */
 function fakeServer() {
   const calls: string[] = []
   const devices = new Set<string>()
   const clock = { nowMs: 1_000_000 }
   let issued = 0
+  let beforeRefusal = (): void => undefined
   let current = ''
   let down = false
 
@@ -66,7 +67,7 @@ function fakeServer() {
         if (down) throw new ConnectError('away', Code.Unavailable)
         await sleep(5)
         if (refreshToken !== current) {
-          current = ''
+          beforeRefusal()
           throw refusal(Code.Unauthenticated, 'REFRESH_TOKEN_REUSED')
         }
         return grant(Role.USER, 'ada')
@@ -79,6 +80,8 @@ function fakeServer() {
     devices,
     auth: createClient(AuthService, transport),
     revoke: () => (current = ''),
+    grant,
+    onRefusal: (act: () => void) => (beforeRefusal = act),
     setDown: (value: boolean) => (down = value),
   }
 }
@@ -140,6 +143,68 @@ describe('a session', () => {
     expect(server.calls).toEqual(['refresh', 'guest'])
     expect(session.user.value?.id).toBe('guest of device-1')
     expect(session.isSignedIn.value).toBe(false)
+  })
+
+  it('says in every tab that a user\'s session has ended, until somebody signs in', async () => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const [first, second] = [tab(server, store), tab(server, store)]
+    await first.signIn('ada', 'right')
+    server.revoke()
+    await first.accessToken('access-1')
+    second.reload()
+    expect([first.hasEnded.value, second.hasEnded.value]).toEqual([true, true])
+    expect(tab(server, store).hasEnded.value, 'after a reload').toBe(true)
+    server.revoke()
+    await first.accessToken('access-2')
+    expect(first.hasEnded.value, 'when the guest\'s session has ended, too').toBe(true)
+    await first.signIn('ada', 'right')
+    second.reload()
+    expect([first.hasEnded.value, second.hasEnded.value]).toEqual([false, false])
+  })
+
+  it('says it no longer to those who waved it off or signed out themselves', async () => {
+    const server = fakeServer()
+    const session = tab(server, memoryStore())
+    await session.signIn('ada', 'right')
+    server.revoke()
+    const token = await session.accessToken('access-1')
+    await session.acceptEnd()
+    expect(session.hasEnded.value).toBe(false)
+    expect(await session.accessToken(), 'the guest stays').toBe(token)
+    await session.signIn('ada', 'right')
+    await session.signOut(() => Promise.resolve())
+    expect(session.hasEnded.value).toBe(false)
+  })
+
+  it('says nothing to guests whose session has ended', async () => {
+    const server = fakeServer()
+    const session = tab(server, memoryStore())
+    await session.accessToken()
+    server.revoke()
+    server.calls.length = 0
+    await session.accessToken('access-1')
+    expect(server.calls).toEqual(['refresh', 'guest'])
+    expect(session.hasEnded.value).toBe(false)
+  })
+
+  it.each([
+    ['sends the pair', 600_000, 'access-2', ['refresh']],
+    ['renews the pair', 0, 'access-3', ['refresh', 'refresh']],
+  ])('%s that another tab wrote while its own token was refused', async (_name, lifeMs, token, calls) => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const session = tab(server, store)
+    await session.signIn('ada', 'right')
+    server.revoke()
+    server.onRefusal(() => {
+      const theirs = recordOf('device-1', server.grant(Role.USER, 'ada'), server.clock.nowMs)
+      saveRecord(store, { ...theirs, freshUntilMs: server.clock.nowMs + lifeMs })
+    })
+    server.calls.length = 0
+    expect(await session.accessToken('access-1')).toBe(token)
+    expect(server.calls).toEqual(calls)
+    expect([session.isSignedIn.value, session.hasEnded.value]).toEqual([true, false])
   })
 
   it('stays signed in while the server is away', async () => {

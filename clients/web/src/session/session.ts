@@ -20,15 +20,20 @@ export interface Session {
   user: ComputedRef<User | undefined>
   /** True for people with an account, false for guests. */
   isSignedIn: ComputedRef<boolean>
+  /** True while this browser is a guest only because the server ended its user's session. */
+  hasEnded: ComputedRef<boolean>
   /**
    * An access token to send, renewed when it is old or is the `refused` one. However many callers and tabs ask, one
-   * refresh happens: a refresh token works once, and using it twice ends the session.
+   * refresh happens: a refresh token works once (and again for moments, for those whom the answer did not reach), and
+   * using it twice ends the session.
    */
   accessToken(refused?: string): Promise<string>
   signIn(username: string, password: string): Promise<void>
   signUp(username: string, password: string, nickname: string): Promise<void>
   /** Ends the session here and on the server, and goes on as a guest. */
   signOut(revoke: () => Promise<unknown>): Promise<void>
+  /** Goes on as a guest who knows that the session has ended. */
+  acceptEnd(): Promise<void>
   /** Takes over what another tab wrote. */
   reload(): void
 }
@@ -37,11 +42,14 @@ export function createSession({ auth, store, lock, device, now = Date.now }: Ses
   const record = shallowRef(loadRecord(store))
   let renewal: Promise<string> | undefined
 
-  function keep(deviceId: string, grant: Grant): SessionRecord {
-    const next = recordOf(deviceId, grant, now())
+  function write(next: SessionRecord): SessionRecord {
     saveRecord(store, next)
     record.value = next
     return next
+  }
+
+  function keep(deviceId: string, grant: Grant, ended = false): SessionRecord {
+    return write({ ...recordOf(deviceId, grant, now()), ended })
   }
 
   /** The stored record, when its token may be sent. */
@@ -52,40 +60,45 @@ export function createSession({ auth, store, lock, device, now = Date.now }: Ses
   }
 
   /** Runs a sign-in with this browser's device, registering it when it is new or the server no longer knows it. */
-  async function withDevice(signIn: (deviceId: string) => Promise<Grant>): Promise<SessionRecord> {
+  async function withDevice(signIn: (deviceId: string) => Promise<Grant>, ended = false): Promise<SessionRecord> {
     const known = loadRecord(store)?.deviceId
     if (known) {
       try {
-        return keep(known, await signIn(known))
+        return keep(known, await signIn(known), ended)
       } catch (error) {
         if (errorReason(error) !== 'DEVICE_NOT_FOUND') throw error
       }
     }
     const { deviceId } = await auth.registerDevice({ platform: Platform.WEB, ...device })
-    return keep(deviceId, await signIn(deviceId))
+    return keep(deviceId, await signIn(deviceId), ended)
   }
 
-  const asGuest = (): Promise<SessionRecord> => withDevice((deviceId) => auth.signInAsGuest({ deviceId }))
+  const asGuest = (ended = false): Promise<SessionRecord> =>
+    withDevice((deviceId) => auth.signInAsGuest({ deviceId }), ended)
 
   async function renew(refused?: string): Promise<string> {
-    // Another tab may have renewed it while this one waited for its turn.
-    const renewed = usable(refused)
-    if (renewed) return renewed.accessToken
-    const stored = loadRecord(store)
-    if (stored?.refreshToken) {
+    let tried: SessionRecord | undefined
+    for (;;) {
+      // Another tab may have renewed it while this one waited: for its turn, or for an answer that was a refusal.
+      const renewed = usable(refused)
+      if (renewed) return renewed.accessToken
+      const stored = loadRecord(store)
+      if (!stored?.refreshToken || stored.refreshToken === tried?.refreshToken) break
+      tried = stored
       try {
         const grant = await auth.refreshToken({ refreshToken: stored.refreshToken })
-        return keep(stored.deviceId, grant).accessToken
+        return keep(stored.deviceId, grant, stored.ended).accessToken
       } catch (error) {
         if (!isRefusal(error)) throw error
       }
     }
-    return (await asGuest()).accessToken
+    return (await asGuest(isAccount(tried) || tried?.ended)).accessToken
   }
 
   return {
     user: computed(() => record.value?.user),
-    isSignedIn: computed(() => (record.value?.user.role ?? Role.GUEST) >= Role.USER),
+    isSignedIn: computed(() => isAccount(record.value)),
+    hasEnded: computed(() => record.value?.ended ?? false),
     async accessToken(refused) {
       const current = usable(refused)
       if (current) return current.accessToken
@@ -105,12 +118,25 @@ export function createSession({ auth, store, lock, device, now = Date.now }: Ses
         // A session that is already over needs no ending.
         if (!isRefusal(error)) throw error
       }
-      await lock(asGuest)
+      await lock(() => asGuest())
+    },
+    async acceptEnd() {
+      // In its turn: a record written over another tab's would bring back a used refresh token.
+      await lock(() => {
+        const stored = loadRecord(store)
+        if (stored) write({ ...stored, ended: false })
+        return Promise.resolve()
+      })
     },
     reload() {
       record.value = loadRecord(store)
     },
   }
+}
+
+/** True for the record of a person with an account. */
+function isAccount(record: SessionRecord | undefined): boolean {
+  return (record?.user.role ?? Role.GUEST) >= Role.USER
 }
 
 /** True when the server said no, as opposed to not being reached. */
