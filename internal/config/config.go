@@ -29,7 +29,7 @@ type Serve struct {
 	TrustedProxies []string      `name:"trusted-proxies" env:"STOA_TRUSTED_PROXIES" help:"Networks (CIDR) of proxies whose X-Forwarded-* headers count. Default: none."`
 	MetricsAllow   []string      `name:"metrics-allow" env:"STOA_METRICS_ALLOW" default:"127.0.0.0/8,::1/128" help:"Networks (CIDR) that may read /metrics."`
 	RateLimit      float64       `name:"rate-limit" env:"STOA_RATE_LIMIT" default:"100" help:"Requests a second from one address, after a burst of four seconds' worth; 0 for no limit."`
-	MaxBody        int64         `name:"max-body" env:"STOA_MAX_BODY" default:"4194304" help:"Largest request body in bytes."`
+	MaxBody        int64         `name:"max-body" env:"STOA_MAX_BODY" default:"1048576" help:"Largest request body in bytes, from 1024 (1 KiB) to 16777216 (16 MiB)."`
 	DrainTimeout   time.Duration `name:"drain-timeout" env:"STOA_DRAIN_TIMEOUT" default:"10s" help:"How long running calls may take to end at a shutdown."`
 
 	LiveMerge           time.Duration `name:"live-merge" env:"STOA_LIVE_MERGE" default:"350ms" help:"The knob of delay: frames wait this long to be written together. 0s is the lowest delay, at about eight times the CPU a viewer."`
@@ -103,7 +103,7 @@ func (c *Serve) Validate() error {
 const (
 	maxRate = 1_000_000 // requests a second
 	minBody = 1 << 10   // bytes
-	maxBody = 1 << 30   // bytes
+	maxBody = 16 << 20  // bytes
 )
 
 // isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or

@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Serve{
 		HTTPAddr: ":8080", RTMPAddr: ":1935", DataDir: "./data", Bus: "mem:", Registry: "static:",
-		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 4 << 20, DrainTimeout: 10 * time.Second,
+		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
 		LiveMerge: 350 * time.Millisecond, LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: 15 * time.Second,
 		LiveStallTimeout: 10 * time.Second, LiveMaxViewers: 15000, FFmpeg: "ffmpeg", LogFormat: "text", LogLevel: "info",
 	}
@@ -124,7 +124,9 @@ func TestValidate(t *testing.T) {
 		"endless rate":            {func(c *config.Serve) { c.RateLimit = math.Inf(1) }, "--rate-limit"},
 		"no rate limit":           {func(c *config.Serve) { c.RateLimit = 0 }, ""},
 		"small body":              {func(c *config.Serve) { c.MaxBody = 1023 }, "--max-body"},
-		"large body":              {func(c *config.Serve) { c.MaxBody = 1 << 40 }, "--max-body"},
+		"smallest body":           {func(c *config.Serve) { c.MaxBody = 1 << 10 }, ""},
+		"largest body":            {func(c *config.Serve) { c.MaxBody = 16 << 20 }, ""},
+		"large body":              {func(c *config.Serve) { c.MaxBody = 16<<20 + 1 }, "--max-body"},
 		"no viewers":              {func(c *config.Serve) { c.LiveMaxViewers = 0 }, "--live-max-viewers"},
 	} {
 		t.Run(name, func(t *testing.T) {
