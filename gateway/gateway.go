@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type Gateway struct {
 	ready   atomic.Bool
 	limits  *limiter
 	metrics *metrics
+	warned  sync.Once // that a proxy is not trusted
 }
 
 // New builds the gateway. It is not ready until SetReady.
@@ -142,10 +144,12 @@ func (g *Gateway) cors() *cors.Cors {
 	})
 }
 
-// onlyFrom serves next to peers in the networks; to others it does not exist.
+// onlyFrom serves next to peers in the networks; to others it does not exist. Nor to whom a proxy forwards that we do not
+// know: behind a local one the whole world has a local address.
 func (g *Gateway) onlyFrom(networks []netip.Prefix, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if addr, err := netip.ParseAddr(clientAddress(r)); err != nil || !contains(networks, addr) {
+		caller := clientOf(r)
+		if addr, err := netip.ParseAddr(caller.address); err != nil || caller.forwarded || !contains(networks, addr) {
 			notFound(w, r)
 			return
 		}

@@ -53,6 +53,13 @@ func TestMetricsOnlyFromNetworks(t *testing.T) {
 		{"192.0.2.1:1", []string{"X-Stoa-Client-Address", "127.0.0.1"}, http.StatusNotFound},
 		{"10.0.0.1:1", []string{"X-Forwarded-For", "192.0.2.1"}, http.StatusNotFound},
 		{"10.0.0.1:1", []string{"X-Forwarded-For", "127.0.0.1"}, http.StatusOK},
+		// Of a proxy on this machine that nobody named.
+		{"127.0.0.1:1", []string{"X-Forwarded-For", "8.8.8.8"}, http.StatusNotFound},
+		{"127.0.0.1:1", []string{"X-Forwarded-For", "127.0.0.1"}, http.StatusNotFound},
+		{"127.0.0.1:1", []string{"X-Forwarded-Proto", "https"}, http.StatusNotFound},
+		{"[::1]:1", []string{"Forwarded", "for=8.8.8.8"}, http.StatusNotFound},
+		{"127.0.0.1:1", []string{"X-Real-IP", "8.8.8.8"}, http.StatusNotFound},
+		{"127.0.0.1:1", []string{"X-Forwarded-For", ""}, http.StatusNotFound},
 	} {
 		w.peer.Store(c.peer)
 		a := w.do(t, http.MethodGet, "/metrics", "", c.headers...)

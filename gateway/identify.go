@@ -19,46 +19,73 @@ const (
 
 type clientKey struct{}
 
-// clientAddress returns the address that identify found.
-func clientAddress(r *http.Request) string {
-	address, _ := r.Context().Value(clientKey{}).(string)
-	return address
+// client is who sent a request.
+type client struct {
+	address   string
+	forwarded bool // by somebody whom we do not trust, or so they say
 }
+
+// clientOf returns what identify found.
+func clientOf(r *http.Request) client {
+	c, _ := r.Context().Value(clientKey{}).(client)
+	return c
+}
+
+func clientAddress(r *http.Request) string { return clientOf(r).address }
 
 // identify replaces what the outside says about itself by what the gateway knows: services believe these headers.
 func (g *Gateway) identify(r *http.Request) *http.Request {
-	address := peerAddress(r)
+	c := client{address: peerAddress(r)}
 	scheme, host := "http", r.Host
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if addr, err := netip.ParseAddr(address); err == nil && contains(g.config.TrustedProxies, addr) {
-		address = g.original(r, address)
-		if s := first(r.Header.Get(forwardedProto)); s == "http" || s == "https" {
+	if addr, err := netip.ParseAddr(c.address); err == nil && contains(g.config.TrustedProxies, addr) {
+		c.address = g.original(r, c.address)
+		if s := last(r.Header.Values(forwardedProto)); s == "http" || s == "https" {
 			scheme = s
 		}
-		if h := first(r.Header.Get(forwardedHost)); h != "" {
+		if h := last(r.Header.Values(forwardedHost)); h != "" {
 			host = h
 		}
+	} else if c.forwarded = forwards(r.Header); c.forwarded {
+		g.warned.Do(func() {
+			g.config.Logger.WarnContext(r.Context(), "forwarding headers of an untrusted peer are ignored: if it is your proxy, name it by --trusted-proxies",
+				"peer", c.address)
+		})
 	}
 	for name := range r.Header {
 		if claim(name) {
 			delete(r.Header, name)
 		}
 	}
-	r.Header.Set(ClientAddressHeader, address)
+	r.Header.Set(ClientAddressHeader, c.address)
 	r.Header.Set(forwardedProto, scheme)
 	r.Header.Set(forwardedHost, host)
-	return r.WithContext(context.WithValue(r.Context(), clientKey{}, address))
+	return r.WithContext(context.WithValue(r.Context(), clientKey{}, c))
 }
 
 // claim reports whether a header says what only we, or a proxy that we trust, may say.
 func claim(name string) bool {
 	switch name {
-	case "Forwarded", "X-Real-Ip", "Traceparent", "Tracestate", "Baggage":
+	case "Traceparent", "Tracestate", "Baggage":
 		return true
 	}
-	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Stoa-")
+	return forwarding(name) || strings.HasPrefix(name, "X-Stoa-")
+}
+
+// forwarding reports whether a header is one that proxies write.
+func forwarding(name string) bool {
+	return name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-")
+}
+
+func forwards(header http.Header) bool {
+	for name := range header {
+		if forwarding(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // peerAddress returns who is at the other end of the connection.
@@ -76,10 +103,13 @@ func peerAddress(r *http.Request) string {
 // plain spells an address in the one way in which it is compared and counted.
 func plain(addr netip.Addr) string { return addr.Unmap().WithZone("").String() }
 
-// first returns the entry that the outermost proxy wrote.
-func first(list string) string {
-	entry, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(entry)
+// last returns the entry that the peer wrote; those before it may be the client's.
+func last(lists []string) string {
+	if len(lists) == 0 {
+		return ""
+	}
+	list := lists[len(lists)-1]
+	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
 }
 
 // original returns the address before the trusted proxies: the last in X-Forwarded-For that is not one of them.

@@ -89,11 +89,22 @@ func TestTrustedProxies(t *testing.T) {
 			[]string{"X-Forwarded-For", "1.1.1.1", "X-Forwarded-For", "203.0.113.9", "X-Forwarded-For", "10.0.0.2"},
 			"203.0.113.9", "http", "stoa.example",
 		},
-		"only proxies":        {"10.0.0.1:80", []string{"X-Forwarded-For", "10.0.0.3,10.0.0.2"}, "10.0.0.3", "http", "stoa.example"},
-		"nonsense ends it":    {"10.0.0.1:80", []string{"X-Forwarded-For", "203.0.113.9, unknown, 10.0.0.2"}, "10.0.0.2", "http", "stoa.example"},
-		"says nothing":        {"10.0.0.1:80", nil, "10.0.0.1", "http", "stoa.example"},
-		"unknown scheme":      {"10.0.0.1:80", []string{"X-Forwarded-Proto", "javascript"}, "10.0.0.1", "http", "stoa.example"},
-		"lists of proxies":    {"10.0.0.1:80", []string{"X-Forwarded-Proto", "https, http", "X-Forwarded-Host", "a.example, b"}, "10.0.0.1", "https", "a.example"},
+		"only proxies":     {"10.0.0.1:80", []string{"X-Forwarded-For", "10.0.0.3,10.0.0.2"}, "10.0.0.3", "http", "stoa.example"},
+		"nonsense ends it": {"10.0.0.1:80", []string{"X-Forwarded-For", "203.0.113.9, unknown, 10.0.0.2"}, "10.0.0.2", "http", "stoa.example"},
+		"says nothing":     {"10.0.0.1:80", nil, "10.0.0.1", "http", "stoa.example"},
+		"unknown scheme":   {"10.0.0.1:80", []string{"X-Forwarded-Proto", "javascript"}, "10.0.0.1", "http", "stoa.example"},
+		"the last word is the proxy's": {
+			"10.0.0.1:80", []string{"X-Forwarded-Proto", "http, https", "X-Forwarded-Host", "evil.example, live.example"},
+			"10.0.0.1", "https", "live.example",
+		},
+		"in the last of several headers": {
+			"10.0.0.1:80",
+			[]string{"X-Forwarded-Proto", "http", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil.example", "X-Forwarded-Host", "live.example"},
+			"10.0.0.1", "https", "live.example",
+		},
+		"a list that ends in nothing": {
+			"10.0.0.1:80", []string{"X-Forwarded-Proto", "https,", "X-Forwarded-Host", "evil.example, "}, "10.0.0.1", "http", "stoa.example",
+		},
 		"IPv6 proxy":          {"[fd00::1]:80", []string{"X-Forwarded-For", "2001:db8::7"}, "2001:db8::7", "http", "stoa.example"},
 		"IPv6 with a zone":    {"[fd00::1%eth0]:80", []string{"X-Forwarded-For", "2001:db8::7"}, "2001:db8::7", "http", "stoa.example"},
 		"IPv4 inside of IPv6": {"[::ffff:10.0.0.1]:80", []string{"X-Forwarded-For", "::ffff:203.0.113.9"}, "203.0.113.9", "http", "stoa.example"},
@@ -112,6 +123,24 @@ func TestTrustedProxies(t *testing.T) {
 				t.Errorf("the access log does not name %s", c.address)
 			}
 		})
+	}
+}
+
+func TestUntrustedProxiesAreNamedOnce(t *testing.T) {
+	w := serve(t, func(c *gateway.Config) { c.TrustedProxies = networks("10.0.0.0/8") })
+	said := func() int { return strings.Count(w.log.String(), "--trusted-proxies") }
+	w.post(t)
+	w.peer.Store("10.0.0.1:80")
+	w.post(t, "X-Forwarded-For", "203.0.113.9")
+	if said() != 0 {
+		t.Errorf("without a reason:\n%s", w.log)
+	}
+	w.peer.Store("127.0.0.1:80")
+	for range 3 {
+		w.post(t, "X-Real-Ip", "203.0.113.9")
+	}
+	if said() != 1 || !strings.Contains(w.log.String(), "level=WARN") || !strings.Contains(w.log.String(), "peer=127.0.0.1") {
+		t.Errorf("said %d times:\n%s", said(), w.log)
 	}
 }
 
