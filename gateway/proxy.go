@@ -11,6 +11,7 @@ import (
 
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/registry"
+	"github.com/stoa-live/stoa/internal/telemetry"
 )
 
 // envelope is how much longer than a message a body may be: gRPC and Connect streams put five bytes before each. One
@@ -39,8 +40,9 @@ func (g *Gateway) route(service string) (http.Handler, error) {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			// ReverseProxy drops what strangers could have written; these are identify's.
-			for _, name := range []string{forwardedProto, forwardedHost} {
+			// ReverseProxy drops what strangers could have written, and what a client names in Connection; these are
+			// our own.
+			for _, name := range []string{ClientAddressHeader, telemetry.RequestIDHeader, forwardedProto, forwardedHost} {
 				r.Out.Header[name] = r.In.Header[name]
 			}
 		},

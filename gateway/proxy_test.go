@@ -60,6 +60,25 @@ func TestLocalAndRemoteServicesAnswerAlike(t *testing.T) {
 	}
 }
 
+// TestConnectionHeaderTakesNothingOfOurs names our headers as ones of the connection, which proxies drop.
+func TestConnectionHeaderTakesNothingOfOurs(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	w := serve(t, remote(t, services(seen)))
+	names := []string{gateway.ClientAddressHeader, "X-Request-Id", "X-Forwarded-Proto", "X-Forwarded-Host"}
+	if a := w.post(t, "Connection", strings.Join(names, ", ")); a.StatusCode != http.StatusOK {
+		t.Fatalf("got %d %s", a.StatusCode, a.body)
+	}
+	got := <-seen
+	for _, name := range names {
+		if got.Get(name) == "" {
+			t.Errorf("%s is lost", name)
+		}
+	}
+	if got.Get(gateway.ClientAddressHeader) != "192.0.2.1" {
+		t.Errorf("the client is %q", got.Get(gateway.ClientAddressHeader))
+	}
+}
+
 func TestUnreachableService(t *testing.T) {
 	w := serve(t, remote(t, nil))
 	for _, p := range testkit.Protocols() {
