@@ -49,6 +49,8 @@ type Config struct {
 	MetricsAllow   []netip.Prefix
 	RateLimit      float64 // requests a second and address; 0 for no limit
 	MaxBody        int64   // bytes
+	// PlaybackOrigin is where the web app plays from, such as https://cdn.example.org; "" where that is here.
+	PlaybackOrigin string
 }
 
 // Where things are, besides services and the web app.
@@ -91,7 +93,7 @@ func New(config Config) (*Gateway, error) {
 	mux.HandleFunc("GET "+readyPath, g.serveReady)
 	mux.Handle("GET "+metricsPath, g.limit(g.onlyFrom(config.MetricsAllow, config.Metrics.Handler())))
 	if config.Web != nil {
-		web, err := newWeb(config.Web)
+		web, err := newWeb(config.Web, config.PlaybackOrigin)
 		if err != nil {
 			return nil, err
 		}

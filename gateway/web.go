@@ -10,28 +10,36 @@ import (
 	"time"
 )
 
-// contentSecurityPolicy lets the app run its own files, show what the server and its player make, and nothing else.
-const contentSecurityPolicy = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; " +
-	"worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// contentSecurityPolicy lets the app run its own files, show what the server and its player make and what comes from
+// where streams are, and nothing else.
+func contentSecurityPolicy(playbackOrigin string) string {
+	if playbackOrigin != "" {
+		playbackOrigin = " " + playbackOrigin
+	}
+	return "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:" + playbackOrigin +
+		"; connect-src 'self' ws: wss:" + playbackOrigin +
+		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
 
 // web serves the built app: hashed files for ever, its pages never cached.
 type web struct {
-	files fs.FS
-	index []byte
+	files  fs.FS
+	index  []byte
+	policy string
 }
 
-func newWeb(files fs.FS) (*web, error) {
+func newWeb(files fs.FS, playbackOrigin string) (*web, error) {
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil {
 		return nil, fmt.Errorf("read the web app's index.html: %w", err)
 	}
-	return &web{files: files, index: index}, nil
+	return &web{files: files, index: index, policy: contentSecurityPolicy(playbackOrigin)}, nil
 }
 
 // ServeHTTP implements http.Handler.
 func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h := rw.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Security-Policy", w.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")

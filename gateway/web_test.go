@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,6 +84,32 @@ func TestWebApp(t *testing.T) {
 		if a := w.do(t, method, "/", ""); a.StatusCode != http.StatusNotFound || !strings.Contains(a.body, "google.rpc.ErrorInfo") {
 			t.Errorf("%s /: %d %s", method, a.StatusCode, a.body)
 		}
+	}
+}
+
+func TestPolicyAllowsPlaybackElsewhere(t *testing.T) {
+	policy := func(origin string) map[string]string {
+		w := serve(t, func(c *gateway.Config) { c.PlaybackOrigin = origin })
+		rules := make(map[string]string)
+		for rule := range strings.SplitSeq(w.do(t, http.MethodGet, "/", "").Header.Get("Content-Security-Policy"), ";") {
+			name, sources, _ := strings.Cut(strings.TrimSpace(rule), " ")
+			rules[name] = sources
+		}
+		return rules
+	}
+	here, there := policy(""), policy("https://cdn.example:8443")
+	for _, name := range []string{"connect-src", "media-src"} {
+		if there[name] != here[name]+" https://cdn.example:8443" {
+			t.Errorf("%s is %q, and %q with playback elsewhere", name, here[name], there[name])
+		}
+		delete(here, name)
+		delete(there, name)
+	}
+	if !maps.Equal(here, there) {
+		t.Errorf("the rest differs: %v and %v", here, there)
+	}
+	if here["worker-src"] != "" || strings.Contains(here["default-src"], "blob:") {
+		t.Errorf("workers may come from blobs: %v", here)
 	}
 }
 

@@ -106,6 +106,16 @@ const (
 	maxBody = 16 << 20  // bytes
 )
 
+// PlaybackOrigin is the scheme, host and port of the address that viewers are told, or "" where that is the one they
+// called.
+func (c *Serve) PlaybackOrigin() string {
+	u, err := url.Parse(c.LivePlaybackURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or
 // is * for all.
 func isOrigin(text string) bool {

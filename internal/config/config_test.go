@@ -146,6 +146,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+func TestPlaybackOrigin(t *testing.T) {
+	for address, want := range map[string]string{
+		"": "", "https://cdn.example": "https://cdn.example", "http://cdn.example:8080/base/": "http://cdn.example:8080",
+		"https://user:word@[2001:db8::1]:1/x?y#z": "https://[2001:db8::1]:1",
+	} {
+		if got := (&config.Serve{LivePlaybackURL: address}).PlaybackOrigin(); got != want {
+			t.Errorf("%q: got %q, want %q", address, got, want)
+		}
+	}
+}
+
 func TestNetworks(t *testing.T) {
 	got, err := config.Networks([]string{" 10.1.0.0/16 ", "192.0.2.7", "2001:db8::1", ""})
 	want := []netip.Prefix{
