@@ -49,6 +49,9 @@ type Config struct {
 	MetricsAllow   []netip.Prefix
 	RateLimit      float64 // requests a second and address; 0 for no limit
 	MaxBody        int64   // bytes
+	// ClientTimeout is how long a client may take to send the body of a request, or of a stream each part of it, and to
+	// take each part of an answer that is no stream; 30 s when 0. Playback has its own.
+	ClientTimeout time.Duration
 	// PlaybackOrigin is where the web app plays from, such as https://cdn.example.org; "" where that is here.
 	PlaybackOrigin string
 }
@@ -68,13 +71,19 @@ type Gateway struct {
 	handler http.Handler
 	ready   atomic.Bool
 	limits  *limiter
+	paces   map[string]pace // by the path of an RPC
 	metrics *metrics
 	warned  sync.Once // that a proxy is not trusted
 }
 
 // New builds the gateway. It is not ready until SetReady.
 func New(config Config) (*Gateway, error) {
-	g := &Gateway{config: config, limits: newLimiter(config.RateLimit), metrics: newMetrics(config.Metrics.Registry)}
+	if config.ClientTimeout == 0 {
+		config.ClientTimeout = defaultClientTimeout
+	}
+	g := &Gateway{
+		config: config, limits: newLimiter(config.RateLimit), paces: paces(config.Services), metrics: newMetrics(config.Metrics.Registry),
+	}
 	mux := http.NewServeMux()
 	for _, service := range config.Services {
 		handler, err := g.route(service)
@@ -103,7 +112,7 @@ func New(config Config) (*Gateway, error) {
 	} else {
 		mux.Handle("/", g.limit(http.HandlerFunc(notFound)))
 	}
-	g.handler = g.observe(mux)
+	g.handler = g.observe(g.hurry(mux))
 	return g, nil
 }
 

@@ -102,9 +102,17 @@ func accessLevel(pattern string, status int) slog.Level {
 type reply struct {
 	http.ResponseWriter
 
-	id     string
-	status int // 0 before the header was written
-	bytes  int64
+	id      string
+	status  int // 0 before the header was written
+	bytes   int64
+	timeout time.Duration // for the client to take a part; 0 for none
+}
+
+// hurry starts the time that the client has for the next part.
+func (r *reply) hurry() {
+	if r.timeout > 0 {
+		_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(r.timeout))
+	}
 }
 
 func (r *reply) code() int {
@@ -120,6 +128,7 @@ func (r *reply) WriteHeader(status int) {
 	if r.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		r.status = status
 		r.Header().Set(telemetry.RequestIDHeader, r.id) // once, though handlers write it, too
+		r.hurry()
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
@@ -129,6 +138,7 @@ func (r *reply) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)
 	}
+	r.hurry()
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err

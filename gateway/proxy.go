@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 
+	"connectrpc.com/connect"
+
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/telemetry"
@@ -58,6 +60,8 @@ func (g *Gateway) proxyFailed(w http.ResponseWriter, r *http.Request, service st
 	switch {
 	case tooLarge:
 		g.writeTooLarge(w, r)
+	case errors.Is(err, errSlowBody):
+		writeRPCError(w, r, errs.New(connect.CodeDeadlineExceeded, errs.ReasonDeadlineExceeded, "The request did not come in time."))
 	case r.Context().Err() != nil: // the client has gone
 		writeRPCError(w, r, err)
 	default:

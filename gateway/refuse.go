@@ -56,13 +56,17 @@ func refusal(status int) *errs.Error {
 
 // refuse writes a refusal: in gRPC, gRPC-Web and Connect streams within the protocol, else in JSON under its status.
 func refuse(w http.ResponseWriter, r *http.Request, status int) {
-	contentType := r.Header.Get("Content-Type")
-	framed := strings.HasPrefix(contentType, "application/grpc") || strings.HasPrefix(contentType, "application/connect+")
-	if framed && status != http.StatusHTTPVersionNotSupported {
+	if framed(r) && status != http.StatusHTTPVersionNotSupported {
 		writeRPCError(w, r, refusal(status))
 		return
 	}
 	errs.WriteHTTP(withStatus{w, status}, r, refusal(status))
+}
+
+// framed reports whether a request speaks a protocol of frames, which are those that can stream.
+func framed(r *http.Request) bool {
+	contentType := r.Header.Get("Content-Type")
+	return strings.HasPrefix(contentType, "application/grpc") || strings.HasPrefix(contentType, "application/connect+")
 }
 
 // withStatus answers with a status of its own.
