@@ -30,6 +30,7 @@ type Serve struct {
 	MetricsAllow   []string      `name:"metrics-allow" env:"STOA_METRICS_ALLOW" default:"127.0.0.0/8,::1/128" help:"Networks (CIDR) that may read /metrics."`
 	RateLimit      float64       `name:"rate-limit" env:"STOA_RATE_LIMIT" default:"100" help:"Requests a second from one address, after a burst of four seconds' worth; 0 for no limit."`
 	MaxBody        int64         `name:"max-body" env:"STOA_MAX_BODY" default:"1048576" help:"Largest request body in bytes, from 1024 (1 KiB) to 16777216 (16 MiB)."`
+	MaxConnections int           `name:"max-connections" env:"STOA_MAX_CONNECTIONS" default:"18000" help:"Open connections to the HTTP address; one more is closed at once. Keep it above the viewers and well below the files that the process may open. 0 for no limit."`
 	DrainTimeout   time.Duration `name:"drain-timeout" env:"STOA_DRAIN_TIMEOUT" default:"10s" help:"How long running calls may take to end at a shutdown."`
 
 	LiveMerge           time.Duration `name:"live-merge" env:"STOA_LIVE_MERGE" default:"350ms" help:"The knob of delay: frames wait this long to be written together. 0s is the lowest delay, at about eight times the CPU a viewer."`
@@ -94,6 +95,8 @@ func (c *Serve) Validate() error {
 		return fmt.Errorf("--rate-limit is %v; it must be from 0 to %d", c.RateLimit, maxRate)
 	case c.MaxBody < minBody || c.MaxBody > maxBody:
 		return fmt.Errorf("--max-body is %d; it must be from %d to %d", c.MaxBody, minBody, maxBody)
+	case c.MaxConnections < 0:
+		return fmt.Errorf("--max-connections is %d; it must be at least 0", c.MaxConnections)
 	case c.LiveMaxViewers < 1:
 		return fmt.Errorf("--live-max-viewers is %d; it must be at least 1", c.LiveMaxViewers)
 	}

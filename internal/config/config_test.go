@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Serve{
 		HTTPAddr: ":8080", RTMPAddr: ":1935", DataDir: "./data", Bus: "mem:", Registry: "static:",
-		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
+		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, MaxConnections: 18000, DrainTimeout: 10 * time.Second,
 		LiveMerge: 350 * time.Millisecond, LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: 15 * time.Second,
 		LiveStallTimeout: 10 * time.Second, LiveMaxViewers: 15000, FFmpeg: "ffmpeg", LogFormat: "text", LogLevel: "info",
 	}
@@ -127,6 +127,8 @@ func TestValidate(t *testing.T) {
 		"smallest body":           {func(c *config.Serve) { c.MaxBody = 1 << 10 }, ""},
 		"largest body":            {func(c *config.Serve) { c.MaxBody = 16 << 20 }, ""},
 		"large body":              {func(c *config.Serve) { c.MaxBody = 16<<20 + 1 }, "--max-body"},
+		"negative connections":    {func(c *config.Serve) { c.MaxConnections = -1 }, "--max-connections"},
+		"any connections":         {func(c *config.Serve) { c.MaxConnections = 0 }, ""},
 		"no viewers":              {func(c *config.Serve) { c.LiveMaxViewers = 0 }, "--live-max-viewers"},
 	} {
 		t.Run(name, func(t *testing.T) {
