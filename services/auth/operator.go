@@ -3,10 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +11,7 @@ import (
 	entauth "github.com/stoa-live/stoa/gen/ent/auth"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/secret"
 )
 
 // operatorID is the id of the operator's user and device, and its username.
@@ -21,7 +19,6 @@ const operatorID = "operator"
 
 const (
 	operatorFile    = "operator.key"
-	minOperatorKey  = 32 // characters; what we write has 43
 	operatorGuesses = 10
 )
 
@@ -34,40 +31,11 @@ func openOperatorKey(folder string) (operatorKey, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	path := filepath.Join(folder, operatorFile)
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
-	if errors.Is(err, fs.ErrNotExist) {
-		raw, err = writeOperatorKey(folder, path)
-	}
+	key, err := secret.File(filepath.Join(folder, operatorFile))
 	if err != nil {
-		return nil, fmt.Errorf("read operator key: %w", err)
-	}
-	key := strings.TrimSpace(string(raw))
-	if len(key) < minOperatorKey {
-		return nil, fmt.Errorf("operator key %s has less than %d characters: remove it, and a new one is made", path, minOperatorKey)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("protect operator key: %w", err)
+		return nil, fmt.Errorf("open operator key: %w", err)
 	}
 	return hashOf([]byte(key)), nil
-}
-
-// writeOperatorKey makes the file in one step, so that a crash leaves no half of it.
-func writeOperatorKey(folder, path string) ([]byte, error) {
-	file, err := os.CreateTemp(folder, operatorFile+".*") // mode 0600
-	if err != nil {
-		return nil, err
-	}
-	key := []byte(base64.RawURLEncoding.EncodeToString(random(32)) + "\n")
-	_, err = file.Write(key)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(file.Name()))
-	}
-	return key, nil
 }
 
 // signInAsOperator signs in whoever knows the operator key, as an administrator without a refresh token. Errors:

@@ -635,7 +635,8 @@ export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@_
  *
  * The flow: RegisterDevice once per installation, then SignUp, SignIn or SignInAsGuest; send the access token as
  * `Authorization: Bearer …` on every call, and exchange the refresh token before `expires_at`. A refresh token works
- * once; using it twice revokes the session (RFC 9700, section 4.14).
+ * once; using it again revokes the session (RFC 9700, section 4.14). A retry right after a lost answer is not use: for 20
+ * seconds, and while the new token is unused, the old one is exchanged again.
  *
  * @generated from service stoa.auth.v1.AuthService
  */
