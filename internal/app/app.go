@@ -195,7 +195,7 @@ func (a *App) onClose(name string, fn func(context.Context) error) {
 // mount puts all handlers of this process, internal ones included, on one mux, and holds the authorization table to
 // what is really served.
 func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody int64) (*http.ServeMux, error) {
-	stack.MaxBytes = int(min(maxBody, rpc.DefaultMaxBytes))
+	stack.MaxBytes = int(max(maxBody, rpc.DefaultMaxBytes))
 	options, err := rpc.HandlerOptions(stack)
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.R
 	a.gateway, err = gateway.New(gateway.Config{
 		Services: publicServices(), Local: local, IsLocal: func(string) bool { return true }, Registry: reg, Playback: local, JWKS: jwks, Web: web,
 		Metrics: metrics, Logger: a.log.With("service", "gateway"), CORSOrigins: cfg.CORSOrigins, TrustedProxies: proxies, MetricsAllow: allow,
-		RateLimit: cfg.RateLimit, MaxBody: cfg.MaxBody,
+		RateLimit: cfg.RateLimit, MaxBody: cfg.MaxBody, PlaybackOrigin: cfg.PlaybackOrigin(),
 	})
 	return err
 }
@@ -264,6 +264,7 @@ func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("open HTTP port %s: %w", cfg.HTTPAddr, err)
 	}
+	a.listener = gateway.LimitListener(a.listener, cfg.MaxConnections, a.log.With("service", "gateway"))
 	a.onClose("HTTP port", func(context.Context) error {
 		if a.serving != nil { // the server has closed it
 			<-a.serving
