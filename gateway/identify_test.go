@@ -94,7 +94,8 @@ func TestTrustedProxies(t *testing.T) {
 		"says nothing":     {"10.0.0.1:80", nil, "10.0.0.1", "http", "stoa.example"},
 		"unknown scheme":   {"10.0.0.1:80", []string{"X-Forwarded-Proto", "javascript"}, "10.0.0.1", "http", "stoa.example"},
 		"the last word is the proxy's": {
-			"10.0.0.1:80", []string{"X-Forwarded-Proto", "http, https", "X-Forwarded-Host", "evil.example, live.example"},
+			"10.0.0.1:80",
+			[]string{"X-Forwarded-Proto", "http, https", "X-Forwarded-Host", "evil.example, live.example"},
 			"10.0.0.1", "https", "live.example",
 		},
 		"in the last of several headers": {
