@@ -38,9 +38,6 @@ func (c jsonCodec) Unmarshal(raw []byte, message any) error {
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", message)
 	}
-	if len(raw) == 0 {
-		return fmt.Errorf("proto: an empty body is no JSON object")
-	}
 	if err := protojson.Unmarshal(raw, m); err != nil {
 		return fmt.Errorf("unmarshal into %T: %w", message, err)
 	}

@@ -25,9 +25,9 @@ func Config(t testing.TB) config.Serve {
 	t.Helper()
 	return config.Serve{
 		HTTPAddr: "127.0.0.1:0", RTMPAddr: "127.0.0.1:0", DataDir: t.TempDir(), Bus: "mem:", Registry: "static:",
-		MetricsAllow: []string{"127.0.0.0/8"}, MaxBody: 4 << 20, DrainTimeout: 10 * time.Second,
+		MetricsAllow: []string{"127.0.0.0/8"}, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
 		LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: time.Minute, LiveStallTimeout: 10 * time.Second,
-		LiveMaxViewers: 100, FFmpeg: "ffmpeg",
+		LiveMaxViewers: 100, FFmpeg: "ffmpeg", LogLevel: "debug",
 	}
 }
 
@@ -94,7 +94,7 @@ func Start(t testing.TB, changes ...func(*config.Serve)) *Server {
 		change(&cfg)
 	}
 	s := &Server{DataDir: cfg.DataDir, Log: &Log{}, HTTP1: client(false), HTTP2: client(true), t: t}
-	logger, err := telemetry.NewLogger(s.Log, "text", "debug")
+	logger, err := telemetry.NewLogger(s.Log, "text", cfg.LogLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
