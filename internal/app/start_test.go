@@ -145,19 +145,6 @@ func TestDamagedDatabase(t *testing.T) {
 	}
 }
 
-func TestDataFolderThatCannotBeWritten(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may write everywhere")
-	}
-	cfg := testkit.Config(t)
-	if err := os.Chmod(cfg.DataDir, 0o500); err != nil { //nolint:gosec // a folder
-		t.Fatal(err)
-	}
-	if err := startFails(t, cfg); err == nil || !strings.Contains(err.Error(), "permission denied") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestDatabaseOfANewerBinary(t *testing.T) {
 	cfg := testkit.Config(t)
 	same := func(c *config.Serve) { c.DataDir = cfg.DataDir }
