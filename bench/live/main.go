@@ -66,7 +66,6 @@ func runAll(ctx context.Context, stoa, only string, window time.Duration) error 
 		{name: "stoa-400-ws", target: stoaTarget(stoa), stream: mbit, viewers: 400, ws: true},
 		{name: "stoa-400-lowdelay", target: stoaTarget(stoa, "STOA_LIVE_MERGE=0s"), stream: mbit, viewers: 400},
 		{name: "stoa-400-stalled", target: stoaTarget(stoa), stream: mbit, viewers: 400, stalled: 40},
-		{name: "stoa-1", target: stoaTarget(stoa), stream: mbit, viewers: 1},
 		{name: "lal-400", target: lalTarget(), stream: mbit, viewers: 400},
 		{name: "floor-5000", target: floorTarget(small), stream: small, viewers: 5000},
 		{name: "stoa-5000", target: stoaTarget(stoa), stream: small, viewers: 5000},
