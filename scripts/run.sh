@@ -9,6 +9,8 @@ scheme=http
 [ -n "${STOA_TLS_CERT:-}" ] && scheme=https
 url="$scheme://localhost:$port"
 
+# The addresses below should not drown in a line for each request.
+export STOA_LOG_LEVEL="${STOA_LOG_LEVEL:-warn}"
 bin/stoa serve &
 server=$!
 demo=

@@ -29,6 +29,8 @@ type Config struct {
 	// Heartbeat is the silence after which a subscriber is told that all is well. Default 15 s, which the contract
 	// promises.
 	Heartbeat time.Duration
+	// Patience is how long a subscriber may take for one message of history before it is cut. Default 30 s.
+	Patience time.Duration
 }
 
 // mostLikes is how many likes one call may bring, by the contract.
@@ -68,8 +70,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second
 	}
-	if c.Heartbeat < 0 {
-		return Config{}, errors.New("a heartbeat must be above 0")
+	if c.Patience == 0 {
+		c.Patience = 30 * time.Second
+	}
+	if c.Heartbeat < 0 || c.Patience < 0 {
+		return Config{}, errors.New("a heartbeat and a patience must be above 0")
 	}
 	return c, nil
 }

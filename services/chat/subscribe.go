@@ -31,10 +31,15 @@ func (s *Service) Subscribe(
 	}
 	defer s.hub.leave(member)
 	defer expireAtEnd(ctx, sink)()
-	f := &feed{store: s.store, sink: sink}
+	// History goes at the peer's pace, and has no queue that could overflow: a peer that takes nothing of it is cut here.
+	stalled := time.AfterFunc(s.cfg.Patience, func() { cut(slowConsumer()) })
+	defer stalled.Stop()
+	f := &feed{store: s.store, sink: sink, sent: func() { stalled.Reset(s.cfg.Patience) }}
 	if err := s.greet(ctx, f, member, conversationID, after); err != nil {
 		return f.reason(ctx, err)
 	}
+	stalled.Stop()
+	f.sent = func() {}
 	return f.reason(ctx, f.follow(ctx, member, s.cfg.Heartbeat))
 }
 
@@ -84,6 +89,7 @@ type feed struct {
 	sink         Sink
 	conversation Conversation
 	last         int64 // seq of the last message that was sent
+	sent         func()
 }
 
 // reason prefers why the stream was told to end over how its end showed.
@@ -163,6 +169,7 @@ func (f *feed) send(m *chatv1.Message) error {
 	if err := f.sink.Send(&chatv1.Event{Kind: &chatv1.Event_Message{Message: m}}); err != nil {
 		return err
 	}
+	f.sent()
 	f.last = m.GetSeq()
 	return nil
 }
