@@ -112,7 +112,7 @@ func (sh *shard) wait() bool {
 	select {
 	case <-sh.reader.More():
 		return true
-	case <-sh.fanout.server.done:
+	case <-sh.fanout.server.stopping.Done():
 		return false
 	}
 }

@@ -53,15 +53,7 @@ func (s *Server) mediaPlaylist(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), playlistWait)
 	defer cancel()
-	answered := make(chan struct{})
-	defer close(answered)
-	go func() {
-		select {
-		case <-s.done: // a shutdown must not wait for a first segment
-			cancel()
-		case <-answered:
-		}
-	}()
+	defer context.AfterFunc(s.stopping, cancel)() // a shutdown must not wait for a first segment
 	playlist, err := s.hls.Playlist(id, ctx.Done())
 	if err != nil {
 		notLive(w, r)

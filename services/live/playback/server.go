@@ -3,6 +3,7 @@
 package playback
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -39,12 +40,13 @@ type Server struct {
 	mux       *http.ServeMux
 	revoked   *revoked
 
-	mu      sync.Mutex
-	viewers map[*viewer]struct{}
-	fanouts map[*hub.Stream]*fanout
-	closed  bool
-	done    chan struct{}  // closed by Close
-	running sync.WaitGroup // all goroutines of ours
+	mu       sync.Mutex
+	viewers  map[*viewer]struct{}
+	fanouts  map[*hub.Stream]*fanout
+	closed   bool
+	stopping context.Context // ended by Close
+	stop     context.CancelFunc
+	running  sync.WaitGroup // all goroutines of ours
 }
 
 // NewServer returns a server of the streams in h and the playlists in p.
@@ -58,8 +60,9 @@ func NewServer(config Config, h *hub.Hub, p *hls.Packager, broadcast func(room s
 	s := &Server{
 		config: config, hub: h, hls: p, broadcast: broadcast, signer: signer, log: log,
 		metrics: newMetrics(reg), mux: http.NewServeMux(), viewers: make(map[*viewer]struct{}),
-		fanouts: make(map[*hub.Stream]*fanout), done: make(chan struct{}), revoked: newRevoked(),
+		fanouts: make(map[*hub.Stream]*fanout), revoked: newRevoked(),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.mux.HandleFunc("GET /live/{file}", s.file)
 	s.mux.HandleFunc("GET /live/{room}/index.m3u8", s.mediaPlaylist)
 	s.mux.HandleFunc("GET /live/segments/{broadcast}/{name}", s.segment)
@@ -93,7 +96,7 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
-		close(s.done) // ends the shards, which let their viewers go
+		s.stop() // ends the shards, which let their viewers go
 	}
 	for v := range s.viewers {
 		if v.shard.Load() == nil {

@@ -189,14 +189,7 @@ func (s *Server) leave(v *viewer) {
 	s.running.Done()
 }
 
-func (s *Server) isClosed() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Server) isClosed() bool { return s.stopping.Err() != nil }
 
 func isWebSocket(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
