@@ -18,10 +18,11 @@ CGO_ENABLED=1 gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(
 step end-to-end tests on the built binary
 gotestsum --format testname -- -timeout 15m -count=1 ./e2e/...
 
+# Bounded by a count: a bound in time can end go test in the middle of an input, which it reports as a failure.
 step fuzzing
 grep -rl --include='*_test.go' '^func Fuzz' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u | while read -r dir; do
 	for target in $(grep -ho '^func Fuzz[A-Za-z0-9]*' "$dir"/*_test.go | sed 's/func //'); do
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10s}" "$dir"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-200000x}" "$dir"
 	done
 done
 
