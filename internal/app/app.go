@@ -24,6 +24,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/config"
@@ -45,6 +46,7 @@ const AccessLifetime = 15 * time.Minute
 func publicServices() []string {
 	return []string{
 		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, adminv1connect.AdminServiceName,
+		sitev1connect.SiteServiceName,
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
 }
@@ -153,9 +155,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	}
 	memory := memhttp.NewServer(mux, memhttp.WithName("stoa"), memhttp.WithLogger(log))
 	a.onClose("memory transport", func(context.Context) error { return memory.Close() })
-	for name := range services {
-		if err := reg.Register(ctx, name, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
-			return nil, fmt.Errorf("register %s: %w", name, err)
+	for _, s := range services {
+		if err := register(ctx, reg, s, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
+			return nil, err
 		}
 	}
 	if err := a.followRevocations(ctx, events, reg, stack); err != nil {

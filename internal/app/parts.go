@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -8,7 +9,9 @@ import (
 	"connectrpc.com/grpchealth"
 
 	"github.com/stoa-live/stoa/internal/config"
+	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/secret"
+	"github.com/stoa-live/stoa/internal/service"
 	"github.com/stoa-live/stoa/services/live"
 )
 
@@ -21,6 +24,25 @@ func setHealth(checker *grpchealth.StaticChecker, names []string, serving bool) 
 		checker.SetStatus(name, status)
 	}
 	checker.SetStatus("", status)
+}
+
+// register makes every protobuf service of s found under its name: "live" for stoa.live.v1.
+func register(ctx context.Context, reg registry.Registry, s service.Service, endpoint registry.Endpoint) error {
+	seen := make(map[string]bool)
+	for _, full := range s.Names() {
+		name, err := registry.NameOf(full)
+		if err != nil {
+			return fmt.Errorf("register %s: %w", full, err)
+		}
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if err := reg.Register(ctx, name, endpoint); err != nil {
+			return fmt.Errorf("register %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // storeURL names the databases in a data folder, whatever characters its path has.

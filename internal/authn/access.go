@@ -26,6 +26,8 @@ const (
 	Guest
 	// User admits those who signed up.
 	User
+	// Moderator admits the staff: moderators and administrators.
+	Moderator
 	// Admin admits administrators.
 	Admin
 	// Service admits services and nobody else. Services in turn pass Public and Service only: what a handler for people
@@ -42,6 +44,8 @@ func (a Access) String() string {
 		return roleGuest
 	case User:
 		return roleUser
+	case Moderator:
+		return roleModerator
 	case Admin:
 		return roleAdmin
 	case Service:
@@ -83,6 +87,8 @@ func (a Access) admits(p Principal) bool {
 		return p.Role >= authv1.Role_ROLE_GUEST
 	case User:
 		return p.Role >= authv1.Role_ROLE_USER
+	case Moderator:
+		return p.Role >= authv1.Role_ROLE_MODERATOR
 	case Admin:
 		return p.Role >= authv1.Role_ROLE_ADMIN
 	default:

@@ -23,7 +23,7 @@ type Principal struct {
 	UserID    string
 	SessionID string
 	DeviceID  string
-	// Role is set for users: guest, user or admin.
+	// Role is set for users: guest, user, moderator or admin.
 	Role authv1.Role
 	// Service is the caller's name when it is a service, such as "live".
 	Service string
@@ -33,6 +33,9 @@ type Principal struct {
 
 // IsService reports whether the caller is a service.
 func (p Principal) IsService() bool { return p.Service != "" }
+
+// IsStaff reports whether the caller is a moderator or an administrator.
+func (p Principal) IsStaff() bool { return p.Role >= authv1.Role_ROLE_MODERATOR }
 
 // IsAdmin reports whether the caller is an administrator.
 func (p Principal) IsAdmin() bool { return p.Role == authv1.Role_ROLE_ADMIN }
@@ -62,9 +65,10 @@ func MustFrom(ctx context.Context) Principal {
 
 // Roles as tokens and error metadata spell them.
 const (
-	roleGuest = "guest"
-	roleUser  = "user"
-	roleAdmin = "admin"
+	roleGuest     = "guest"
+	roleUser      = "user"
+	roleModerator = "moderator"
+	roleAdmin     = "admin"
 )
 
 func roleName(r authv1.Role) (string, error) {
@@ -73,6 +77,8 @@ func roleName(r authv1.Role) (string, error) {
 		return roleGuest, nil
 	case authv1.Role_ROLE_USER:
 		return roleUser, nil
+	case authv1.Role_ROLE_MODERATOR:
+		return roleModerator, nil
 	case authv1.Role_ROLE_ADMIN:
 		return roleAdmin, nil
 	default:
@@ -86,6 +92,8 @@ func parseRole(name string) (authv1.Role, error) {
 		return authv1.Role_ROLE_GUEST, nil
 	case roleUser:
 		return authv1.Role_ROLE_USER, nil
+	case roleModerator:
+		return authv1.Role_ROLE_MODERATOR, nil
 	case roleAdmin:
 		return authv1.Role_ROLE_ADMIN, nil
 	default:

@@ -9,6 +9,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/pagination"
 )
 
@@ -16,6 +17,8 @@ var _ adminv1connect.AdminServiceHandler = (*handler)(nil)
 
 // handler speaks AdminService.
 type handler struct {
+	adminv1connect.UnimplementedAdminServiceHandler
+
 	service *Service
 }
 
@@ -121,4 +124,11 @@ func (h *handler) ListAuditEntries(
 
 func account(a *authv1.Account) *adminv1.UserAccount {
 	return &adminv1.UserAccount{User: a.GetUser(), Ban: a.GetBan()}
+}
+
+// siteHandler speaks SiteService.
+type siteHandler struct {
+	sitev1connect.UnimplementedSiteServiceHandler
+
+	service *Service
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/rpc"
@@ -57,11 +58,14 @@ func New(ctx context.Context, _ Config, deps service.Deps) (*Service, error) {
 
 // Mount implements service.Service.
 func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
-	handle(adminv1connect.NewAdminServiceHandler(&handler{s}, options))
+	handle(adminv1connect.NewAdminServiceHandler(&handler{service: s}, options))
+	handle(sitev1connect.NewSiteServiceHandler(&siteHandler{service: s}, options))
 }
 
 // Names implements service.Service.
-func (s *Service) Names() []string { return []string{adminv1connect.AdminServiceName} }
+func (s *Service) Names() []string {
+	return []string{adminv1connect.AdminServiceName, sitev1connect.SiteServiceName}
+}
 
 // Start finds the neighbours whose things administrators change.
 func (s *Service) Start(ctx context.Context) error {

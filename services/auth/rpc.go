@@ -12,7 +12,11 @@ import (
 )
 
 // authHandler is AuthService.
-type authHandler struct{ s *Service }
+type authHandler struct {
+	authv1connect.UnimplementedAuthServiceHandler
+
+	s *Service
+}
 
 var _ authv1connect.AuthServiceHandler = authHandler{}
 
@@ -129,8 +133,6 @@ func (h authHandler) UpdateProfile(
 		switch path {
 		case "nickname":
 			change.nickname = &r.Nickname
-		case "avatar_url":
-			change.avatarURL = &r.AvatarUrl
 		default:
 			return nil, maskError(path)
 		}
@@ -172,7 +174,11 @@ func (h authHandler) RevokeDevice(
 }
 
 // directoryHandler is DirectoryService.
-type directoryHandler struct{ s *Service }
+type directoryHandler struct {
+	authv1connect.UnimplementedDirectoryServiceHandler
+
+	s *Service
+}
 
 var _ authv1connect.DirectoryServiceHandler = directoryHandler{}
 

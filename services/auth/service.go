@@ -79,8 +79,8 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 
 // Mount implements service.Service.
 func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
-	handle(authv1connect.NewAuthServiceHandler(authHandler{s}, options))
-	handle(authv1connect.NewDirectoryServiceHandler(directoryHandler{s}, options))
+	handle(authv1connect.NewAuthServiceHandler(authHandler{s: s}, options))
+	handle(authv1connect.NewDirectoryServiceHandler(directoryHandler{s: s}, options))
 }
 
 // Names implements service.Service.

@@ -70,6 +70,8 @@ func (h *chatHandler) Like(ctx context.Context, r *chatv1.LikeRequest) (*chatv1.
 
 // conversationHandler speaks ConversationService.
 type conversationHandler struct {
+	chatv1connect.UnimplementedConversationServiceHandler
+
 	service *Service
 }
 

@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
 	path, chat := chatv1connect.NewChatServiceHandler(&chatHandler{s}, options)
 	handle(path, expirable(chat))
-	handle(chatv1connect.NewConversationServiceHandler(&conversationHandler{s}, options))
+	handle(chatv1connect.NewConversationServiceHandler(&conversationHandler{service: s}, options))
 }
 
 // Names implements service.Service.

@@ -28,7 +28,11 @@ const (
 )
 
 // rpcHandler is LiveService on the wire.
-type rpcHandler struct{ s *Service }
+type rpcHandler struct {
+	livev1connect.UnimplementedLiveServiceHandler
+
+	s *Service
+}
 
 var _ livev1connect.LiveServiceHandler = (*rpcHandler)(nil)
 
@@ -192,7 +196,11 @@ func (h *rpcHandler) GetStreamStats(ctx context.Context, req *livev1.GetStreamSt
 }
 
 // controlHandler is ControlService on the wire.
-type controlHandler struct{ s *Service }
+type controlHandler struct {
+	livev1connect.UnimplementedControlServiceHandler
+
+	s *Service
+}
 
 var _ livev1connect.ControlServiceHandler = (*controlHandler)(nil)
 

@@ -108,8 +108,8 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 
 // Mount implements service.Service.
 func (s *Service) Mount(handle func(string, http.Handler), options connect.HandlerOption) {
-	handle(livev1connect.NewLiveServiceHandler(&rpcHandler{s}, options))
-	handle(livev1connect.NewControlServiceHandler(&controlHandler{s}, options))
+	handle(livev1connect.NewLiveServiceHandler(&rpcHandler{s: s}, options))
+	handle(livev1connect.NewControlServiceHandler(&controlHandler{s: s}, options))
 	handle(playback.Prefix, s.playback)
 	handle(coverPrefix, s.covers)
 }

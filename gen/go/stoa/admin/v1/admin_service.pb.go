@@ -11,9 +11,12 @@ package adminv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	v12 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	v11 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	v13 "github.com/stoa-live/stoa/gen/go/stoa/site/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -82,7 +85,299 @@ func (x *UserAccount) GetBan() *v1.Ban {
 	return nil
 }
 
-// AuditEntry is one act of an administrator.
+// UserDevice is a place where a user is signed in.
+type UserDevice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lasting identifier of the session there; not a secret.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Kind of software.
+	Platform v1.Platform `protobuf:"varint,2,opt,name=platform,proto3,enum=stoa.auth.v1.Platform" json:"platform,omitempty"`
+	// Model as the client named it.
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// Version of the client.
+	AppVersion string `protobuf:"bytes,4,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	// When the user signed in there, UTC.
+	SignedInAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=signed_in_at,json=signedInAt,proto3" json:"signed_in_at,omitempty"`
+	// Last time a token was issued, UTC.
+	LastSeenAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserDevice) Reset() {
+	*x = UserDevice{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserDevice) ProtoMessage() {}
+
+func (x *UserDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserDevice.ProtoReflect.Descriptor instead.
+func (*UserDevice) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *UserDevice) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *UserDevice) GetPlatform() v1.Platform {
+	if x != nil {
+		return x.Platform
+	}
+	return v1.Platform(0)
+}
+
+func (x *UserDevice) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *UserDevice) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *UserDevice) GetSignedInAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SignedInAt
+	}
+	return nil
+}
+
+func (x *UserDevice) GetLastSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenAt
+	}
+	return nil
+}
+
+// Mute keeps a user from writing.
+type Mute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom, as everyone sees them.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Why, shown to the user.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends, UTC; unset means never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// UTC.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mute) Reset() {
+	*x = Mute{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mute) ProtoMessage() {}
+
+func (x *Mute) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mute.ProtoReflect.Descriptor instead.
+func (*Mute) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Mute) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Mute) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Mute) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Mute) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Mute) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// Sample is how the installation does at one time. Rates are over the two seconds before.
+type Sample struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When, UTC.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Broadcasts on the air.
+	BroadcastCount int32 `protobuf:"varint,2,opt,name=broadcast_count,json=broadcastCount,proto3" json:"broadcast_count,omitempty"`
+	// People in their rooms.
+	ViewerCount int32 `protobuf:"varint,3,opt,name=viewer_count,json=viewerCount,proto3" json:"viewer_count,omitempty"`
+	// Open playback connections.
+	ConnectionCount int32 `protobuf:"varint,4,opt,name=connection_count,json=connectionCount,proto3" json:"connection_count,omitempty"`
+	// Messages stored, a second.
+	MessageRate float64 `protobuf:"fixed64,5,opt,name=message_rate,json=messageRate,proto3" json:"message_rate,omitempty"`
+	// RPCs answered at the gateway, a second.
+	RequestRate float64 `protobuf:"fixed64,6,opt,name=request_rate,json=requestRate,proto3" json:"request_rate,omitempty"`
+	// Of those, the ones that failed by the server's own fault (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS,
+	// DEADLINE_EXCEEDED), a second.
+	ErrorRate float64 `protobuf:"fixed64,7,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
+	// Processor cores in use.
+	CpuCores float64 `protobuf:"fixed64,8,opt,name=cpu_cores,json=cpuCores,proto3" json:"cpu_cores,omitempty"`
+	// Resident memory, bytes.
+	MemoryBytes   int64 `protobuf:"varint,9,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Sample) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Sample) GetBroadcastCount() int32 {
+	if x != nil {
+		return x.BroadcastCount
+	}
+	return 0
+}
+
+func (x *Sample) GetViewerCount() int32 {
+	if x != nil {
+		return x.ViewerCount
+	}
+	return 0
+}
+
+func (x *Sample) GetConnectionCount() int32 {
+	if x != nil {
+		return x.ConnectionCount
+	}
+	return 0
+}
+
+func (x *Sample) GetMessageRate() float64 {
+	if x != nil {
+		return x.MessageRate
+	}
+	return 0
+}
+
+func (x *Sample) GetRequestRate() float64 {
+	if x != nil {
+		return x.RequestRate
+	}
+	return 0
+}
+
+func (x *Sample) GetErrorRate() float64 {
+	if x != nil {
+		return x.ErrorRate
+	}
+	return 0
+}
+
+func (x *Sample) GetCpuCores() float64 {
+	if x != nil {
+		return x.CpuCores
+	}
+	return 0
+}
+
+func (x *Sample) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+// AuditEntry is one act of the staff.
 type AuditEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lasting identifier (ULID).
@@ -91,21 +386,26 @@ type AuditEntry struct {
 	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// Who.
 	ActorId string `protobuf:"bytes,3,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
-	// What: "user.ban", "user.unban", "user.set_role", "broadcast.end".
+	// What: "user.ban", "user.unban", "user.set_role", "user.revoke_device", "user.mute", "user.unmute", "broadcast.end",
+	// "room.warn", "room.take_down_cover", "message.delete", "site.update".
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	// To whom or what: a user's or room's identifier.
+	// To whom or what: the identifier of a user, a room or a conversation; empty for the site.
 	TargetId string `protobuf:"bytes,5,opt,name=target_id,json=targetId,proto3" json:"target_id,omitempty"`
 	// Reason or detail.
 	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Empty when the act succeeded; otherwise why it failed.
-	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	// What the actor was called then.
+	ActorName string `protobuf:"bytes,8,opt,name=actor_name,json=actorName,proto3" json:"actor_name,omitempty"`
+	// What the target was called then: a nickname or a title.
+	TargetName    string `protobuf:"bytes,9,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuditEntry) Reset() {
 	*x = AuditEntry{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[1]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +417,7 @@ func (x *AuditEntry) String() string {
 func (*AuditEntry) ProtoMessage() {}
 
 func (x *AuditEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[1]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +430,7 @@ func (x *AuditEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
 func (*AuditEntry) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{1}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AuditEntry) GetId() string {
@@ -182,6 +482,139 @@ func (x *AuditEntry) GetError() string {
 	return ""
 }
 
+func (x *AuditEntry) GetActorName() string {
+	if x != nil {
+		return x.ActorName
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetTargetName() string {
+	if x != nil {
+		return x.TargetName
+	}
+	return ""
+}
+
+// GetOverviewRequest asks for samples.
+type GetOverviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only samples after this time, UTC; unset for all that are kept.
+	After         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOverviewRequest) Reset() {
+	*x = GetOverviewRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOverviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOverviewRequest) ProtoMessage() {}
+
+func (x *GetOverviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOverviewRequest.ProtoReflect.Descriptor instead.
+func (*GetOverviewRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetOverviewRequest) GetAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// GetOverviewResponse is how the installation does.
+type GetOverviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first.
+	Samples []*Sample `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
+	// Processor cores of the machine.
+	CpuCount int32 `protobuf:"varint,2,opt,name=cpu_count,json=cpuCount,proto3" json:"cpu_count,omitempty"`
+	// When the server started, UTC.
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// Version of the server.
+	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOverviewResponse) Reset() {
+	*x = GetOverviewResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOverviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOverviewResponse) ProtoMessage() {}
+
+func (x *GetOverviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOverviewResponse.ProtoReflect.Descriptor instead.
+func (*GetOverviewResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetOverviewResponse) GetSamples() []*Sample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *GetOverviewResponse) GetCpuCount() int32 {
+	if x != nil {
+		return x.CpuCount
+	}
+	return 0
+}
+
+func (x *GetOverviewResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *GetOverviewResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 // ListUsersRequest pages through users (AIP-158).
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -192,14 +625,16 @@ type ListUsersRequest struct {
 	// At most this many; 0 means 20, above 100 means 100.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the response before; empty for the first page.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only moderators and administrators.
+	OnlyStaff     bool `protobuf:"varint,5,opt,name=only_staff,json=onlyStaff,proto3" json:"only_staff,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[2]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +646,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[2]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +659,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{2}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListUsersRequest) GetQuery() string {
@@ -255,6 +690,13 @@ func (x *ListUsersRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListUsersRequest) GetOnlyStaff() bool {
+	if x != nil {
+		return x.OnlyStaff
+	}
+	return false
+}
+
 // ListUsersResponse is one page.
 type ListUsersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,7 +710,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[3]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +722,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[3]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +735,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{3}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListUsersResponse) GetUsers() []*UserAccount {
@@ -308,6 +750,217 @@ func (x *ListUsersResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+// GetUserRequest names a user.
+type GetUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserRequest) Reset() {
+	*x = GetUserRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserRequest) ProtoMessage() {}
+
+func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
+func (*GetUserRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// GetUserResponse is all that the staff see of a user.
+type GetUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user and their ban.
+	User *UserAccount `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Where they are signed in, latest first; at most 100.
+	Devices []*UserDevice `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	// Their rooms; at most 100.
+	Rooms []*ListRoomsResponse_Item `protobuf:"bytes,3,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	// Their mutes in force; at most 100.
+	Mutes         []*Mute `protobuf:"bytes,4,rep,name=mutes,proto3" json:"mutes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserResponse) Reset() {
+	*x = GetUserResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserResponse) ProtoMessage() {}
+
+func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
+func (*GetUserResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetUserResponse) GetUser() *UserAccount {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *GetUserResponse) GetDevices() []*UserDevice {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *GetUserResponse) GetRooms() []*ListRoomsResponse_Item {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+func (x *GetUserResponse) GetMutes() []*Mute {
+	if x != nil {
+		return x.Mutes
+	}
+	return nil
+}
+
+// RevokeUserDeviceRequest names a session.
+type RevokeUserDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Which of theirs.
+	SessionId     string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeUserDeviceRequest) Reset() {
+	*x = RevokeUserDeviceRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeUserDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeUserDeviceRequest) ProtoMessage() {}
+
+func (x *RevokeUserDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeUserDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RevokeUserDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RevokeUserDeviceRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RevokeUserDeviceRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// RevokeUserDeviceResponse is empty.
+type RevokeUserDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeUserDeviceResponse) Reset() {
+	*x = RevokeUserDeviceResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeUserDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeUserDeviceResponse) ProtoMessage() {}
+
+func (x *RevokeUserDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeUserDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RevokeUserDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{12}
 }
 
 // BanUserRequest names a user and why.
@@ -325,7 +978,7 @@ type BanUserRequest struct {
 
 func (x *BanUserRequest) Reset() {
 	*x = BanUserRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[4]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +990,7 @@ func (x *BanUserRequest) String() string {
 func (*BanUserRequest) ProtoMessage() {}
 
 func (x *BanUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[4]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +1003,7 @@ func (x *BanUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BanUserRequest.ProtoReflect.Descriptor instead.
 func (*BanUserRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{4}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BanUserRequest) GetUserId() string {
@@ -385,7 +1038,7 @@ type BanUserResponse struct {
 
 func (x *BanUserResponse) Reset() {
 	*x = BanUserResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[5]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +1050,7 @@ func (x *BanUserResponse) String() string {
 func (*BanUserResponse) ProtoMessage() {}
 
 func (x *BanUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[5]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +1063,7 @@ func (x *BanUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BanUserResponse.ProtoReflect.Descriptor instead.
 func (*BanUserResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{5}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BanUserResponse) GetUser() *UserAccount {
@@ -431,7 +1084,7 @@ type UnbanUserRequest struct {
 
 func (x *UnbanUserRequest) Reset() {
 	*x = UnbanUserRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[6]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +1096,7 @@ func (x *UnbanUserRequest) String() string {
 func (*UnbanUserRequest) ProtoMessage() {}
 
 func (x *UnbanUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[6]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +1109,7 @@ func (x *UnbanUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbanUserRequest.ProtoReflect.Descriptor instead.
 func (*UnbanUserRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{6}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnbanUserRequest) GetUserId() string {
@@ -477,7 +1130,7 @@ type UnbanUserResponse struct {
 
 func (x *UnbanUserResponse) Reset() {
 	*x = UnbanUserResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[7]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -489,7 +1142,7 @@ func (x *UnbanUserResponse) String() string {
 func (*UnbanUserResponse) ProtoMessage() {}
 
 func (x *UnbanUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[7]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -502,7 +1155,7 @@ func (x *UnbanUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbanUserResponse.ProtoReflect.Descriptor instead.
 func (*UnbanUserResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{7}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UnbanUserResponse) GetUser() *UserAccount {
@@ -517,7 +1170,7 @@ type SetUserRoleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whom.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// ROLE_USER or ROLE_ADMIN.
+	// ROLE_USER, ROLE_MODERATOR or ROLE_ADMIN.
 	Role          v1.Role `protobuf:"varint,2,opt,name=role,proto3,enum=stoa.auth.v1.Role" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -525,7 +1178,7 @@ type SetUserRoleRequest struct {
 
 func (x *SetUserRoleRequest) Reset() {
 	*x = SetUserRoleRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[8]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +1190,7 @@ func (x *SetUserRoleRequest) String() string {
 func (*SetUserRoleRequest) ProtoMessage() {}
 
 func (x *SetUserRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[8]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +1203,7 @@ func (x *SetUserRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUserRoleRequest.ProtoReflect.Descriptor instead.
 func (*SetUserRoleRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{8}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetUserRoleRequest) GetUserId() string {
@@ -578,7 +1231,7 @@ type SetUserRoleResponse struct {
 
 func (x *SetUserRoleResponse) Reset() {
 	*x = SetUserRoleResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[9]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +1243,7 @@ func (x *SetUserRoleResponse) String() string {
 func (*SetUserRoleResponse) ProtoMessage() {}
 
 func (x *SetUserRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[9]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +1256,7 @@ func (x *SetUserRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUserRoleResponse.ProtoReflect.Descriptor instead.
 func (*SetUserRoleResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{9}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetUserRoleResponse) GetUser() *UserAccount {
@@ -621,14 +1274,16 @@ type ListRoomsRequest struct {
 	// At most this many; 0 means 20, above 100 means 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the response before; empty for the first page.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Part of a title or of the owner's nickname, without case; empty for all.
+	Query         string `protobuf:"bytes,4,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRoomsRequest) Reset() {
 	*x = ListRoomsRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[10]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +1295,7 @@ func (x *ListRoomsRequest) String() string {
 func (*ListRoomsRequest) ProtoMessage() {}
 
 func (x *ListRoomsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[10]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +1308,7 @@ func (x *ListRoomsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsRequest.ProtoReflect.Descriptor instead.
 func (*ListRoomsRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{10}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRoomsRequest) GetOnlyLive() bool {
@@ -677,6 +1332,13 @@ func (x *ListRoomsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListRoomsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
 // ListRoomsResponse is one page.
 type ListRoomsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -690,7 +1352,7 @@ type ListRoomsResponse struct {
 
 func (x *ListRoomsResponse) Reset() {
 	*x = ListRoomsResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[11]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +1364,7 @@ func (x *ListRoomsResponse) String() string {
 func (*ListRoomsResponse) ProtoMessage() {}
 
 func (x *ListRoomsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[11]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +1377,7 @@ func (x *ListRoomsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsResponse.ProtoReflect.Descriptor instead.
 func (*ListRoomsResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{11}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRoomsResponse) GetItems() []*ListRoomsResponse_Item {
@@ -745,7 +1407,7 @@ type EndBroadcastRequest struct {
 
 func (x *EndBroadcastRequest) Reset() {
 	*x = EndBroadcastRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[12]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +1419,7 @@ func (x *EndBroadcastRequest) String() string {
 func (*EndBroadcastRequest) ProtoMessage() {}
 
 func (x *EndBroadcastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[12]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +1432,7 @@ func (x *EndBroadcastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndBroadcastRequest.ProtoReflect.Descriptor instead.
 func (*EndBroadcastRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{12}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EndBroadcastRequest) GetRoomId() string {
@@ -798,7 +1460,7 @@ type EndBroadcastResponse struct {
 
 func (x *EndBroadcastResponse) Reset() {
 	*x = EndBroadcastResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[13]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1472,7 @@ func (x *EndBroadcastResponse) String() string {
 func (*EndBroadcastResponse) ProtoMessage() {}
 
 func (x *EndBroadcastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[13]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,12 +1485,737 @@ func (x *EndBroadcastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndBroadcastResponse.ProtoReflect.Descriptor instead.
 func (*EndBroadcastResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{13}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EndBroadcastResponse) GetBroadcast() *v11.Broadcast {
 	if x != nil {
 		return x.Broadcast
+	}
+	return nil
+}
+
+// WarnStreamerRequest names a room and what to say.
+type WarnStreamerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// Shown to the owner, 1 to 300 characters.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarnStreamerRequest) Reset() {
+	*x = WarnStreamerRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarnStreamerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarnStreamerRequest) ProtoMessage() {}
+
+func (x *WarnStreamerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarnStreamerRequest.ProtoReflect.Descriptor instead.
+func (*WarnStreamerRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WarnStreamerRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *WarnStreamerRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// WarnStreamerResponse is the warning.
+type WarnStreamerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Warning       *v11.Warning `protobuf:"bytes,1,opt,name=warning,proto3" json:"warning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarnStreamerResponse) Reset() {
+	*x = WarnStreamerResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarnStreamerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarnStreamerResponse) ProtoMessage() {}
+
+func (x *WarnStreamerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarnStreamerResponse.ProtoReflect.Descriptor instead.
+func (*WarnStreamerResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WarnStreamerResponse) GetWarning() *v11.Warning {
+	if x != nil {
+		return x.Warning
+	}
+	return nil
+}
+
+// TakeDownCoverRequest names a room and why.
+type TakeDownCoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// For the audit log, 1 to 200 characters.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeDownCoverRequest) Reset() {
+	*x = TakeDownCoverRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeDownCoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeDownCoverRequest) ProtoMessage() {}
+
+func (x *TakeDownCoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeDownCoverRequest.ProtoReflect.Descriptor instead.
+func (*TakeDownCoverRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *TakeDownCoverRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *TakeDownCoverRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// TakeDownCoverResponse is the room.
+type TakeDownCoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Room          *v11.Room `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeDownCoverResponse) Reset() {
+	*x = TakeDownCoverResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeDownCoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeDownCoverResponse) ProtoMessage() {}
+
+func (x *TakeDownCoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeDownCoverResponse.ProtoReflect.Descriptor instead.
+func (*TakeDownCoverResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TakeDownCoverResponse) GetRoom() *v11.Room {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
+// DeleteMessageRequest names a message and why.
+type DeleteMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Position *v12.Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	// For the audit log, 1 to 200 characters.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMessageRequest) Reset() {
+	*x = DeleteMessageRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMessageRequest) ProtoMessage() {}
+
+func (x *DeleteMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMessageRequest.ProtoReflect.Descriptor instead.
+func (*DeleteMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteMessageRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *DeleteMessageRequest) GetPosition() *v12.Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *DeleteMessageRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DeleteMessageResponse is empty.
+type DeleteMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMessageResponse) Reset() {
+	*x = DeleteMessageResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMessageResponse) ProtoMessage() {}
+
+func (x *DeleteMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMessageResponse.ProtoReflect.Descriptor instead.
+func (*DeleteMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{28}
+}
+
+// MuteUserRequest describes a mute.
+type MuteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Shown to the user, 1 to 200 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends, UTC; unset means never.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteUserRequest) Reset() {
+	*x = MuteUserRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteUserRequest) ProtoMessage() {}
+
+func (x *MuteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteUserRequest.ProtoReflect.Descriptor instead.
+func (*MuteUserRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *MuteUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// MuteUserResponse is the mute.
+type MuteUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Mute          *Mute `protobuf:"bytes,1,opt,name=mute,proto3" json:"mute,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteUserResponse) Reset() {
+	*x = MuteUserResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteUserResponse) ProtoMessage() {}
+
+func (x *MuteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteUserResponse.ProtoReflect.Descriptor instead.
+func (*MuteUserResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *MuteUserResponse) GetMute() *Mute {
+	if x != nil {
+		return x.Mute
+	}
+	return nil
+}
+
+// UnmuteUserRequest names a mute.
+type UnmuteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnmuteUserRequest) Reset() {
+	*x = UnmuteUserRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmuteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmuteUserRequest) ProtoMessage() {}
+
+func (x *UnmuteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmuteUserRequest.ProtoReflect.Descriptor instead.
+func (*UnmuteUserRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UnmuteUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *UnmuteUserRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+// UnmuteUserResponse is empty.
+type UnmuteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnmuteUserResponse) Reset() {
+	*x = UnmuteUserResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmuteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmuteUserResponse) ProtoMessage() {}
+
+func (x *UnmuteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmuteUserResponse.ProtoReflect.Descriptor instead.
+func (*UnmuteUserResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+// ListMutesRequest pages through mutes (AIP-158).
+type ListMutesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many; 0 means 20, above 100 means 100.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMutesRequest) Reset() {
+	*x = ListMutesRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMutesRequest) ProtoMessage() {}
+
+func (x *ListMutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMutesRequest.ProtoReflect.Descriptor instead.
+func (*ListMutesRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListMutesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMutesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMutesResponse is one page.
+type ListMutesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first.
+	Mutes []*Mute `protobuf:"bytes,1,rep,name=mutes,proto3" json:"mutes,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMutesResponse) Reset() {
+	*x = ListMutesResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMutesResponse) ProtoMessage() {}
+
+func (x *ListMutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMutesResponse.ProtoReflect.Descriptor instead.
+func (*ListMutesResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListMutesResponse) GetMutes() []*Mute {
+	if x != nil {
+		return x.Mutes
+	}
+	return nil
+}
+
+func (x *ListMutesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// UpdateSiteRequest names new values.
+type UpdateSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// New values.
+	Site *v13.Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Which fields to change; at least one.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSiteRequest) Reset() {
+	*x = UpdateSiteRequest{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSiteRequest) ProtoMessage() {}
+
+func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
+func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UpdateSiteRequest) GetSite() *v13.Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *UpdateSiteRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// UpdateSiteResponse is the settings.
+type UpdateSiteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Site          *v13.Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSiteResponse) Reset() {
+	*x = UpdateSiteResponse{}
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSiteResponse) ProtoMessage() {}
+
+func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSiteResponse.ProtoReflect.Descriptor instead.
+func (*UpdateSiteResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *UpdateSiteResponse) GetSite() *v13.Site {
+	if x != nil {
+		return x.Site
 	}
 	return nil
 }
@@ -843,14 +2230,20 @@ type ListAuditEntriesRequest struct {
 	// At most this many; 0 means 20, above 100 means 100.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the response before; empty for the first page.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only this action, or with a trailing dot all that begin so ("user."); empty for all.
+	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
+	// Not before this time, UTC; unset for all.
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Before this time, UTC; unset for all.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListAuditEntriesRequest) Reset() {
 	*x = ListAuditEntriesRequest{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[14]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +2255,7 @@ func (x *ListAuditEntriesRequest) String() string {
 func (*ListAuditEntriesRequest) ProtoMessage() {}
 
 func (x *ListAuditEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[14]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +2268,7 @@ func (x *ListAuditEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{14}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListAuditEntriesRequest) GetActorId() string {
@@ -906,6 +2299,27 @@ func (x *ListAuditEntriesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListAuditEntriesRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListAuditEntriesRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 // ListAuditEntriesResponse is one page.
 type ListAuditEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -919,7 +2333,7 @@ type ListAuditEntriesResponse struct {
 
 func (x *ListAuditEntriesResponse) Reset() {
 	*x = ListAuditEntriesResponse{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[15]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +2345,7 @@ func (x *ListAuditEntriesResponse) String() string {
 func (*ListAuditEntriesResponse) ProtoMessage() {}
 
 func (x *ListAuditEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[15]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +2358,7 @@ func (x *ListAuditEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{15}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListAuditEntriesResponse) GetEntries() []*AuditEntry {
@@ -974,7 +2388,7 @@ type ListRoomsResponse_Item struct {
 
 func (x *ListRoomsResponse_Item) Reset() {
 	*x = ListRoomsResponse_Item{}
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[16]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +2400,7 @@ func (x *ListRoomsResponse_Item) String() string {
 func (*ListRoomsResponse_Item) ProtoMessage() {}
 
 func (x *ListRoomsResponse_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[16]
+	mi := &file_stoa_admin_v1_admin_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +2413,7 @@ func (x *ListRoomsResponse_Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsResponse_Item.ProtoReflect.Descriptor instead.
 func (*ListRoomsResponse_Item) Descriptor() ([]byte, []int) {
-	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{11, 0}
+	return file_stoa_admin_v1_admin_service_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *ListRoomsResponse_Item) GetRoom() *v11.Room {
@@ -1020,10 +2434,40 @@ var File_stoa_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_stoa_admin_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
-	"!stoa/admin/v1/admin_service.proto\x12\rstoa.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\x1a\x17stoa/live/v1/live.proto\"Z\n" +
+	"!stoa/admin/v1/admin_service.proto\x12\rstoa.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\x1a\x17stoa/chat/v1/chat.proto\x1a\x17stoa/live/v1/live.proto\x1a\x1fstoa/site/v1/site_service.proto\"Z\n" +
 	"\vUserAccount\x12&\n" +
 	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12#\n" +
-	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanR\x03ban\"\xc6\x01\n" +
+	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanR\x03ban\"\x92\x02\n" +
+	"\n" +
+	"UserDevice\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x122\n" +
+	"\bplatform\x18\x02 \x01(\x0e2\x16.stoa.auth.v1.PlatformR\bplatform\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x1f\n" +
+	"\vapp_version\x18\x04 \x01(\tR\n" +
+	"appVersion\x12<\n" +
+	"\fsigned_in_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"signedInAt\x12<\n" +
+	"\flast_seen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastSeenAt\"\xdc\x01\n" +
+	"\x04Mute\x12&\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12'\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x129\n" +
+	"\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xd0\x02\n" +
+	"\x06Sample\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fbroadcast_count\x18\x02 \x01(\x05R\x0ebroadcastCount\x12!\n" +
+	"\fviewer_count\x18\x03 \x01(\x05R\vviewerCount\x12)\n" +
+	"\x10connection_count\x18\x04 \x01(\x05R\x0fconnectionCount\x12!\n" +
+	"\fmessage_rate\x18\x05 \x01(\x01R\vmessageRate\x12!\n" +
+	"\frequest_rate\x18\x06 \x01(\x01R\vrequestRate\x12\x1d\n" +
+	"\n" +
+	"error_rate\x18\a \x01(\x01R\terrorRate\x12\x1b\n" +
+	"\tcpu_cores\x18\b \x01(\x01R\bcpuCores\x12!\n" +
+	"\fmemory_bytes\x18\t \x01(\x03R\vmemoryBytes\"\x86\x02\n" +
 	"\n" +
 	"AuditEntry\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
@@ -1032,17 +2476,43 @@ const file_stoa_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x1b\n" +
 	"\ttarget_id\x18\x05 \x01(\tR\btargetId\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"\xa1\x01\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12\x1d\n" +
+	"\n" +
+	"actor_name\x18\b \x01(\tR\tactorName\x12\x1f\n" +
+	"\vtarget_name\x18\t \x01(\tR\n" +
+	"targetName\"F\n" +
+	"\x12GetOverviewRequest\x120\n" +
+	"\x05after\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05after\"\xb8\x01\n" +
+	"\x13GetOverviewResponse\x12/\n" +
+	"\asamples\x18\x01 \x03(\v2\x15.stoa.admin.v1.SampleR\asamples\x12\x1b\n" +
+	"\tcpu_count\x18\x02 \x01(\x05R\bcpuCount\x129\n" +
+	"\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xc0\x01\n" +
 	"\x10ListUsersRequest\x12\x1d\n" +
 	"\x05query\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05query\x12\x1f\n" +
 	"\vonly_banned\x18\x02 \x01(\bR\n" +
 	"onlyBanned\x12$\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"m\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1d\n" +
+	"\n" +
+	"only_staff\x18\x05 \x01(\bR\tonlyStaff\"m\n" +
 	"\x11ListUsersResponse\x120\n" +
 	"\x05users\x18\x01 \x03(\v2\x1a.stoa.admin.v1.UserAccountR\x05users\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x94\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
+	"\x0eGetUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\"\xde\x01\n" +
+	"\x0fGetUserResponse\x12.\n" +
+	"\x04user\x18\x01 \x01(\v2\x1a.stoa.admin.v1.UserAccountR\x04user\x123\n" +
+	"\adevices\x18\x02 \x03(\v2\x19.stoa.admin.v1.UserDeviceR\adevices\x12;\n" +
+	"\x05rooms\x18\x03 \x03(\v2%.stoa.admin.v1.ListRoomsResponse.ItemR\x05rooms\x12)\n" +
+	"\x05mutes\x18\x04 \x03(\v2\x13.stoa.admin.v1.MuteR\x05mutes\"g\n" +
+	"\x17RevokeUserDeviceRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12(\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x1a\n" +
+	"\x18RevokeUserDeviceResponse\"\x94\x01\n" +
 	"\x0eBanUserRequest\x12\"\n" +
 	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
@@ -1053,18 +2523,18 @@ const file_stoa_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x10UnbanUserRequest\x12\"\n" +
 	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\"C\n" +
 	"\x11UnbanUserResponse\x12.\n" +
-	"\x04user\x18\x01 \x01(\v2\x1a.stoa.admin.v1.UserAccountR\x04user\"l\n" +
+	"\x04user\x18\x01 \x01(\v2\x1a.stoa.admin.v1.UserAccountR\x04user\"n\n" +
 	"\x12SetUserRoleRequest\x12\"\n" +
-	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x122\n" +
-	"\x04role\x18\x02 \x01(\x0e2\x12.stoa.auth.v1.RoleB\n" +
-	"\xbaH\a\x82\x01\x04\x18\x02\x18\x03R\x04role\"E\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x124\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x12.stoa.auth.v1.RoleB\f\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04R\x04role\"E\n" +
 	"\x13SetUserRoleResponse\x12.\n" +
-	"\x04user\x18\x01 \x01(\v2\x1a.stoa.admin.v1.UserAccountR\x04user\"~\n" +
+	"\x04user\x18\x01 \x01(\v2\x1a.stoa.admin.v1.UserAccountR\x04user\"\x9d\x01\n" +
 	"\x10ListRoomsRequest\x12\x1b\n" +
 	"\tonly_live\x18\x01 \x01(\bR\bonlyLive\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\xdf\x01\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1d\n" +
+	"\x05query\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18PR\x05query\"\xdf\x01\n" +
 	"\x11ListRoomsResponse\x12;\n" +
 	"\x05items\x18\x01 \x03(\v2%.stoa.admin.v1.ListRoomsResponse.ItemR\x05items\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x1ae\n" +
@@ -1076,23 +2546,81 @@ const file_stoa_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"M\n" +
 	"\x14EndBroadcastResponse\x125\n" +
-	"\tbroadcast\x18\x01 \x01(\v2\x17.stoa.live.v1.BroadcastR\tbroadcast\"\xb2\x01\n" +
+	"\tbroadcast\x18\x01 \x01(\v2\x17.stoa.live.v1.BroadcastR\tbroadcast\"Y\n" +
+	"\x13WarnStreamerRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12\x1e\n" +
+	"\x04text\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04text\"G\n" +
+	"\x14WarnStreamerResponse\x12/\n" +
+	"\awarning\x18\x01 \x01(\v2\x15.stoa.live.v1.WarningR\awarning\"^\n" +
+	"\x14TakeDownCoverRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"?\n" +
+	"\x15TakeDownCoverResponse\x12&\n" +
+	"\x04room\x18\x01 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\"\xaa\x01\n" +
+	"\x14DeleteMessageRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12:\n" +
+	"\bposition\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionB\x06\xbaH\x03\xc8\x01\x01R\bposition\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"\x17\n" +
+	"\x15DeleteMessageResponse\"\xc7\x01\n" +
+	"\x0fMuteUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x120\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x12:\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\b\xbaH\x05\xb2\x01\x02@\x01R\x05until\";\n" +
+	"\x10MuteUserResponse\x12'\n" +
+	"\x04mute\x18\x01 \x01(\v2\x13.stoa.admin.v1.MuteR\x04mute\"i\n" +
+	"\x11UnmuteUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x120\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\"\x14\n" +
+	"\x12UnmuteUserResponse\"a\n" +
+	"\x10ListMutesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"f\n" +
+	"\x11ListMutesResponse\x12)\n" +
+	"\x05mutes\x18\x01 \x03(\v2\x13.stoa.admin.v1.MuteR\x05mutes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x88\x01\n" +
+	"\x11UpdateSiteRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x12.stoa.site.v1.SiteB\x06\xbaH\x03\xc8\x01\x01R\x04site\x12C\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"updateMask\"<\n" +
+	"\x12UpdateSiteResponse\x12&\n" +
+	"\x04site\x18\x01 \x01(\v2\x12.stoa.site.v1.SiteR\x04site\"\xb7\x02\n" +
 	"\x17ListAuditEntriesRequest\x12\"\n" +
 	"\bactor_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aactorId\x12$\n" +
 	"\ttarget_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\btargetId\x12$\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"w\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1f\n" +
+	"\x06action\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06action\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"w\n" +
 	"\x18ListAuditEntriesResponse\x123\n" +
 	"\aentries\x18\x01 \x03(\v2\x19.stoa.admin.v1.AuditEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xeb\x04\n" +
-	"\fAdminService\x12S\n" +
-	"\tListUsers\x12\x1f.stoa.admin.v1.ListUsersRequest\x1a .stoa.admin.v1.ListUsersResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd3\v\n" +
+	"\fAdminService\x12Y\n" +
+	"\vGetOverview\x12!.stoa.admin.v1.GetOverviewRequest\x1a\".stoa.admin.v1.GetOverviewResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\tListUsers\x12\x1f.stoa.admin.v1.ListUsersRequest\x1a .stoa.admin.v1.ListUsersResponse\"\x03\x90\x02\x01\x12M\n" +
+	"\aGetUser\x12\x1d.stoa.admin.v1.GetUserRequest\x1a\x1e.stoa.admin.v1.GetUserResponse\"\x03\x90\x02\x01\x12c\n" +
+	"\x10RevokeUserDevice\x12&.stoa.admin.v1.RevokeUserDeviceRequest\x1a'.stoa.admin.v1.RevokeUserDeviceResponse\x12H\n" +
 	"\aBanUser\x12\x1d.stoa.admin.v1.BanUserRequest\x1a\x1e.stoa.admin.v1.BanUserResponse\x12N\n" +
 	"\tUnbanUser\x12\x1f.stoa.admin.v1.UnbanUserRequest\x1a .stoa.admin.v1.UnbanUserResponse\x12T\n" +
 	"\vSetUserRole\x12!.stoa.admin.v1.SetUserRoleRequest\x1a\".stoa.admin.v1.SetUserRoleResponse\x12S\n" +
 	"\tListRooms\x12\x1f.stoa.admin.v1.ListRoomsRequest\x1a .stoa.admin.v1.ListRoomsResponse\"\x03\x90\x02\x01\x12W\n" +
-	"\fEndBroadcast\x12\".stoa.admin.v1.EndBroadcastRequest\x1a#.stoa.admin.v1.EndBroadcastResponse\x12h\n" +
+	"\fEndBroadcast\x12\".stoa.admin.v1.EndBroadcastRequest\x1a#.stoa.admin.v1.EndBroadcastResponse\x12W\n" +
+	"\fWarnStreamer\x12\".stoa.admin.v1.WarnStreamerRequest\x1a#.stoa.admin.v1.WarnStreamerResponse\x12Z\n" +
+	"\rTakeDownCover\x12#.stoa.admin.v1.TakeDownCoverRequest\x1a$.stoa.admin.v1.TakeDownCoverResponse\x12Z\n" +
+	"\rDeleteMessage\x12#.stoa.admin.v1.DeleteMessageRequest\x1a$.stoa.admin.v1.DeleteMessageResponse\x12K\n" +
+	"\bMuteUser\x12\x1e.stoa.admin.v1.MuteUserRequest\x1a\x1f.stoa.admin.v1.MuteUserResponse\x12Q\n" +
+	"\n" +
+	"UnmuteUser\x12 .stoa.admin.v1.UnmuteUserRequest\x1a!.stoa.admin.v1.UnmuteUserResponse\x12S\n" +
+	"\tListMutes\x12\x1f.stoa.admin.v1.ListMutesRequest\x1a .stoa.admin.v1.ListMutesResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\n" +
+	"UpdateSite\x12 .stoa.admin.v1.UpdateSiteRequest\x1a!.stoa.admin.v1.UpdateSiteResponse\x12h\n" +
 	"\x10ListAuditEntries\x12&.stoa.admin.v1.ListAuditEntriesRequest\x1a'.stoa.admin.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01B8Z6github.com/stoa-live/stoa/gen/go/stoa/admin/v1;adminv1b\x06proto3"
 
 var (
@@ -1107,66 +2635,139 @@ func file_stoa_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_stoa_admin_v1_admin_service_proto_rawDescData
 }
 
-var file_stoa_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_stoa_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_stoa_admin_v1_admin_service_proto_goTypes = []any{
 	(*UserAccount)(nil),              // 0: stoa.admin.v1.UserAccount
-	(*AuditEntry)(nil),               // 1: stoa.admin.v1.AuditEntry
-	(*ListUsersRequest)(nil),         // 2: stoa.admin.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),        // 3: stoa.admin.v1.ListUsersResponse
-	(*BanUserRequest)(nil),           // 4: stoa.admin.v1.BanUserRequest
-	(*BanUserResponse)(nil),          // 5: stoa.admin.v1.BanUserResponse
-	(*UnbanUserRequest)(nil),         // 6: stoa.admin.v1.UnbanUserRequest
-	(*UnbanUserResponse)(nil),        // 7: stoa.admin.v1.UnbanUserResponse
-	(*SetUserRoleRequest)(nil),       // 8: stoa.admin.v1.SetUserRoleRequest
-	(*SetUserRoleResponse)(nil),      // 9: stoa.admin.v1.SetUserRoleResponse
-	(*ListRoomsRequest)(nil),         // 10: stoa.admin.v1.ListRoomsRequest
-	(*ListRoomsResponse)(nil),        // 11: stoa.admin.v1.ListRoomsResponse
-	(*EndBroadcastRequest)(nil),      // 12: stoa.admin.v1.EndBroadcastRequest
-	(*EndBroadcastResponse)(nil),     // 13: stoa.admin.v1.EndBroadcastResponse
-	(*ListAuditEntriesRequest)(nil),  // 14: stoa.admin.v1.ListAuditEntriesRequest
-	(*ListAuditEntriesResponse)(nil), // 15: stoa.admin.v1.ListAuditEntriesResponse
-	(*ListRoomsResponse_Item)(nil),   // 16: stoa.admin.v1.ListRoomsResponse.Item
-	(*v1.User)(nil),                  // 17: stoa.auth.v1.User
-	(*v1.Ban)(nil),                   // 18: stoa.auth.v1.Ban
-	(*timestamppb.Timestamp)(nil),    // 19: google.protobuf.Timestamp
-	(v1.Role)(0),                     // 20: stoa.auth.v1.Role
-	(*v11.Broadcast)(nil),            // 21: stoa.live.v1.Broadcast
-	(*v11.Room)(nil),                 // 22: stoa.live.v1.Room
+	(*UserDevice)(nil),               // 1: stoa.admin.v1.UserDevice
+	(*Mute)(nil),                     // 2: stoa.admin.v1.Mute
+	(*Sample)(nil),                   // 3: stoa.admin.v1.Sample
+	(*AuditEntry)(nil),               // 4: stoa.admin.v1.AuditEntry
+	(*GetOverviewRequest)(nil),       // 5: stoa.admin.v1.GetOverviewRequest
+	(*GetOverviewResponse)(nil),      // 6: stoa.admin.v1.GetOverviewResponse
+	(*ListUsersRequest)(nil),         // 7: stoa.admin.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),        // 8: stoa.admin.v1.ListUsersResponse
+	(*GetUserRequest)(nil),           // 9: stoa.admin.v1.GetUserRequest
+	(*GetUserResponse)(nil),          // 10: stoa.admin.v1.GetUserResponse
+	(*RevokeUserDeviceRequest)(nil),  // 11: stoa.admin.v1.RevokeUserDeviceRequest
+	(*RevokeUserDeviceResponse)(nil), // 12: stoa.admin.v1.RevokeUserDeviceResponse
+	(*BanUserRequest)(nil),           // 13: stoa.admin.v1.BanUserRequest
+	(*BanUserResponse)(nil),          // 14: stoa.admin.v1.BanUserResponse
+	(*UnbanUserRequest)(nil),         // 15: stoa.admin.v1.UnbanUserRequest
+	(*UnbanUserResponse)(nil),        // 16: stoa.admin.v1.UnbanUserResponse
+	(*SetUserRoleRequest)(nil),       // 17: stoa.admin.v1.SetUserRoleRequest
+	(*SetUserRoleResponse)(nil),      // 18: stoa.admin.v1.SetUserRoleResponse
+	(*ListRoomsRequest)(nil),         // 19: stoa.admin.v1.ListRoomsRequest
+	(*ListRoomsResponse)(nil),        // 20: stoa.admin.v1.ListRoomsResponse
+	(*EndBroadcastRequest)(nil),      // 21: stoa.admin.v1.EndBroadcastRequest
+	(*EndBroadcastResponse)(nil),     // 22: stoa.admin.v1.EndBroadcastResponse
+	(*WarnStreamerRequest)(nil),      // 23: stoa.admin.v1.WarnStreamerRequest
+	(*WarnStreamerResponse)(nil),     // 24: stoa.admin.v1.WarnStreamerResponse
+	(*TakeDownCoverRequest)(nil),     // 25: stoa.admin.v1.TakeDownCoverRequest
+	(*TakeDownCoverResponse)(nil),    // 26: stoa.admin.v1.TakeDownCoverResponse
+	(*DeleteMessageRequest)(nil),     // 27: stoa.admin.v1.DeleteMessageRequest
+	(*DeleteMessageResponse)(nil),    // 28: stoa.admin.v1.DeleteMessageResponse
+	(*MuteUserRequest)(nil),          // 29: stoa.admin.v1.MuteUserRequest
+	(*MuteUserResponse)(nil),         // 30: stoa.admin.v1.MuteUserResponse
+	(*UnmuteUserRequest)(nil),        // 31: stoa.admin.v1.UnmuteUserRequest
+	(*UnmuteUserResponse)(nil),       // 32: stoa.admin.v1.UnmuteUserResponse
+	(*ListMutesRequest)(nil),         // 33: stoa.admin.v1.ListMutesRequest
+	(*ListMutesResponse)(nil),        // 34: stoa.admin.v1.ListMutesResponse
+	(*UpdateSiteRequest)(nil),        // 35: stoa.admin.v1.UpdateSiteRequest
+	(*UpdateSiteResponse)(nil),       // 36: stoa.admin.v1.UpdateSiteResponse
+	(*ListAuditEntriesRequest)(nil),  // 37: stoa.admin.v1.ListAuditEntriesRequest
+	(*ListAuditEntriesResponse)(nil), // 38: stoa.admin.v1.ListAuditEntriesResponse
+	(*ListRoomsResponse_Item)(nil),   // 39: stoa.admin.v1.ListRoomsResponse.Item
+	(*v1.User)(nil),                  // 40: stoa.auth.v1.User
+	(*v1.Ban)(nil),                   // 41: stoa.auth.v1.Ban
+	(v1.Platform)(0),                 // 42: stoa.auth.v1.Platform
+	(*timestamppb.Timestamp)(nil),    // 43: google.protobuf.Timestamp
+	(v1.Role)(0),                     // 44: stoa.auth.v1.Role
+	(*v11.Broadcast)(nil),            // 45: stoa.live.v1.Broadcast
+	(*v11.Warning)(nil),              // 46: stoa.live.v1.Warning
+	(*v11.Room)(nil),                 // 47: stoa.live.v1.Room
+	(*v12.Position)(nil),             // 48: stoa.chat.v1.Position
+	(*v13.Site)(nil),                 // 49: stoa.site.v1.Site
+	(*fieldmaskpb.FieldMask)(nil),    // 50: google.protobuf.FieldMask
 }
 var file_stoa_admin_v1_admin_service_proto_depIdxs = []int32{
-	17, // 0: stoa.admin.v1.UserAccount.user:type_name -> stoa.auth.v1.User
-	18, // 1: stoa.admin.v1.UserAccount.ban:type_name -> stoa.auth.v1.Ban
-	19, // 2: stoa.admin.v1.AuditEntry.at:type_name -> google.protobuf.Timestamp
-	0,  // 3: stoa.admin.v1.ListUsersResponse.users:type_name -> stoa.admin.v1.UserAccount
-	19, // 4: stoa.admin.v1.BanUserRequest.until:type_name -> google.protobuf.Timestamp
-	0,  // 5: stoa.admin.v1.BanUserResponse.user:type_name -> stoa.admin.v1.UserAccount
-	0,  // 6: stoa.admin.v1.UnbanUserResponse.user:type_name -> stoa.admin.v1.UserAccount
-	20, // 7: stoa.admin.v1.SetUserRoleRequest.role:type_name -> stoa.auth.v1.Role
-	0,  // 8: stoa.admin.v1.SetUserRoleResponse.user:type_name -> stoa.admin.v1.UserAccount
-	16, // 9: stoa.admin.v1.ListRoomsResponse.items:type_name -> stoa.admin.v1.ListRoomsResponse.Item
-	21, // 10: stoa.admin.v1.EndBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
-	1,  // 11: stoa.admin.v1.ListAuditEntriesResponse.entries:type_name -> stoa.admin.v1.AuditEntry
-	22, // 12: stoa.admin.v1.ListRoomsResponse.Item.room:type_name -> stoa.live.v1.Room
-	21, // 13: stoa.admin.v1.ListRoomsResponse.Item.broadcast:type_name -> stoa.live.v1.Broadcast
-	2,  // 14: stoa.admin.v1.AdminService.ListUsers:input_type -> stoa.admin.v1.ListUsersRequest
-	4,  // 15: stoa.admin.v1.AdminService.BanUser:input_type -> stoa.admin.v1.BanUserRequest
-	6,  // 16: stoa.admin.v1.AdminService.UnbanUser:input_type -> stoa.admin.v1.UnbanUserRequest
-	8,  // 17: stoa.admin.v1.AdminService.SetUserRole:input_type -> stoa.admin.v1.SetUserRoleRequest
-	10, // 18: stoa.admin.v1.AdminService.ListRooms:input_type -> stoa.admin.v1.ListRoomsRequest
-	12, // 19: stoa.admin.v1.AdminService.EndBroadcast:input_type -> stoa.admin.v1.EndBroadcastRequest
-	14, // 20: stoa.admin.v1.AdminService.ListAuditEntries:input_type -> stoa.admin.v1.ListAuditEntriesRequest
-	3,  // 21: stoa.admin.v1.AdminService.ListUsers:output_type -> stoa.admin.v1.ListUsersResponse
-	5,  // 22: stoa.admin.v1.AdminService.BanUser:output_type -> stoa.admin.v1.BanUserResponse
-	7,  // 23: stoa.admin.v1.AdminService.UnbanUser:output_type -> stoa.admin.v1.UnbanUserResponse
-	9,  // 24: stoa.admin.v1.AdminService.SetUserRole:output_type -> stoa.admin.v1.SetUserRoleResponse
-	11, // 25: stoa.admin.v1.AdminService.ListRooms:output_type -> stoa.admin.v1.ListRoomsResponse
-	13, // 26: stoa.admin.v1.AdminService.EndBroadcast:output_type -> stoa.admin.v1.EndBroadcastResponse
-	15, // 27: stoa.admin.v1.AdminService.ListAuditEntries:output_type -> stoa.admin.v1.ListAuditEntriesResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	40, // 0: stoa.admin.v1.UserAccount.user:type_name -> stoa.auth.v1.User
+	41, // 1: stoa.admin.v1.UserAccount.ban:type_name -> stoa.auth.v1.Ban
+	42, // 2: stoa.admin.v1.UserDevice.platform:type_name -> stoa.auth.v1.Platform
+	43, // 3: stoa.admin.v1.UserDevice.signed_in_at:type_name -> google.protobuf.Timestamp
+	43, // 4: stoa.admin.v1.UserDevice.last_seen_at:type_name -> google.protobuf.Timestamp
+	40, // 5: stoa.admin.v1.Mute.user:type_name -> stoa.auth.v1.User
+	43, // 6: stoa.admin.v1.Mute.until:type_name -> google.protobuf.Timestamp
+	43, // 7: stoa.admin.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
+	43, // 8: stoa.admin.v1.Sample.at:type_name -> google.protobuf.Timestamp
+	43, // 9: stoa.admin.v1.AuditEntry.at:type_name -> google.protobuf.Timestamp
+	43, // 10: stoa.admin.v1.GetOverviewRequest.after:type_name -> google.protobuf.Timestamp
+	3,  // 11: stoa.admin.v1.GetOverviewResponse.samples:type_name -> stoa.admin.v1.Sample
+	43, // 12: stoa.admin.v1.GetOverviewResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 13: stoa.admin.v1.ListUsersResponse.users:type_name -> stoa.admin.v1.UserAccount
+	0,  // 14: stoa.admin.v1.GetUserResponse.user:type_name -> stoa.admin.v1.UserAccount
+	1,  // 15: stoa.admin.v1.GetUserResponse.devices:type_name -> stoa.admin.v1.UserDevice
+	39, // 16: stoa.admin.v1.GetUserResponse.rooms:type_name -> stoa.admin.v1.ListRoomsResponse.Item
+	2,  // 17: stoa.admin.v1.GetUserResponse.mutes:type_name -> stoa.admin.v1.Mute
+	43, // 18: stoa.admin.v1.BanUserRequest.until:type_name -> google.protobuf.Timestamp
+	0,  // 19: stoa.admin.v1.BanUserResponse.user:type_name -> stoa.admin.v1.UserAccount
+	0,  // 20: stoa.admin.v1.UnbanUserResponse.user:type_name -> stoa.admin.v1.UserAccount
+	44, // 21: stoa.admin.v1.SetUserRoleRequest.role:type_name -> stoa.auth.v1.Role
+	0,  // 22: stoa.admin.v1.SetUserRoleResponse.user:type_name -> stoa.admin.v1.UserAccount
+	39, // 23: stoa.admin.v1.ListRoomsResponse.items:type_name -> stoa.admin.v1.ListRoomsResponse.Item
+	45, // 24: stoa.admin.v1.EndBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
+	46, // 25: stoa.admin.v1.WarnStreamerResponse.warning:type_name -> stoa.live.v1.Warning
+	47, // 26: stoa.admin.v1.TakeDownCoverResponse.room:type_name -> stoa.live.v1.Room
+	48, // 27: stoa.admin.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
+	43, // 28: stoa.admin.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
+	2,  // 29: stoa.admin.v1.MuteUserResponse.mute:type_name -> stoa.admin.v1.Mute
+	2,  // 30: stoa.admin.v1.ListMutesResponse.mutes:type_name -> stoa.admin.v1.Mute
+	49, // 31: stoa.admin.v1.UpdateSiteRequest.site:type_name -> stoa.site.v1.Site
+	50, // 32: stoa.admin.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	49, // 33: stoa.admin.v1.UpdateSiteResponse.site:type_name -> stoa.site.v1.Site
+	43, // 34: stoa.admin.v1.ListAuditEntriesRequest.since:type_name -> google.protobuf.Timestamp
+	43, // 35: stoa.admin.v1.ListAuditEntriesRequest.until:type_name -> google.protobuf.Timestamp
+	4,  // 36: stoa.admin.v1.ListAuditEntriesResponse.entries:type_name -> stoa.admin.v1.AuditEntry
+	47, // 37: stoa.admin.v1.ListRoomsResponse.Item.room:type_name -> stoa.live.v1.Room
+	45, // 38: stoa.admin.v1.ListRoomsResponse.Item.broadcast:type_name -> stoa.live.v1.Broadcast
+	5,  // 39: stoa.admin.v1.AdminService.GetOverview:input_type -> stoa.admin.v1.GetOverviewRequest
+	7,  // 40: stoa.admin.v1.AdminService.ListUsers:input_type -> stoa.admin.v1.ListUsersRequest
+	9,  // 41: stoa.admin.v1.AdminService.GetUser:input_type -> stoa.admin.v1.GetUserRequest
+	11, // 42: stoa.admin.v1.AdminService.RevokeUserDevice:input_type -> stoa.admin.v1.RevokeUserDeviceRequest
+	13, // 43: stoa.admin.v1.AdminService.BanUser:input_type -> stoa.admin.v1.BanUserRequest
+	15, // 44: stoa.admin.v1.AdminService.UnbanUser:input_type -> stoa.admin.v1.UnbanUserRequest
+	17, // 45: stoa.admin.v1.AdminService.SetUserRole:input_type -> stoa.admin.v1.SetUserRoleRequest
+	19, // 46: stoa.admin.v1.AdminService.ListRooms:input_type -> stoa.admin.v1.ListRoomsRequest
+	21, // 47: stoa.admin.v1.AdminService.EndBroadcast:input_type -> stoa.admin.v1.EndBroadcastRequest
+	23, // 48: stoa.admin.v1.AdminService.WarnStreamer:input_type -> stoa.admin.v1.WarnStreamerRequest
+	25, // 49: stoa.admin.v1.AdminService.TakeDownCover:input_type -> stoa.admin.v1.TakeDownCoverRequest
+	27, // 50: stoa.admin.v1.AdminService.DeleteMessage:input_type -> stoa.admin.v1.DeleteMessageRequest
+	29, // 51: stoa.admin.v1.AdminService.MuteUser:input_type -> stoa.admin.v1.MuteUserRequest
+	31, // 52: stoa.admin.v1.AdminService.UnmuteUser:input_type -> stoa.admin.v1.UnmuteUserRequest
+	33, // 53: stoa.admin.v1.AdminService.ListMutes:input_type -> stoa.admin.v1.ListMutesRequest
+	35, // 54: stoa.admin.v1.AdminService.UpdateSite:input_type -> stoa.admin.v1.UpdateSiteRequest
+	37, // 55: stoa.admin.v1.AdminService.ListAuditEntries:input_type -> stoa.admin.v1.ListAuditEntriesRequest
+	6,  // 56: stoa.admin.v1.AdminService.GetOverview:output_type -> stoa.admin.v1.GetOverviewResponse
+	8,  // 57: stoa.admin.v1.AdminService.ListUsers:output_type -> stoa.admin.v1.ListUsersResponse
+	10, // 58: stoa.admin.v1.AdminService.GetUser:output_type -> stoa.admin.v1.GetUserResponse
+	12, // 59: stoa.admin.v1.AdminService.RevokeUserDevice:output_type -> stoa.admin.v1.RevokeUserDeviceResponse
+	14, // 60: stoa.admin.v1.AdminService.BanUser:output_type -> stoa.admin.v1.BanUserResponse
+	16, // 61: stoa.admin.v1.AdminService.UnbanUser:output_type -> stoa.admin.v1.UnbanUserResponse
+	18, // 62: stoa.admin.v1.AdminService.SetUserRole:output_type -> stoa.admin.v1.SetUserRoleResponse
+	20, // 63: stoa.admin.v1.AdminService.ListRooms:output_type -> stoa.admin.v1.ListRoomsResponse
+	22, // 64: stoa.admin.v1.AdminService.EndBroadcast:output_type -> stoa.admin.v1.EndBroadcastResponse
+	24, // 65: stoa.admin.v1.AdminService.WarnStreamer:output_type -> stoa.admin.v1.WarnStreamerResponse
+	26, // 66: stoa.admin.v1.AdminService.TakeDownCover:output_type -> stoa.admin.v1.TakeDownCoverResponse
+	28, // 67: stoa.admin.v1.AdminService.DeleteMessage:output_type -> stoa.admin.v1.DeleteMessageResponse
+	30, // 68: stoa.admin.v1.AdminService.MuteUser:output_type -> stoa.admin.v1.MuteUserResponse
+	32, // 69: stoa.admin.v1.AdminService.UnmuteUser:output_type -> stoa.admin.v1.UnmuteUserResponse
+	34, // 70: stoa.admin.v1.AdminService.ListMutes:output_type -> stoa.admin.v1.ListMutesResponse
+	36, // 71: stoa.admin.v1.AdminService.UpdateSite:output_type -> stoa.admin.v1.UpdateSiteResponse
+	38, // 72: stoa.admin.v1.AdminService.ListAuditEntries:output_type -> stoa.admin.v1.ListAuditEntriesResponse
+	56, // [56:73] is the sub-list for method output_type
+	39, // [39:56] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_stoa_admin_v1_admin_service_proto_init() }
@@ -1180,7 +2781,7 @@ func file_stoa_admin_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_admin_v1_admin_service_proto_rawDesc), len(file_stoa_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,8 +34,10 @@ const (
 	Role_ROLE_GUEST Role = 1
 	// A signed-up user also talks, likes and opens rooms.
 	Role_ROLE_USER Role = 2
-	// An administrator may call AdminService.
-	Role_ROLE_ADMIN Role = 3
+	// A moderator also keeps rooms and talk in order through AdminService.
+	Role_ROLE_MODERATOR Role = 3
+	// An administrator may call all of AdminService.
+	Role_ROLE_ADMIN Role = 4
 )
 
 // Enum value maps for Role.
@@ -44,13 +46,15 @@ var (
 		0: "ROLE_UNSPECIFIED",
 		1: "ROLE_GUEST",
 		2: "ROLE_USER",
-		3: "ROLE_ADMIN",
+		3: "ROLE_MODERATOR",
+		4: "ROLE_ADMIN",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED": 0,
 		"ROLE_GUEST":       1,
 		"ROLE_USER":        2,
-		"ROLE_ADMIN":       3,
+		"ROLE_MODERATOR":   3,
+		"ROLE_ADMIN":       4,
 	}
 )
 
@@ -159,7 +163,7 @@ type User struct {
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// Name shown to others, 1 to 32 characters.
 	Nickname string `protobuf:"bytes,3,opt,name=nickname,proto3" json:"nickname,omitempty"`
-	// Address of the picture; empty when none is set.
+	// Address of the picture, relative to the API's address; empty when none is set. It changes with the picture.
 	AvatarUrl string `protobuf:"bytes,4,opt,name=avatar_url,json=avatarUrl,proto3" json:"avatar_url,omitempty"`
 	// What the user may do.
 	Role Role `protobuf:"varint,5,opt,name=role,proto3,enum=stoa.auth.v1.Role" json:"role,omitempty"`
@@ -412,14 +416,15 @@ const file_stoa_auth_v1_auth_proto_rawDesc = "" +
 	"\acurrent\x18\x06 \x01(\bR\acurrent\"O\n" +
 	"\x03Ban\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until*K\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until*_\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"ROLE_GUEST\x10\x01\x12\r\n" +
-	"\tROLE_USER\x10\x02\x12\x0e\n" +
+	"\tROLE_USER\x10\x02\x12\x12\n" +
+	"\x0eROLE_MODERATOR\x10\x03\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x03*\xa1\x01\n" +
+	"ROLE_ADMIN\x10\x04*\xa1\x01\n" +
 	"\bPlatform\x12\x18\n" +
 	"\x14PLATFORM_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPLATFORM_WEB\x10\x01\x12\x14\n" +

@@ -646,6 +646,244 @@ func (x *SignInAsOperatorResponse) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// GetSetupRequest is empty.
+type GetSetupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSetupRequest) Reset() {
+	*x = GetSetupRequest{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSetupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSetupRequest) ProtoMessage() {}
+
+func (x *GetSetupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSetupRequest.ProtoReflect.Descriptor instead.
+func (*GetSetupRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{10}
+}
+
+// GetSetupResponse tells where the setup stands.
+type GetSetupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True while there is no administrator.
+	Needed        bool `protobuf:"varint,1,opt,name=needed,proto3" json:"needed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSetupResponse) Reset() {
+	*x = GetSetupResponse{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSetupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSetupResponse) ProtoMessage() {}
+
+func (x *GetSetupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSetupResponse.ProtoReflect.Descriptor instead.
+func (*GetSetupResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetSetupResponse) GetNeeded() bool {
+	if x != nil {
+		return x.Needed
+	}
+	return false
+}
+
+// CreateFirstAdminRequest proves access to the server's output and describes a user.
+type CreateFirstAdminRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the printed link.
+	SetupToken string `protobuf:"bytes,1,opt,name=setup_token,json=setupToken,proto3" json:"setup_token,omitempty"`
+	// From RegisterDevice.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// As in SignUpRequest.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	// 8 to 128 characters.
+	Password string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	// Shown to others, at most 32 characters; the username when empty.
+	Nickname      string `protobuf:"bytes,5,opt,name=nickname,proto3" json:"nickname,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateFirstAdminRequest) Reset() {
+	*x = CreateFirstAdminRequest{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateFirstAdminRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateFirstAdminRequest) ProtoMessage() {}
+
+func (x *CreateFirstAdminRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateFirstAdminRequest.ProtoReflect.Descriptor instead.
+func (*CreateFirstAdminRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CreateFirstAdminRequest) GetSetupToken() string {
+	if x != nil {
+		return x.SetupToken
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminRequest) GetNickname() string {
+	if x != nil {
+		return x.Nickname
+	}
+	return ""
+}
+
+// CreateFirstAdminResponse is a fresh session.
+type CreateFirstAdminResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is signed in.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// EdDSA-signed JWT for the Authorization header.
+	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// Opaque; works once.
+	RefreshToken string `protobuf:"bytes,3,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// When the access token ends, UTC.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateFirstAdminResponse) Reset() {
+	*x = CreateFirstAdminResponse{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateFirstAdminResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateFirstAdminResponse) ProtoMessage() {}
+
+func (x *CreateFirstAdminResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateFirstAdminResponse.ProtoReflect.Descriptor instead.
+func (*CreateFirstAdminResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CreateFirstAdminResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *CreateFirstAdminResponse) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminResponse) GetRefreshToken() string {
+	if x != nil {
+		return x.RefreshToken
+	}
+	return ""
+}
+
+func (x *CreateFirstAdminResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 // RefreshTokenRequest carries the token to exchange.
 type RefreshTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -657,7 +895,7 @@ type RefreshTokenRequest struct {
 
 func (x *RefreshTokenRequest) Reset() {
 	*x = RefreshTokenRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[10]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +907,7 @@ func (x *RefreshTokenRequest) String() string {
 func (*RefreshTokenRequest) ProtoMessage() {}
 
 func (x *RefreshTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[10]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +920,7 @@ func (x *RefreshTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshTokenRequest.ProtoReflect.Descriptor instead.
 func (*RefreshTokenRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{10}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RefreshTokenRequest) GetRefreshToken() string {
@@ -709,7 +947,7 @@ type RefreshTokenResponse struct {
 
 func (x *RefreshTokenResponse) Reset() {
 	*x = RefreshTokenResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[11]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +959,7 @@ func (x *RefreshTokenResponse) String() string {
 func (*RefreshTokenResponse) ProtoMessage() {}
 
 func (x *RefreshTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[11]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +972,7 @@ func (x *RefreshTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshTokenResponse.ProtoReflect.Descriptor instead.
 func (*RefreshTokenResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{11}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefreshTokenResponse) GetUser() *User {
@@ -774,7 +1012,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[12]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +1024,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[12]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +1037,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{12}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{16}
 }
 
 // SignOutResponse is empty.
@@ -811,7 +1049,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[13]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +1061,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[13]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1074,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{13}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{17}
 }
 
 // GetMeRequest is empty.
@@ -848,7 +1086,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[14]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1098,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[14]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1111,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{14}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{18}
 }
 
 // GetMeResponse is the caller.
@@ -887,7 +1125,7 @@ type GetMeResponse struct {
 
 func (x *GetMeResponse) Reset() {
 	*x = GetMeResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[15]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1137,7 @@ func (x *GetMeResponse) String() string {
 func (*GetMeResponse) ProtoMessage() {}
 
 func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[15]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1150,7 @@ func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeResponse.ProtoReflect.Descriptor instead.
 func (*GetMeResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{15}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetMeResponse) GetUser() *User {
@@ -927,17 +1165,15 @@ type UpdateProfileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// New name, 1 to 32 characters, not only white space.
 	Nickname string `protobuf:"bytes,1,opt,name=nickname,proto3" json:"nickname,omitempty"`
-	// New picture: an https address, or empty for none.
-	AvatarUrl string `protobuf:"bytes,2,opt,name=avatar_url,json=avatarUrl,proto3" json:"avatar_url,omitempty"`
-	// Which fields to change; at least one of "nickname" and "avatar_url".
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Which fields to change: "nickname".
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateProfileRequest) Reset() {
 	*x = UpdateProfileRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[16]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1185,7 @@ func (x *UpdateProfileRequest) String() string {
 func (*UpdateProfileRequest) ProtoMessage() {}
 
 func (x *UpdateProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[16]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,19 +1198,12 @@ func (x *UpdateProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProfileRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProfileRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{16}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateProfileRequest) GetNickname() string {
 	if x != nil {
 		return x.Nickname
-	}
-	return ""
-}
-
-func (x *UpdateProfileRequest) GetAvatarUrl() string {
-	if x != nil {
-		return x.AvatarUrl
 	}
 	return ""
 }
@@ -997,7 +1226,7 @@ type UpdateProfileResponse struct {
 
 func (x *UpdateProfileResponse) Reset() {
 	*x = UpdateProfileResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[17]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1238,7 @@ func (x *UpdateProfileResponse) String() string {
 func (*UpdateProfileResponse) ProtoMessage() {}
 
 func (x *UpdateProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[17]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1251,7 @@ func (x *UpdateProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProfileResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProfileResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{17}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateProfileResponse) GetUser() *User {
@@ -1030,6 +1259,273 @@ func (x *UpdateProfileResponse) GetUser() *User {
 		return x.User
 	}
 	return nil
+}
+
+// UploadAvatarRequest is a picture.
+type UploadAvatarRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels.
+	Image         []byte `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAvatarRequest) Reset() {
+	*x = UploadAvatarRequest{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAvatarRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAvatarRequest) ProtoMessage() {}
+
+func (x *UploadAvatarRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAvatarRequest.ProtoReflect.Descriptor instead.
+func (*UploadAvatarRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UploadAvatarRequest) GetImage() []byte {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+// UploadAvatarResponse is the changed user.
+type UploadAvatarResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAvatarResponse) Reset() {
+	*x = UploadAvatarResponse{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAvatarResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAvatarResponse) ProtoMessage() {}
+
+func (x *UploadAvatarResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAvatarResponse.ProtoReflect.Descriptor instead.
+func (*UploadAvatarResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UploadAvatarResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// DeleteAvatarRequest is empty.
+type DeleteAvatarRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAvatarRequest) Reset() {
+	*x = DeleteAvatarRequest{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAvatarRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAvatarRequest) ProtoMessage() {}
+
+func (x *DeleteAvatarRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAvatarRequest.ProtoReflect.Descriptor instead.
+func (*DeleteAvatarRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{24}
+}
+
+// DeleteAvatarResponse is the changed user.
+type DeleteAvatarResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAvatarResponse) Reset() {
+	*x = DeleteAvatarResponse{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAvatarResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAvatarResponse) ProtoMessage() {}
+
+func (x *DeleteAvatarResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAvatarResponse.ProtoReflect.Descriptor instead.
+func (*DeleteAvatarResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DeleteAvatarResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// ChangePasswordRequest proves the old password and names a new one.
+type ChangePasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As at sign-up or the last change.
+	CurrentPassword string `protobuf:"bytes,1,opt,name=current_password,json=currentPassword,proto3" json:"current_password,omitempty"`
+	// 8 to 128 characters.
+	NewPassword   string `protobuf:"bytes,2,opt,name=new_password,json=newPassword,proto3" json:"new_password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordRequest) Reset() {
+	*x = ChangePasswordRequest{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordRequest) ProtoMessage() {}
+
+func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
+func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ChangePasswordRequest) GetCurrentPassword() string {
+	if x != nil {
+		return x.CurrentPassword
+	}
+	return ""
+}
+
+func (x *ChangePasswordRequest) GetNewPassword() string {
+	if x != nil {
+		return x.NewPassword
+	}
+	return ""
+}
+
+// ChangePasswordResponse is empty.
+type ChangePasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordResponse) Reset() {
+	*x = ChangePasswordResponse{}
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordResponse) ProtoMessage() {}
+
+func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
+func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{27}
 }
 
 // ListDevicesRequest pages through devices (AIP-158).
@@ -1045,7 +1541,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[18]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1553,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[18]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1566,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{18}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListDevicesRequest) GetPageSize() int32 {
@@ -1100,7 +1596,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[19]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1608,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[19]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1621,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{19}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListDevicesResponse) GetDevices() []*Device {
@@ -1153,7 +1649,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[20]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1661,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[20]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1674,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{20}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -1197,7 +1693,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[21]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1705,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[21]
+	mi := &file_stoa_auth_v1_auth_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1718,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{21}
+	return file_stoa_auth_v1_auth_service_proto_rawDescGZIP(), []int{31}
 }
 
 var File_stoa_auth_v1_auth_service_proto protoreflect.FileDescriptor
@@ -1273,7 +1769,23 @@ const file_stoa_auth_v1_auth_service_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12&\n" +
 	"\faccess_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"I\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x11\n" +
+	"\x0fGetSetupRequest\"*\n" +
+	"\x10GetSetupResponse\x12\x16\n" +
+	"\x06needed\x18\x01 \x01(\bR\x06needed\"\x84\x02\n" +
+	"\x17CreateFirstAdminRequest\x12.\n" +
+	"\vsetup_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\n" +
+	"setupToken\x12&\n" +
+	"\tdevice_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bdeviceId\x12A\n" +
+	"\busername\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z][A-Za-z0-9_.-]{2,31}$R\busername\x12)\n" +
+	"\bpassword\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\b\x18\x80\x01\x80\x01\x01R\bpassword\x12#\n" +
+	"\bnickname\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18 R\bnickname\"\xcf\x01\n" +
+	"\x18CreateFirstAdminResponse\x12&\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12&\n" +
+	"\faccess_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12(\n" +
+	"\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\frefreshToken\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"I\n" +
 	"\x13RefreshTokenRequest\x122\n" +
 	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\frefreshToken\"\xcb\x01\n" +
 	"\x14RefreshTokenResponse\x12&\n" +
@@ -1286,15 +1798,24 @@ const file_stoa_auth_v1_auth_service_proto_rawDesc = "" +
 	"\x0fSignOutResponse\"\x0e\n" +
 	"\fGetMeRequest\"7\n" +
 	"\rGetMeResponse\x12&\n" +
-	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"\xba\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"\x80\x01\n" +
 	"\x14UpdateProfileRequest\x12#\n" +
-	"\bnickname\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18 R\bnickname\x128\n" +
-	"\n" +
-	"avatar_url\x18\x02 \x01(\tB\x19\xbaH\x16r\x14\x18\x80\x042\x0f^(https://.*)?$R\tavatarUrl\x12C\n" +
-	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"\bnickname\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18 R\bnickname\x12C\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"updateMask\"?\n" +
 	"\x15UpdateProfileResponse\x12&\n" +
-	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"c\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"8\n" +
+	"\x13UploadAvatarRequest\x12!\n" +
+	"\x05image\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\xe0+R\x05image\">\n" +
+	"\x14UploadAvatarResponse\x12&\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"\x15\n" +
+	"\x13DeleteAvatarRequest\">\n" +
+	"\x14DeleteAvatarResponse\x12&\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\"\x83\x01\n" +
+	"\x15ChangePasswordRequest\x128\n" +
+	"\x10current_password\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x0fcurrentPassword\x120\n" +
+	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\b\x18\x80\x01\x80\x01\x01R\vnewPassword\"\x18\n" +
+	"\x16ChangePasswordResponse\"c\n" +
 	"\x12ListDevicesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1304,17 +1825,23 @@ const file_stoa_auth_v1_auth_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
 	"\x13RevokeDeviceRequest\x12&\n" +
 	"\tdevice_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bdeviceId\"\x16\n" +
-	"\x14RevokeDeviceResponse2\xa1\a\n" +
+	"\x14RevokeDeviceResponse2\xdf\n" +
+	"\n" +
 	"\vAuthService\x12[\n" +
 	"\x0eRegisterDevice\x12#.stoa.auth.v1.RegisterDeviceRequest\x1a$.stoa.auth.v1.RegisterDeviceResponse\x12C\n" +
 	"\x06SignUp\x12\x1b.stoa.auth.v1.SignUpRequest\x1a\x1c.stoa.auth.v1.SignUpResponse\x12C\n" +
 	"\x06SignIn\x12\x1b.stoa.auth.v1.SignInRequest\x1a\x1c.stoa.auth.v1.SignInResponse\x12X\n" +
 	"\rSignInAsGuest\x12\".stoa.auth.v1.SignInAsGuestRequest\x1a#.stoa.auth.v1.SignInAsGuestResponse\x12a\n" +
-	"\x10SignInAsOperator\x12%.stoa.auth.v1.SignInAsOperatorRequest\x1a&.stoa.auth.v1.SignInAsOperatorResponse\x12U\n" +
+	"\x10SignInAsOperator\x12%.stoa.auth.v1.SignInAsOperatorRequest\x1a&.stoa.auth.v1.SignInAsOperatorResponse\x12N\n" +
+	"\bGetSetup\x12\x1d.stoa.auth.v1.GetSetupRequest\x1a\x1e.stoa.auth.v1.GetSetupResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\x10CreateFirstAdmin\x12%.stoa.auth.v1.CreateFirstAdminRequest\x1a&.stoa.auth.v1.CreateFirstAdminResponse\x12U\n" +
 	"\fRefreshToken\x12!.stoa.auth.v1.RefreshTokenRequest\x1a\".stoa.auth.v1.RefreshTokenResponse\x12F\n" +
 	"\aSignOut\x12\x1c.stoa.auth.v1.SignOutRequest\x1a\x1d.stoa.auth.v1.SignOutResponse\x12E\n" +
 	"\x05GetMe\x12\x1a.stoa.auth.v1.GetMeRequest\x1a\x1b.stoa.auth.v1.GetMeResponse\"\x03\x90\x02\x01\x12X\n" +
-	"\rUpdateProfile\x12\".stoa.auth.v1.UpdateProfileRequest\x1a#.stoa.auth.v1.UpdateProfileResponse\x12W\n" +
+	"\rUpdateProfile\x12\".stoa.auth.v1.UpdateProfileRequest\x1a#.stoa.auth.v1.UpdateProfileResponse\x12U\n" +
+	"\fUploadAvatar\x12!.stoa.auth.v1.UploadAvatarRequest\x1a\".stoa.auth.v1.UploadAvatarResponse\x12U\n" +
+	"\fDeleteAvatar\x12!.stoa.auth.v1.DeleteAvatarRequest\x1a\".stoa.auth.v1.DeleteAvatarResponse\x12[\n" +
+	"\x0eChangePassword\x12#.stoa.auth.v1.ChangePasswordRequest\x1a$.stoa.auth.v1.ChangePasswordResponse\x12W\n" +
 	"\vListDevices\x12 .stoa.auth.v1.ListDevicesRequest\x1a!.stoa.auth.v1.ListDevicesResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\fRevokeDevice\x12!.stoa.auth.v1.RevokeDeviceRequest\x1a\".stoa.auth.v1.RevokeDeviceResponseB6Z4github.com/stoa-live/stoa/gen/go/stoa/auth/v1;authv1b\x06proto3"
 
@@ -1330,7 +1857,7 @@ func file_stoa_auth_v1_auth_service_proto_rawDescGZIP() []byte {
 	return file_stoa_auth_v1_auth_service_proto_rawDescData
 }
 
-var file_stoa_auth_v1_auth_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_stoa_auth_v1_auth_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_stoa_auth_v1_auth_service_proto_goTypes = []any{
 	(*RegisterDeviceRequest)(nil),    // 0: stoa.auth.v1.RegisterDeviceRequest
 	(*RegisterDeviceResponse)(nil),   // 1: stoa.auth.v1.RegisterDeviceResponse
@@ -1342,67 +1869,91 @@ var file_stoa_auth_v1_auth_service_proto_goTypes = []any{
 	(*SignInAsGuestResponse)(nil),    // 7: stoa.auth.v1.SignInAsGuestResponse
 	(*SignInAsOperatorRequest)(nil),  // 8: stoa.auth.v1.SignInAsOperatorRequest
 	(*SignInAsOperatorResponse)(nil), // 9: stoa.auth.v1.SignInAsOperatorResponse
-	(*RefreshTokenRequest)(nil),      // 10: stoa.auth.v1.RefreshTokenRequest
-	(*RefreshTokenResponse)(nil),     // 11: stoa.auth.v1.RefreshTokenResponse
-	(*SignOutRequest)(nil),           // 12: stoa.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),          // 13: stoa.auth.v1.SignOutResponse
-	(*GetMeRequest)(nil),             // 14: stoa.auth.v1.GetMeRequest
-	(*GetMeResponse)(nil),            // 15: stoa.auth.v1.GetMeResponse
-	(*UpdateProfileRequest)(nil),     // 16: stoa.auth.v1.UpdateProfileRequest
-	(*UpdateProfileResponse)(nil),    // 17: stoa.auth.v1.UpdateProfileResponse
-	(*ListDevicesRequest)(nil),       // 18: stoa.auth.v1.ListDevicesRequest
-	(*ListDevicesResponse)(nil),      // 19: stoa.auth.v1.ListDevicesResponse
-	(*RevokeDeviceRequest)(nil),      // 20: stoa.auth.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 21: stoa.auth.v1.RevokeDeviceResponse
-	(Platform)(0),                    // 22: stoa.auth.v1.Platform
-	(*User)(nil),                     // 23: stoa.auth.v1.User
-	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),    // 25: google.protobuf.FieldMask
-	(*Device)(nil),                   // 26: stoa.auth.v1.Device
+	(*GetSetupRequest)(nil),          // 10: stoa.auth.v1.GetSetupRequest
+	(*GetSetupResponse)(nil),         // 11: stoa.auth.v1.GetSetupResponse
+	(*CreateFirstAdminRequest)(nil),  // 12: stoa.auth.v1.CreateFirstAdminRequest
+	(*CreateFirstAdminResponse)(nil), // 13: stoa.auth.v1.CreateFirstAdminResponse
+	(*RefreshTokenRequest)(nil),      // 14: stoa.auth.v1.RefreshTokenRequest
+	(*RefreshTokenResponse)(nil),     // 15: stoa.auth.v1.RefreshTokenResponse
+	(*SignOutRequest)(nil),           // 16: stoa.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),          // 17: stoa.auth.v1.SignOutResponse
+	(*GetMeRequest)(nil),             // 18: stoa.auth.v1.GetMeRequest
+	(*GetMeResponse)(nil),            // 19: stoa.auth.v1.GetMeResponse
+	(*UpdateProfileRequest)(nil),     // 20: stoa.auth.v1.UpdateProfileRequest
+	(*UpdateProfileResponse)(nil),    // 21: stoa.auth.v1.UpdateProfileResponse
+	(*UploadAvatarRequest)(nil),      // 22: stoa.auth.v1.UploadAvatarRequest
+	(*UploadAvatarResponse)(nil),     // 23: stoa.auth.v1.UploadAvatarResponse
+	(*DeleteAvatarRequest)(nil),      // 24: stoa.auth.v1.DeleteAvatarRequest
+	(*DeleteAvatarResponse)(nil),     // 25: stoa.auth.v1.DeleteAvatarResponse
+	(*ChangePasswordRequest)(nil),    // 26: stoa.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),   // 27: stoa.auth.v1.ChangePasswordResponse
+	(*ListDevicesRequest)(nil),       // 28: stoa.auth.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),      // 29: stoa.auth.v1.ListDevicesResponse
+	(*RevokeDeviceRequest)(nil),      // 30: stoa.auth.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 31: stoa.auth.v1.RevokeDeviceResponse
+	(Platform)(0),                    // 32: stoa.auth.v1.Platform
+	(*User)(nil),                     // 33: stoa.auth.v1.User
+	(*timestamppb.Timestamp)(nil),    // 34: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),    // 35: google.protobuf.FieldMask
+	(*Device)(nil),                   // 36: stoa.auth.v1.Device
 }
 var file_stoa_auth_v1_auth_service_proto_depIdxs = []int32{
-	22, // 0: stoa.auth.v1.RegisterDeviceRequest.platform:type_name -> stoa.auth.v1.Platform
-	23, // 1: stoa.auth.v1.SignUpResponse.user:type_name -> stoa.auth.v1.User
-	24, // 2: stoa.auth.v1.SignUpResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 3: stoa.auth.v1.SignInResponse.user:type_name -> stoa.auth.v1.User
-	24, // 4: stoa.auth.v1.SignInResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 5: stoa.auth.v1.SignInAsGuestResponse.user:type_name -> stoa.auth.v1.User
-	24, // 6: stoa.auth.v1.SignInAsGuestResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 7: stoa.auth.v1.SignInAsOperatorResponse.user:type_name -> stoa.auth.v1.User
-	24, // 8: stoa.auth.v1.SignInAsOperatorResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 9: stoa.auth.v1.RefreshTokenResponse.user:type_name -> stoa.auth.v1.User
-	24, // 10: stoa.auth.v1.RefreshTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 11: stoa.auth.v1.GetMeResponse.user:type_name -> stoa.auth.v1.User
-	25, // 12: stoa.auth.v1.UpdateProfileRequest.update_mask:type_name -> google.protobuf.FieldMask
-	23, // 13: stoa.auth.v1.UpdateProfileResponse.user:type_name -> stoa.auth.v1.User
-	26, // 14: stoa.auth.v1.ListDevicesResponse.devices:type_name -> stoa.auth.v1.Device
-	0,  // 15: stoa.auth.v1.AuthService.RegisterDevice:input_type -> stoa.auth.v1.RegisterDeviceRequest
-	2,  // 16: stoa.auth.v1.AuthService.SignUp:input_type -> stoa.auth.v1.SignUpRequest
-	4,  // 17: stoa.auth.v1.AuthService.SignIn:input_type -> stoa.auth.v1.SignInRequest
-	6,  // 18: stoa.auth.v1.AuthService.SignInAsGuest:input_type -> stoa.auth.v1.SignInAsGuestRequest
-	8,  // 19: stoa.auth.v1.AuthService.SignInAsOperator:input_type -> stoa.auth.v1.SignInAsOperatorRequest
-	10, // 20: stoa.auth.v1.AuthService.RefreshToken:input_type -> stoa.auth.v1.RefreshTokenRequest
-	12, // 21: stoa.auth.v1.AuthService.SignOut:input_type -> stoa.auth.v1.SignOutRequest
-	14, // 22: stoa.auth.v1.AuthService.GetMe:input_type -> stoa.auth.v1.GetMeRequest
-	16, // 23: stoa.auth.v1.AuthService.UpdateProfile:input_type -> stoa.auth.v1.UpdateProfileRequest
-	18, // 24: stoa.auth.v1.AuthService.ListDevices:input_type -> stoa.auth.v1.ListDevicesRequest
-	20, // 25: stoa.auth.v1.AuthService.RevokeDevice:input_type -> stoa.auth.v1.RevokeDeviceRequest
-	1,  // 26: stoa.auth.v1.AuthService.RegisterDevice:output_type -> stoa.auth.v1.RegisterDeviceResponse
-	3,  // 27: stoa.auth.v1.AuthService.SignUp:output_type -> stoa.auth.v1.SignUpResponse
-	5,  // 28: stoa.auth.v1.AuthService.SignIn:output_type -> stoa.auth.v1.SignInResponse
-	7,  // 29: stoa.auth.v1.AuthService.SignInAsGuest:output_type -> stoa.auth.v1.SignInAsGuestResponse
-	9,  // 30: stoa.auth.v1.AuthService.SignInAsOperator:output_type -> stoa.auth.v1.SignInAsOperatorResponse
-	11, // 31: stoa.auth.v1.AuthService.RefreshToken:output_type -> stoa.auth.v1.RefreshTokenResponse
-	13, // 32: stoa.auth.v1.AuthService.SignOut:output_type -> stoa.auth.v1.SignOutResponse
-	15, // 33: stoa.auth.v1.AuthService.GetMe:output_type -> stoa.auth.v1.GetMeResponse
-	17, // 34: stoa.auth.v1.AuthService.UpdateProfile:output_type -> stoa.auth.v1.UpdateProfileResponse
-	19, // 35: stoa.auth.v1.AuthService.ListDevices:output_type -> stoa.auth.v1.ListDevicesResponse
-	21, // 36: stoa.auth.v1.AuthService.RevokeDevice:output_type -> stoa.auth.v1.RevokeDeviceResponse
-	26, // [26:37] is the sub-list for method output_type
-	15, // [15:26] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	32, // 0: stoa.auth.v1.RegisterDeviceRequest.platform:type_name -> stoa.auth.v1.Platform
+	33, // 1: stoa.auth.v1.SignUpResponse.user:type_name -> stoa.auth.v1.User
+	34, // 2: stoa.auth.v1.SignUpResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 3: stoa.auth.v1.SignInResponse.user:type_name -> stoa.auth.v1.User
+	34, // 4: stoa.auth.v1.SignInResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 5: stoa.auth.v1.SignInAsGuestResponse.user:type_name -> stoa.auth.v1.User
+	34, // 6: stoa.auth.v1.SignInAsGuestResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 7: stoa.auth.v1.SignInAsOperatorResponse.user:type_name -> stoa.auth.v1.User
+	34, // 8: stoa.auth.v1.SignInAsOperatorResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 9: stoa.auth.v1.CreateFirstAdminResponse.user:type_name -> stoa.auth.v1.User
+	34, // 10: stoa.auth.v1.CreateFirstAdminResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 11: stoa.auth.v1.RefreshTokenResponse.user:type_name -> stoa.auth.v1.User
+	34, // 12: stoa.auth.v1.RefreshTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 13: stoa.auth.v1.GetMeResponse.user:type_name -> stoa.auth.v1.User
+	35, // 14: stoa.auth.v1.UpdateProfileRequest.update_mask:type_name -> google.protobuf.FieldMask
+	33, // 15: stoa.auth.v1.UpdateProfileResponse.user:type_name -> stoa.auth.v1.User
+	33, // 16: stoa.auth.v1.UploadAvatarResponse.user:type_name -> stoa.auth.v1.User
+	33, // 17: stoa.auth.v1.DeleteAvatarResponse.user:type_name -> stoa.auth.v1.User
+	36, // 18: stoa.auth.v1.ListDevicesResponse.devices:type_name -> stoa.auth.v1.Device
+	0,  // 19: stoa.auth.v1.AuthService.RegisterDevice:input_type -> stoa.auth.v1.RegisterDeviceRequest
+	2,  // 20: stoa.auth.v1.AuthService.SignUp:input_type -> stoa.auth.v1.SignUpRequest
+	4,  // 21: stoa.auth.v1.AuthService.SignIn:input_type -> stoa.auth.v1.SignInRequest
+	6,  // 22: stoa.auth.v1.AuthService.SignInAsGuest:input_type -> stoa.auth.v1.SignInAsGuestRequest
+	8,  // 23: stoa.auth.v1.AuthService.SignInAsOperator:input_type -> stoa.auth.v1.SignInAsOperatorRequest
+	10, // 24: stoa.auth.v1.AuthService.GetSetup:input_type -> stoa.auth.v1.GetSetupRequest
+	12, // 25: stoa.auth.v1.AuthService.CreateFirstAdmin:input_type -> stoa.auth.v1.CreateFirstAdminRequest
+	14, // 26: stoa.auth.v1.AuthService.RefreshToken:input_type -> stoa.auth.v1.RefreshTokenRequest
+	16, // 27: stoa.auth.v1.AuthService.SignOut:input_type -> stoa.auth.v1.SignOutRequest
+	18, // 28: stoa.auth.v1.AuthService.GetMe:input_type -> stoa.auth.v1.GetMeRequest
+	20, // 29: stoa.auth.v1.AuthService.UpdateProfile:input_type -> stoa.auth.v1.UpdateProfileRequest
+	22, // 30: stoa.auth.v1.AuthService.UploadAvatar:input_type -> stoa.auth.v1.UploadAvatarRequest
+	24, // 31: stoa.auth.v1.AuthService.DeleteAvatar:input_type -> stoa.auth.v1.DeleteAvatarRequest
+	26, // 32: stoa.auth.v1.AuthService.ChangePassword:input_type -> stoa.auth.v1.ChangePasswordRequest
+	28, // 33: stoa.auth.v1.AuthService.ListDevices:input_type -> stoa.auth.v1.ListDevicesRequest
+	30, // 34: stoa.auth.v1.AuthService.RevokeDevice:input_type -> stoa.auth.v1.RevokeDeviceRequest
+	1,  // 35: stoa.auth.v1.AuthService.RegisterDevice:output_type -> stoa.auth.v1.RegisterDeviceResponse
+	3,  // 36: stoa.auth.v1.AuthService.SignUp:output_type -> stoa.auth.v1.SignUpResponse
+	5,  // 37: stoa.auth.v1.AuthService.SignIn:output_type -> stoa.auth.v1.SignInResponse
+	7,  // 38: stoa.auth.v1.AuthService.SignInAsGuest:output_type -> stoa.auth.v1.SignInAsGuestResponse
+	9,  // 39: stoa.auth.v1.AuthService.SignInAsOperator:output_type -> stoa.auth.v1.SignInAsOperatorResponse
+	11, // 40: stoa.auth.v1.AuthService.GetSetup:output_type -> stoa.auth.v1.GetSetupResponse
+	13, // 41: stoa.auth.v1.AuthService.CreateFirstAdmin:output_type -> stoa.auth.v1.CreateFirstAdminResponse
+	15, // 42: stoa.auth.v1.AuthService.RefreshToken:output_type -> stoa.auth.v1.RefreshTokenResponse
+	17, // 43: stoa.auth.v1.AuthService.SignOut:output_type -> stoa.auth.v1.SignOutResponse
+	19, // 44: stoa.auth.v1.AuthService.GetMe:output_type -> stoa.auth.v1.GetMeResponse
+	21, // 45: stoa.auth.v1.AuthService.UpdateProfile:output_type -> stoa.auth.v1.UpdateProfileResponse
+	23, // 46: stoa.auth.v1.AuthService.UploadAvatar:output_type -> stoa.auth.v1.UploadAvatarResponse
+	25, // 47: stoa.auth.v1.AuthService.DeleteAvatar:output_type -> stoa.auth.v1.DeleteAvatarResponse
+	27, // 48: stoa.auth.v1.AuthService.ChangePassword:output_type -> stoa.auth.v1.ChangePasswordResponse
+	29, // 49: stoa.auth.v1.AuthService.ListDevices:output_type -> stoa.auth.v1.ListDevicesResponse
+	31, // 50: stoa.auth.v1.AuthService.RevokeDevice:output_type -> stoa.auth.v1.RevokeDeviceResponse
+	35, // [35:51] is the sub-list for method output_type
+	19, // [19:35] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_stoa_auth_v1_auth_service_proto_init() }
@@ -1417,7 +1968,7 @@ func file_stoa_auth_v1_auth_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_auth_v1_auth_service_proto_rawDesc), len(file_stoa_auth_v1_auth_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

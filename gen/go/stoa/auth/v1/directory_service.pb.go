@@ -78,6 +78,97 @@ func (x *Account) GetBan() *Ban {
 	return nil
 }
 
+// Session is a place where a user is signed in.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lasting identifier; not a secret.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Kind of software.
+	Platform Platform `protobuf:"varint,2,opt,name=platform,proto3,enum=stoa.auth.v1.Platform" json:"platform,omitempty"`
+	// Model as the client named it.
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// Version of the client.
+	AppVersion string `protobuf:"bytes,4,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	// When the user signed in there, UTC.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Last time a token was issued, UTC.
+	LastSeenAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Session) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Session) GetPlatform() Platform {
+	if x != nil {
+		return x.Platform
+	}
+	return Platform_PLATFORM_UNSPECIFIED
+}
+
+func (x *Session) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Session) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *Session) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Session) GetLastSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenAt
+	}
+	return nil
+}
+
 // Revocation ends every access token of a session that was issued before it.
 type Revocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -91,7 +182,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[1]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +194,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[1]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +207,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{1}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Revocation) GetSessionId() string {
@@ -144,7 +235,7 @@ type BatchGetUsersRequest struct {
 
 func (x *BatchGetUsersRequest) Reset() {
 	*x = BatchGetUsersRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[2]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -156,7 +247,7 @@ func (x *BatchGetUsersRequest) String() string {
 func (*BatchGetUsersRequest) ProtoMessage() {}
 
 func (x *BatchGetUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[2]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -169,7 +260,7 @@ func (x *BatchGetUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetUsersRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetUsersRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{2}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *BatchGetUsersRequest) GetUserIds() []string {
@@ -192,7 +283,7 @@ type BatchGetUsersResponse struct {
 
 func (x *BatchGetUsersResponse) Reset() {
 	*x = BatchGetUsersResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[3]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +295,7 @@ func (x *BatchGetUsersResponse) String() string {
 func (*BatchGetUsersResponse) ProtoMessage() {}
 
 func (x *BatchGetUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[3]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +308,7 @@ func (x *BatchGetUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetUsersResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetUsersResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{3}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BatchGetUsersResponse) GetUsers() []*User {
@@ -244,14 +335,18 @@ type ListUsersRequest struct {
 	// At most this many; 0 means 20, above 100 means 100.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the response before; empty for the first page.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only moderators and administrators.
+	OnlyStaff bool `protobuf:"varint,5,opt,name=only_staff,json=onlyStaff,proto3" json:"only_staff,omitempty"`
+	// The query is part of a nickname only, which is all that other people may search by.
+	NicknameOnly  bool `protobuf:"varint,6,opt,name=nickname_only,json=nicknameOnly,proto3" json:"nickname_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[4]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -263,7 +358,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[4]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -276,7 +371,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{4}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListUsersRequest) GetQuery() string {
@@ -307,6 +402,20 @@ func (x *ListUsersRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListUsersRequest) GetOnlyStaff() bool {
+	if x != nil {
+		return x.OnlyStaff
+	}
+	return false
+}
+
+func (x *ListUsersRequest) GetNicknameOnly() bool {
+	if x != nil {
+		return x.NicknameOnly
+	}
+	return false
+}
+
 // ListUsersResponse is one page.
 type ListUsersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -320,7 +429,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[5]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +441,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[5]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +454,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{5}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListUsersResponse) GetAccounts() []*Account {
@@ -362,6 +471,309 @@ func (x *ListUsersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetAccountRequest names a user.
+type GetAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountRequest) Reset() {
+	*x = GetAccountRequest{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountRequest) ProtoMessage() {}
+
+func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
+func (*GetAccountRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetAccountRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// GetAccountResponse is the account.
+type GetAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountResponse) Reset() {
+	*x = GetAccountResponse{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountResponse) ProtoMessage() {}
+
+func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
+func (*GetAccountResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+// ListSessionsRequest pages through a user's sessions (AIP-158).
+type ListSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// At most this many; 0 means 20, above 100 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionsRequest) Reset() {
+	*x = ListSessionsRequest{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionsRequest) ProtoMessage() {}
+
+func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
+func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListSessionsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListSessionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSessionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListSessionsResponse is one page.
+type ListSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Latest first.
+	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionsResponse) Reset() {
+	*x = ListSessionsResponse{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionsResponse) ProtoMessage() {}
+
+func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
+func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSessionsResponse) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ListSessionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// RevokeSessionRequest names a session.
+type RevokeSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Which of theirs.
+	SessionId     string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionRequest) Reset() {
+	*x = RevokeSessionRequest{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionRequest) ProtoMessage() {}
+
+func (x *RevokeSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionRequest.ProtoReflect.Descriptor instead.
+func (*RevokeSessionRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RevokeSessionRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RevokeSessionRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// RevokeSessionResponse is empty.
+type RevokeSessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionResponse) Reset() {
+	*x = RevokeSessionResponse{}
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionResponse) ProtoMessage() {}
+
+func (x *RevokeSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionResponse.ProtoReflect.Descriptor instead.
+func (*RevokeSessionResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{12}
+}
+
 // BanUserRequest names a user and the ban.
 type BanUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +787,7 @@ type BanUserRequest struct {
 
 func (x *BanUserRequest) Reset() {
 	*x = BanUserRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[6]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +799,7 @@ func (x *BanUserRequest) String() string {
 func (*BanUserRequest) ProtoMessage() {}
 
 func (x *BanUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[6]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +812,7 @@ func (x *BanUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BanUserRequest.ProtoReflect.Descriptor instead.
 func (*BanUserRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{6}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BanUserRequest) GetUserId() string {
@@ -428,7 +840,7 @@ type BanUserResponse struct {
 
 func (x *BanUserResponse) Reset() {
 	*x = BanUserResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[7]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +852,7 @@ func (x *BanUserResponse) String() string {
 func (*BanUserResponse) ProtoMessage() {}
 
 func (x *BanUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[7]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +865,7 @@ func (x *BanUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BanUserResponse.ProtoReflect.Descriptor instead.
 func (*BanUserResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{7}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BanUserResponse) GetAccount() *Account {
@@ -474,7 +886,7 @@ type UnbanUserRequest struct {
 
 func (x *UnbanUserRequest) Reset() {
 	*x = UnbanUserRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[8]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +898,7 @@ func (x *UnbanUserRequest) String() string {
 func (*UnbanUserRequest) ProtoMessage() {}
 
 func (x *UnbanUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[8]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +911,7 @@ func (x *UnbanUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbanUserRequest.ProtoReflect.Descriptor instead.
 func (*UnbanUserRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{8}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnbanUserRequest) GetUserId() string {
@@ -520,7 +932,7 @@ type UnbanUserResponse struct {
 
 func (x *UnbanUserResponse) Reset() {
 	*x = UnbanUserResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[9]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +944,7 @@ func (x *UnbanUserResponse) String() string {
 func (*UnbanUserResponse) ProtoMessage() {}
 
 func (x *UnbanUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[9]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +957,7 @@ func (x *UnbanUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbanUserResponse.ProtoReflect.Descriptor instead.
 func (*UnbanUserResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{9}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UnbanUserResponse) GetAccount() *Account {
@@ -560,7 +972,7 @@ type SetRoleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whom.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// ROLE_USER or ROLE_ADMIN.
+	// ROLE_USER, ROLE_MODERATOR or ROLE_ADMIN.
 	Role          Role `protobuf:"varint,2,opt,name=role,proto3,enum=stoa.auth.v1.Role" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -568,7 +980,7 @@ type SetRoleRequest struct {
 
 func (x *SetRoleRequest) Reset() {
 	*x = SetRoleRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[10]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +992,7 @@ func (x *SetRoleRequest) String() string {
 func (*SetRoleRequest) ProtoMessage() {}
 
 func (x *SetRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[10]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +1005,7 @@ func (x *SetRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRoleRequest.ProtoReflect.Descriptor instead.
 func (*SetRoleRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{10}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetRoleRequest) GetUserId() string {
@@ -621,7 +1033,7 @@ type SetRoleResponse struct {
 
 func (x *SetRoleResponse) Reset() {
 	*x = SetRoleResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[11]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +1045,7 @@ func (x *SetRoleResponse) String() string {
 func (*SetRoleResponse) ProtoMessage() {}
 
 func (x *SetRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[11]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +1058,7 @@ func (x *SetRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRoleResponse.ProtoReflect.Descriptor instead.
 func (*SetRoleResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{11}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetRoleResponse) GetAccount() *Account {
@@ -667,7 +1079,7 @@ type ListRevocationsRequest struct {
 
 func (x *ListRevocationsRequest) Reset() {
 	*x = ListRevocationsRequest{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[12]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +1091,7 @@ func (x *ListRevocationsRequest) String() string {
 func (*ListRevocationsRequest) ProtoMessage() {}
 
 func (x *ListRevocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[12]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +1104,7 @@ func (x *ListRevocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRevocationsRequest.ProtoReflect.Descriptor instead.
 func (*ListRevocationsRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{12}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRevocationsRequest) GetSince() *timestamppb.Timestamp {
@@ -713,7 +1125,7 @@ type ListRevocationsResponse struct {
 
 func (x *ListRevocationsResponse) Reset() {
 	*x = ListRevocationsResponse{}
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[13]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +1137,7 @@ func (x *ListRevocationsResponse) String() string {
 func (*ListRevocationsResponse) ProtoMessage() {}
 
 func (x *ListRevocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[13]
+	mi := &file_stoa_auth_v1_directory_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +1150,7 @@ func (x *ListRevocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRevocationsResponse.ProtoReflect.Descriptor instead.
 func (*ListRevocationsResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{13}
+	return file_stoa_auth_v1_directory_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRevocationsResponse) GetRevocations() []*Revocation {
@@ -755,7 +1167,17 @@ const file_stoa_auth_v1_directory_service_proto_rawDesc = "" +
 	"$stoa/auth/v1/directory_service.proto\x12\fstoa.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\"V\n" +
 	"\aAccount\x12&\n" +
 	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12#\n" +
-	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanR\x03ban\"f\n" +
+	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanR\x03ban\"\xfd\x01\n" +
+	"\aSession\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
+	"\bplatform\x18\x02 \x01(\x0e2\x16.stoa.auth.v1.PlatformR\bplatform\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x1f\n" +
+	"\vapp_version\x18\x04 \x01(\tR\n" +
+	"appVersion\x129\n" +
+	"\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12<\n" +
+	"\flast_seen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastSeenAt\"f\n" +
 	"\n" +
 	"Revocation\x12\x1d\n" +
 	"\n" +
@@ -766,17 +1188,37 @@ const file_stoa_auth_v1_directory_service_proto_rawDesc = "" +
 	"\buser_ids\x18\x01 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10\xc8\x01\"\x04r\x02\x18@R\auserIds\"i\n" +
 	"\x15BatchGetUsersResponse\x12(\n" +
 	"\x05users\x18\x01 \x03(\v2\x12.stoa.auth.v1.UserR\x05users\x12&\n" +
-	"\x0fbanned_user_ids\x18\x02 \x03(\tR\rbannedUserIds\"\xa1\x01\n" +
+	"\x0fbanned_user_ids\x18\x02 \x03(\tR\rbannedUserIds\"\xe5\x01\n" +
 	"\x10ListUsersRequest\x12\x1d\n" +
 	"\x05query\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05query\x12\x1f\n" +
 	"\vonly_banned\x18\x02 \x01(\bR\n" +
 	"onlyBanned\x12$\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"n\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1d\n" +
+	"\n" +
+	"only_staff\x18\x05 \x01(\bR\tonlyStaff\x12#\n" +
+	"\rnickname_only\x18\x06 \x01(\bR\fnicknameOnly\"n\n" +
 	"\x11ListUsersResponse\x121\n" +
 	"\baccounts\x18\x01 \x03(\v2\x15.stoa.auth.v1.AccountR\baccounts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n" +
+	"\x11GetAccountRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\"E\n" +
+	"\x12GetAccountResponse\x12/\n" +
+	"\aaccount\x18\x01 \x01(\v2\x15.stoa.auth.v1.AccountR\aaccount\"\x88\x01\n" +
+	"\x13ListSessionsRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"q\n" +
+	"\x14ListSessionsResponse\x121\n" +
+	"\bsessions\x18\x01 \x03(\v2\x15.stoa.auth.v1.SessionR\bsessions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x14RevokeSessionRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12(\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x17\n" +
+	"\x15RevokeSessionResponse\"a\n" +
 	"\x0eBanUserRequest\x12\"\n" +
 	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12+\n" +
 	"\x03ban\x18\x02 \x01(\v2\x11.stoa.auth.v1.BanB\x06\xbaH\x03\xc8\x01\x01R\x03ban\"B\n" +
@@ -785,20 +1227,23 @@ const file_stoa_auth_v1_directory_service_proto_rawDesc = "" +
 	"\x10UnbanUserRequest\x12\"\n" +
 	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\"D\n" +
 	"\x11UnbanUserResponse\x12/\n" +
-	"\aaccount\x18\x01 \x01(\v2\x15.stoa.auth.v1.AccountR\aaccount\"h\n" +
+	"\aaccount\x18\x01 \x01(\v2\x15.stoa.auth.v1.AccountR\aaccount\"j\n" +
 	"\x0eSetRoleRequest\x12\"\n" +
-	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x122\n" +
-	"\x04role\x18\x02 \x01(\x0e2\x12.stoa.auth.v1.RoleB\n" +
-	"\xbaH\a\x82\x01\x04\x18\x02\x18\x03R\x04role\"B\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x124\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x12.stoa.auth.v1.RoleB\f\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04R\x04role\"B\n" +
 	"\x0fSetRoleResponse\x12/\n" +
 	"\aaccount\x18\x01 \x01(\v2\x15.stoa.auth.v1.AccountR\aaccount\"R\n" +
 	"\x16ListRevocationsRequest\x128\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05since\"U\n" +
 	"\x17ListRevocationsResponse\x12:\n" +
-	"\vrevocations\x18\x01 \x03(\v2\x18.stoa.auth.v1.RevocationR\vrevocations2\x87\x04\n" +
+	"\vrevocations\x18\x01 \x03(\v2\x18.stoa.auth.v1.RevocationR\vrevocations2\x93\x06\n" +
 	"\x10DirectoryService\x12]\n" +
 	"\rBatchGetUsers\x12\".stoa.auth.v1.BatchGetUsersRequest\x1a#.stoa.auth.v1.BatchGetUsersResponse\"\x03\x90\x02\x01\x12Q\n" +
-	"\tListUsers\x12\x1e.stoa.auth.v1.ListUsersRequest\x1a\x1f.stoa.auth.v1.ListUsersResponse\"\x03\x90\x02\x01\x12F\n" +
+	"\tListUsers\x12\x1e.stoa.auth.v1.ListUsersRequest\x1a\x1f.stoa.auth.v1.ListUsersResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\n" +
+	"GetAccount\x12\x1f.stoa.auth.v1.GetAccountRequest\x1a .stoa.auth.v1.GetAccountResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\fListSessions\x12!.stoa.auth.v1.ListSessionsRequest\x1a\".stoa.auth.v1.ListSessionsResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\rRevokeSession\x12\".stoa.auth.v1.RevokeSessionRequest\x1a#.stoa.auth.v1.RevokeSessionResponse\x12F\n" +
 	"\aBanUser\x12\x1c.stoa.auth.v1.BanUserRequest\x1a\x1d.stoa.auth.v1.BanUserResponse\x12L\n" +
 	"\tUnbanUser\x12\x1e.stoa.auth.v1.UnbanUserRequest\x1a\x1f.stoa.auth.v1.UnbanUserResponse\x12F\n" +
 	"\aSetRole\x12\x1c.stoa.auth.v1.SetRoleRequest\x1a\x1d.stoa.auth.v1.SetRoleResponse\x12c\n" +
@@ -816,57 +1261,76 @@ func file_stoa_auth_v1_directory_service_proto_rawDescGZIP() []byte {
 	return file_stoa_auth_v1_directory_service_proto_rawDescData
 }
 
-var file_stoa_auth_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_stoa_auth_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_stoa_auth_v1_directory_service_proto_goTypes = []any{
 	(*Account)(nil),                 // 0: stoa.auth.v1.Account
-	(*Revocation)(nil),              // 1: stoa.auth.v1.Revocation
-	(*BatchGetUsersRequest)(nil),    // 2: stoa.auth.v1.BatchGetUsersRequest
-	(*BatchGetUsersResponse)(nil),   // 3: stoa.auth.v1.BatchGetUsersResponse
-	(*ListUsersRequest)(nil),        // 4: stoa.auth.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),       // 5: stoa.auth.v1.ListUsersResponse
-	(*BanUserRequest)(nil),          // 6: stoa.auth.v1.BanUserRequest
-	(*BanUserResponse)(nil),         // 7: stoa.auth.v1.BanUserResponse
-	(*UnbanUserRequest)(nil),        // 8: stoa.auth.v1.UnbanUserRequest
-	(*UnbanUserResponse)(nil),       // 9: stoa.auth.v1.UnbanUserResponse
-	(*SetRoleRequest)(nil),          // 10: stoa.auth.v1.SetRoleRequest
-	(*SetRoleResponse)(nil),         // 11: stoa.auth.v1.SetRoleResponse
-	(*ListRevocationsRequest)(nil),  // 12: stoa.auth.v1.ListRevocationsRequest
-	(*ListRevocationsResponse)(nil), // 13: stoa.auth.v1.ListRevocationsResponse
-	(*User)(nil),                    // 14: stoa.auth.v1.User
-	(*Ban)(nil),                     // 15: stoa.auth.v1.Ban
-	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
-	(Role)(0),                       // 17: stoa.auth.v1.Role
+	(*Session)(nil),                 // 1: stoa.auth.v1.Session
+	(*Revocation)(nil),              // 2: stoa.auth.v1.Revocation
+	(*BatchGetUsersRequest)(nil),    // 3: stoa.auth.v1.BatchGetUsersRequest
+	(*BatchGetUsersResponse)(nil),   // 4: stoa.auth.v1.BatchGetUsersResponse
+	(*ListUsersRequest)(nil),        // 5: stoa.auth.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),       // 6: stoa.auth.v1.ListUsersResponse
+	(*GetAccountRequest)(nil),       // 7: stoa.auth.v1.GetAccountRequest
+	(*GetAccountResponse)(nil),      // 8: stoa.auth.v1.GetAccountResponse
+	(*ListSessionsRequest)(nil),     // 9: stoa.auth.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),    // 10: stoa.auth.v1.ListSessionsResponse
+	(*RevokeSessionRequest)(nil),    // 11: stoa.auth.v1.RevokeSessionRequest
+	(*RevokeSessionResponse)(nil),   // 12: stoa.auth.v1.RevokeSessionResponse
+	(*BanUserRequest)(nil),          // 13: stoa.auth.v1.BanUserRequest
+	(*BanUserResponse)(nil),         // 14: stoa.auth.v1.BanUserResponse
+	(*UnbanUserRequest)(nil),        // 15: stoa.auth.v1.UnbanUserRequest
+	(*UnbanUserResponse)(nil),       // 16: stoa.auth.v1.UnbanUserResponse
+	(*SetRoleRequest)(nil),          // 17: stoa.auth.v1.SetRoleRequest
+	(*SetRoleResponse)(nil),         // 18: stoa.auth.v1.SetRoleResponse
+	(*ListRevocationsRequest)(nil),  // 19: stoa.auth.v1.ListRevocationsRequest
+	(*ListRevocationsResponse)(nil), // 20: stoa.auth.v1.ListRevocationsResponse
+	(*User)(nil),                    // 21: stoa.auth.v1.User
+	(*Ban)(nil),                     // 22: stoa.auth.v1.Ban
+	(Platform)(0),                   // 23: stoa.auth.v1.Platform
+	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
+	(Role)(0),                       // 25: stoa.auth.v1.Role
 }
 var file_stoa_auth_v1_directory_service_proto_depIdxs = []int32{
-	14, // 0: stoa.auth.v1.Account.user:type_name -> stoa.auth.v1.User
-	15, // 1: stoa.auth.v1.Account.ban:type_name -> stoa.auth.v1.Ban
-	16, // 2: stoa.auth.v1.Revocation.revoked_at:type_name -> google.protobuf.Timestamp
-	14, // 3: stoa.auth.v1.BatchGetUsersResponse.users:type_name -> stoa.auth.v1.User
-	0,  // 4: stoa.auth.v1.ListUsersResponse.accounts:type_name -> stoa.auth.v1.Account
-	15, // 5: stoa.auth.v1.BanUserRequest.ban:type_name -> stoa.auth.v1.Ban
-	0,  // 6: stoa.auth.v1.BanUserResponse.account:type_name -> stoa.auth.v1.Account
-	0,  // 7: stoa.auth.v1.UnbanUserResponse.account:type_name -> stoa.auth.v1.Account
-	17, // 8: stoa.auth.v1.SetRoleRequest.role:type_name -> stoa.auth.v1.Role
-	0,  // 9: stoa.auth.v1.SetRoleResponse.account:type_name -> stoa.auth.v1.Account
-	16, // 10: stoa.auth.v1.ListRevocationsRequest.since:type_name -> google.protobuf.Timestamp
-	1,  // 11: stoa.auth.v1.ListRevocationsResponse.revocations:type_name -> stoa.auth.v1.Revocation
-	2,  // 12: stoa.auth.v1.DirectoryService.BatchGetUsers:input_type -> stoa.auth.v1.BatchGetUsersRequest
-	4,  // 13: stoa.auth.v1.DirectoryService.ListUsers:input_type -> stoa.auth.v1.ListUsersRequest
-	6,  // 14: stoa.auth.v1.DirectoryService.BanUser:input_type -> stoa.auth.v1.BanUserRequest
-	8,  // 15: stoa.auth.v1.DirectoryService.UnbanUser:input_type -> stoa.auth.v1.UnbanUserRequest
-	10, // 16: stoa.auth.v1.DirectoryService.SetRole:input_type -> stoa.auth.v1.SetRoleRequest
-	12, // 17: stoa.auth.v1.DirectoryService.ListRevocations:input_type -> stoa.auth.v1.ListRevocationsRequest
-	3,  // 18: stoa.auth.v1.DirectoryService.BatchGetUsers:output_type -> stoa.auth.v1.BatchGetUsersResponse
-	5,  // 19: stoa.auth.v1.DirectoryService.ListUsers:output_type -> stoa.auth.v1.ListUsersResponse
-	7,  // 20: stoa.auth.v1.DirectoryService.BanUser:output_type -> stoa.auth.v1.BanUserResponse
-	9,  // 21: stoa.auth.v1.DirectoryService.UnbanUser:output_type -> stoa.auth.v1.UnbanUserResponse
-	11, // 22: stoa.auth.v1.DirectoryService.SetRole:output_type -> stoa.auth.v1.SetRoleResponse
-	13, // 23: stoa.auth.v1.DirectoryService.ListRevocations:output_type -> stoa.auth.v1.ListRevocationsResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	21, // 0: stoa.auth.v1.Account.user:type_name -> stoa.auth.v1.User
+	22, // 1: stoa.auth.v1.Account.ban:type_name -> stoa.auth.v1.Ban
+	23, // 2: stoa.auth.v1.Session.platform:type_name -> stoa.auth.v1.Platform
+	24, // 3: stoa.auth.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	24, // 4: stoa.auth.v1.Session.last_seen_at:type_name -> google.protobuf.Timestamp
+	24, // 5: stoa.auth.v1.Revocation.revoked_at:type_name -> google.protobuf.Timestamp
+	21, // 6: stoa.auth.v1.BatchGetUsersResponse.users:type_name -> stoa.auth.v1.User
+	0,  // 7: stoa.auth.v1.ListUsersResponse.accounts:type_name -> stoa.auth.v1.Account
+	0,  // 8: stoa.auth.v1.GetAccountResponse.account:type_name -> stoa.auth.v1.Account
+	1,  // 9: stoa.auth.v1.ListSessionsResponse.sessions:type_name -> stoa.auth.v1.Session
+	22, // 10: stoa.auth.v1.BanUserRequest.ban:type_name -> stoa.auth.v1.Ban
+	0,  // 11: stoa.auth.v1.BanUserResponse.account:type_name -> stoa.auth.v1.Account
+	0,  // 12: stoa.auth.v1.UnbanUserResponse.account:type_name -> stoa.auth.v1.Account
+	25, // 13: stoa.auth.v1.SetRoleRequest.role:type_name -> stoa.auth.v1.Role
+	0,  // 14: stoa.auth.v1.SetRoleResponse.account:type_name -> stoa.auth.v1.Account
+	24, // 15: stoa.auth.v1.ListRevocationsRequest.since:type_name -> google.protobuf.Timestamp
+	2,  // 16: stoa.auth.v1.ListRevocationsResponse.revocations:type_name -> stoa.auth.v1.Revocation
+	3,  // 17: stoa.auth.v1.DirectoryService.BatchGetUsers:input_type -> stoa.auth.v1.BatchGetUsersRequest
+	5,  // 18: stoa.auth.v1.DirectoryService.ListUsers:input_type -> stoa.auth.v1.ListUsersRequest
+	7,  // 19: stoa.auth.v1.DirectoryService.GetAccount:input_type -> stoa.auth.v1.GetAccountRequest
+	9,  // 20: stoa.auth.v1.DirectoryService.ListSessions:input_type -> stoa.auth.v1.ListSessionsRequest
+	11, // 21: stoa.auth.v1.DirectoryService.RevokeSession:input_type -> stoa.auth.v1.RevokeSessionRequest
+	13, // 22: stoa.auth.v1.DirectoryService.BanUser:input_type -> stoa.auth.v1.BanUserRequest
+	15, // 23: stoa.auth.v1.DirectoryService.UnbanUser:input_type -> stoa.auth.v1.UnbanUserRequest
+	17, // 24: stoa.auth.v1.DirectoryService.SetRole:input_type -> stoa.auth.v1.SetRoleRequest
+	19, // 25: stoa.auth.v1.DirectoryService.ListRevocations:input_type -> stoa.auth.v1.ListRevocationsRequest
+	4,  // 26: stoa.auth.v1.DirectoryService.BatchGetUsers:output_type -> stoa.auth.v1.BatchGetUsersResponse
+	6,  // 27: stoa.auth.v1.DirectoryService.ListUsers:output_type -> stoa.auth.v1.ListUsersResponse
+	8,  // 28: stoa.auth.v1.DirectoryService.GetAccount:output_type -> stoa.auth.v1.GetAccountResponse
+	10, // 29: stoa.auth.v1.DirectoryService.ListSessions:output_type -> stoa.auth.v1.ListSessionsResponse
+	12, // 30: stoa.auth.v1.DirectoryService.RevokeSession:output_type -> stoa.auth.v1.RevokeSessionResponse
+	14, // 31: stoa.auth.v1.DirectoryService.BanUser:output_type -> stoa.auth.v1.BanUserResponse
+	16, // 32: stoa.auth.v1.DirectoryService.UnbanUser:output_type -> stoa.auth.v1.UnbanUserResponse
+	18, // 33: stoa.auth.v1.DirectoryService.SetRole:output_type -> stoa.auth.v1.SetRoleResponse
+	20, // 34: stoa.auth.v1.DirectoryService.ListRevocations:output_type -> stoa.auth.v1.ListRevocationsResponse
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_stoa_auth_v1_directory_service_proto_init() }
@@ -881,7 +1345,7 @@ func file_stoa_auth_v1_directory_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_auth_v1_directory_service_proto_rawDesc), len(file_stoa_auth_v1_directory_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

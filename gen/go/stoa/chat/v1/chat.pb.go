@@ -215,7 +215,9 @@ type Message struct {
 	// Chosen by the sender; makes a repeated send harmless.
 	ClientMsgId string `protobuf:"bytes,6,opt,name=client_msg_id,json=clientMsgId,proto3" json:"client_msg_id,omitempty"`
 	// When the server stored it, UTC.
-	SentAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// The message was taken away: it keeps its place and has neither content nor sender.
+	Deleted       bool `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +301,59 @@ func (x *Message) GetSentAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Message) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+// MessageDeleted says that a message was taken away after it was shown.
+type MessageDeleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	Position      *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MessageDeleted) Reset() {
+	*x = MessageDeleted{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageDeleted) ProtoMessage() {}
+
+func (x *MessageDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageDeleted.ProtoReflect.Descriptor instead.
+func (*MessageDeleted) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MessageDeleted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
 // Subscribed ends the greeting: everything before it was history, everything after it is live.
 type Subscribed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -314,7 +369,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +381,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +394,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{4}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Subscribed) GetPosition() *Position {
@@ -376,7 +431,7 @@ type Likes struct {
 
 func (x *Likes) Reset() {
 	*x = Likes{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +443,7 @@ func (x *Likes) String() string {
 func (*Likes) ProtoMessage() {}
 
 func (x *Likes) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +456,7 @@ func (x *Likes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Likes.ProtoReflect.Descriptor instead.
 func (*Likes) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{5}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Likes) GetCount() int32 {
@@ -429,7 +484,7 @@ type ViewerCount struct {
 
 func (x *ViewerCount) Reset() {
 	*x = ViewerCount{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[6]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +496,7 @@ func (x *ViewerCount) String() string {
 func (*ViewerCount) ProtoMessage() {}
 
 func (x *ViewerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[6]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +509,7 @@ func (x *ViewerCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewerCount.ProtoReflect.Descriptor instead.
 func (*ViewerCount) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{6}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ViewerCount) GetCount() int32 {
@@ -473,7 +528,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +540,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +553,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{7}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{8}
 }
 
 // Event is one thing that a subscriber is told.
@@ -514,6 +569,7 @@ type Event struct {
 	//	*Event_ViewerCount
 	//	*Event_Broadcast
 	//	*Event_Heartbeat
+	//	*Event_MessageDeleted
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -521,7 +577,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +589,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +602,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{8}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Event) GetKind() isEvent_Kind {
@@ -610,6 +666,15 @@ func (x *Event) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *Event) GetMessageDeleted() *MessageDeleted {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_MessageDeleted); ok {
+			return x.MessageDeleted
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -644,6 +709,12 @@ type Event_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
 }
 
+type Event_MessageDeleted struct {
+	// A message was taken away. It is told once to those who listen; a history that is read later shows the message as
+	// deleted.
+	MessageDeleted *MessageDeleted `protobuf:"bytes,7,opt,name=message_deleted,json=messageDeleted,proto3,oneof"`
+}
+
 func (*Event_Message) isEvent_Kind() {}
 
 func (*Event_Subscribed) isEvent_Kind() {}
@@ -655,6 +726,8 @@ func (*Event_ViewerCount) isEvent_Kind() {}
 func (*Event_Broadcast) isEvent_Kind() {}
 
 func (*Event_Heartbeat) isEvent_Kind() {}
+
+func (*Event_MessageDeleted) isEvent_Kind() {}
 
 var File_stoa_chat_v1_chat_proto protoreflect.FileDescriptor
 
@@ -669,7 +742,7 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x04text\"I\n" +
 	"\aContent\x12/\n" +
 	"\x04text\x18\x01 \x01(\v2\x19.stoa.chat.v1.TextContentH\x00R\x04textB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\x90\x02\n" +
+	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xaa\x02\n" +
 	"\aMessage\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12\x10\n" +
@@ -677,7 +750,10 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x06sender\x18\x04 \x01(\v2\x12.stoa.auth.v1.UserR\x06sender\x12/\n" +
 	"\acontent\x18\x05 \x01(\v2\x15.stoa.chat.v1.ContentR\acontent\x12\"\n" +
 	"\rclient_msg_id\x18\x06 \x01(\tR\vclientMsgId\x123\n" +
-	"\asent_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"\x82\x01\n" +
+	"\asent_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x18\n" +
+	"\adeleted\x18\b \x01(\bR\adeleted\"D\n" +
+	"\x0eMessageDeleted\x122\n" +
+	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\"\x82\x01\n" +
 	"\n" +
 	"Subscribed\x122\n" +
 	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12!\n" +
@@ -689,7 +765,7 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\"#\n" +
 	"\vViewerCount\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\"\v\n" +
-	"\tHeartbeat\"\xdd\x02\n" +
+	"\tHeartbeat\"\xa6\x03\n" +
 	"\x05Event\x121\n" +
 	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\amessage\x12:\n" +
 	"\n" +
@@ -698,7 +774,8 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x05likes\x18\x03 \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likes\x12>\n" +
 	"\fviewer_count\x18\x04 \x01(\v2\x19.stoa.chat.v1.ViewerCountH\x00R\vviewerCount\x127\n" +
 	"\tbroadcast\x18\x05 \x01(\v2\x17.stoa.live.v1.BroadcastH\x00R\tbroadcast\x127\n" +
-	"\theartbeat\x18\x06 \x01(\v2\x17.stoa.chat.v1.HeartbeatH\x00R\theartbeatB\x06\n" +
+	"\theartbeat\x18\x06 \x01(\v2\x17.stoa.chat.v1.HeartbeatH\x00R\theartbeat\x12G\n" +
+	"\x0fmessage_deleted\x18\a \x01(\v2\x1c.stoa.chat.v1.MessageDeletedH\x00R\x0emessageDeletedB\x06\n" +
 	"\x04kindB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
@@ -713,38 +790,41 @@ func file_stoa_chat_v1_chat_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_chat_proto_rawDescData
 }
 
-var file_stoa_chat_v1_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_stoa_chat_v1_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_stoa_chat_v1_chat_proto_goTypes = []any{
 	(*Position)(nil),              // 0: stoa.chat.v1.Position
 	(*TextContent)(nil),           // 1: stoa.chat.v1.TextContent
 	(*Content)(nil),               // 2: stoa.chat.v1.Content
 	(*Message)(nil),               // 3: stoa.chat.v1.Message
-	(*Subscribed)(nil),            // 4: stoa.chat.v1.Subscribed
-	(*Likes)(nil),                 // 5: stoa.chat.v1.Likes
-	(*ViewerCount)(nil),           // 6: stoa.chat.v1.ViewerCount
-	(*Heartbeat)(nil),             // 7: stoa.chat.v1.Heartbeat
-	(*Event)(nil),                 // 8: stoa.chat.v1.Event
-	(*v1.User)(nil),               // 9: stoa.auth.v1.User
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*v11.Broadcast)(nil),         // 11: stoa.live.v1.Broadcast
+	(*MessageDeleted)(nil),        // 4: stoa.chat.v1.MessageDeleted
+	(*Subscribed)(nil),            // 5: stoa.chat.v1.Subscribed
+	(*Likes)(nil),                 // 6: stoa.chat.v1.Likes
+	(*ViewerCount)(nil),           // 7: stoa.chat.v1.ViewerCount
+	(*Heartbeat)(nil),             // 8: stoa.chat.v1.Heartbeat
+	(*Event)(nil),                 // 9: stoa.chat.v1.Event
+	(*v1.User)(nil),               // 10: stoa.auth.v1.User
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*v11.Broadcast)(nil),         // 12: stoa.live.v1.Broadcast
 }
 var file_stoa_chat_v1_chat_proto_depIdxs = []int32{
 	1,  // 0: stoa.chat.v1.Content.text:type_name -> stoa.chat.v1.TextContent
-	9,  // 1: stoa.chat.v1.Message.sender:type_name -> stoa.auth.v1.User
+	10, // 1: stoa.chat.v1.Message.sender:type_name -> stoa.auth.v1.User
 	2,  // 2: stoa.chat.v1.Message.content:type_name -> stoa.chat.v1.Content
-	10, // 3: stoa.chat.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
-	0,  // 4: stoa.chat.v1.Subscribed.position:type_name -> stoa.chat.v1.Position
-	3,  // 5: stoa.chat.v1.Event.message:type_name -> stoa.chat.v1.Message
-	4,  // 6: stoa.chat.v1.Event.subscribed:type_name -> stoa.chat.v1.Subscribed
-	5,  // 7: stoa.chat.v1.Event.likes:type_name -> stoa.chat.v1.Likes
-	6,  // 8: stoa.chat.v1.Event.viewer_count:type_name -> stoa.chat.v1.ViewerCount
-	11, // 9: stoa.chat.v1.Event.broadcast:type_name -> stoa.live.v1.Broadcast
-	7,  // 10: stoa.chat.v1.Event.heartbeat:type_name -> stoa.chat.v1.Heartbeat
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 3: stoa.chat.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
+	0,  // 4: stoa.chat.v1.MessageDeleted.position:type_name -> stoa.chat.v1.Position
+	0,  // 5: stoa.chat.v1.Subscribed.position:type_name -> stoa.chat.v1.Position
+	3,  // 6: stoa.chat.v1.Event.message:type_name -> stoa.chat.v1.Message
+	5,  // 7: stoa.chat.v1.Event.subscribed:type_name -> stoa.chat.v1.Subscribed
+	6,  // 8: stoa.chat.v1.Event.likes:type_name -> stoa.chat.v1.Likes
+	7,  // 9: stoa.chat.v1.Event.viewer_count:type_name -> stoa.chat.v1.ViewerCount
+	12, // 10: stoa.chat.v1.Event.broadcast:type_name -> stoa.live.v1.Broadcast
+	8,  // 11: stoa.chat.v1.Event.heartbeat:type_name -> stoa.chat.v1.Heartbeat
+	4,  // 12: stoa.chat.v1.Event.message_deleted:type_name -> stoa.chat.v1.MessageDeleted
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_chat_proto_init() }
@@ -755,13 +835,14 @@ func file_stoa_chat_v1_chat_proto_init() {
 	file_stoa_chat_v1_chat_proto_msgTypes[2].OneofWrappers = []any{
 		(*Content_Text)(nil),
 	}
-	file_stoa_chat_v1_chat_proto_msgTypes[8].OneofWrappers = []any{
+	file_stoa_chat_v1_chat_proto_msgTypes[9].OneofWrappers = []any{
 		(*Event_Message)(nil),
 		(*Event_Subscribed)(nil),
 		(*Event_Likes)(nil),
 		(*Event_ViewerCount)(nil),
 		(*Event_Broadcast)(nil),
 		(*Event_Heartbeat)(nil),
+		(*Event_MessageDeleted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -769,7 +850,7 @@ func file_stoa_chat_v1_chat_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_chat_proto_rawDesc), len(file_stoa_chat_v1_chat_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -138,7 +138,9 @@ type SubscribeRequest struct {
 	// Which conversation.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// Position of the last message seen; unset for a newcomer.
-	After         *Position `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After *Position `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// Do not count the caller among the people in the conversation. Staff only: PERMISSION_DENIED (FORBIDDEN).
+	Unseen        bool `protobuf:"varint,3,opt,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -185,6 +187,13 @@ func (x *SubscribeRequest) GetAfter() *Position {
 		return x.After
 	}
 	return nil
+}
+
+func (x *SubscribeRequest) GetUnseen() bool {
+	if x != nil {
+		return x.Unseen
+	}
+	return false
 }
 
 // SubscribeResponse is one event.
@@ -495,10 +504,11 @@ const file_stoa_chat_v1_chat_service_proto_rawDesc = "" +
 	"\rclient_msg_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\b\x18@R\vclientMsgId\x127\n" +
 	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\"F\n" +
 	"\x13SendMessageResponse\x12/\n" +
-	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"t\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\x8c\x01\n" +
 	"\x10SubscribeRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\x05after\">\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\x05after\x12\x16\n" +
+	"\x06unseen\x18\x03 \x01(\bR\x06unseen\">\n" +
 	"\x11SubscribeResponse\x12)\n" +
 	"\x05event\x18\x01 \x01(\v2\x13.stoa.chat.v1.EventR\x05event\"\xd9\x01\n" +
 	"\x13ListMessagesRequest\x122\n" +

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -71,6 +72,88 @@ func (ConversationKind) EnumDescriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{0}
 }
 
+// Mute keeps a user from writing.
+type Mute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Why, shown to the user.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends, UTC; unset means never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// UTC.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mute) Reset() {
+	*x = Mute{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mute) ProtoMessage() {}
+
+func (x *Mute) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mute.ProtoReflect.Descriptor instead.
+func (*Mute) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Mute) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Mute) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Mute) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Mute) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Mute) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
 // CreateConversationRequest describes a conversation.
 type CreateConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -86,7 +169,7 @@ type CreateConversationRequest struct {
 
 func (x *CreateConversationRequest) Reset() {
 	*x = CreateConversationRequest{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[0]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -98,7 +181,7 @@ func (x *CreateConversationRequest) String() string {
 func (*CreateConversationRequest) ProtoMessage() {}
 
 func (x *CreateConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[0]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -111,7 +194,7 @@ func (x *CreateConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConversationRequest.ProtoReflect.Descriptor instead.
 func (*CreateConversationRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{0}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *CreateConversationRequest) GetConversationId() string {
@@ -144,7 +227,7 @@ type CreateConversationResponse struct {
 
 func (x *CreateConversationResponse) Reset() {
 	*x = CreateConversationResponse{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[1]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -156,7 +239,7 @@ func (x *CreateConversationResponse) String() string {
 func (*CreateConversationResponse) ProtoMessage() {}
 
 func (x *CreateConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[1]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -169,25 +252,589 @@ func (x *CreateConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConversationResponse.ProtoReflect.Descriptor instead.
 func (*CreateConversationResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{1}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{2}
+}
+
+// DeleteMessageRequest names a message.
+type DeleteMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Position      *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMessageRequest) Reset() {
+	*x = DeleteMessageRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMessageRequest) ProtoMessage() {}
+
+func (x *DeleteMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMessageRequest.ProtoReflect.Descriptor instead.
+func (*DeleteMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DeleteMessageRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *DeleteMessageRequest) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteMessageResponse is what was taken away.
+type DeleteMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it was, with sender and content; without them where it had been taken away before.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMessageResponse) Reset() {
+	*x = DeleteMessageResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMessageResponse) ProtoMessage() {}
+
+func (x *DeleteMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMessageResponse.ProtoReflect.Descriptor instead.
+func (*DeleteMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DeleteMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// MuteUserRequest describes a mute.
+type MuteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Why, shown to the user, at most 200 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends, UTC; unset means never.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteUserRequest) Reset() {
+	*x = MuteUserRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteUserRequest) ProtoMessage() {}
+
+func (x *MuteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteUserRequest.ProtoReflect.Descriptor instead.
+func (*MuteUserRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MuteUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MuteUserRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// MuteUserResponse is the mute.
+type MuteUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Mute          *Mute `protobuf:"bytes,1,opt,name=mute,proto3" json:"mute,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteUserResponse) Reset() {
+	*x = MuteUserResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteUserResponse) ProtoMessage() {}
+
+func (x *MuteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteUserResponse.ProtoReflect.Descriptor instead.
+func (*MuteUserResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MuteUserResponse) GetMute() *Mute {
+	if x != nil {
+		return x.Mute
+	}
+	return nil
+}
+
+// UnmuteUserRequest names a mute.
+type UnmuteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Where; empty for everywhere.
+	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnmuteUserRequest) Reset() {
+	*x = UnmuteUserRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmuteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmuteUserRequest) ProtoMessage() {}
+
+func (x *UnmuteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmuteUserRequest.ProtoReflect.Descriptor instead.
+func (*UnmuteUserRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UnmuteUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *UnmuteUserRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+// UnmuteUserResponse is empty.
+type UnmuteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnmuteUserResponse) Reset() {
+	*x = UnmuteUserResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmuteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmuteUserResponse) ProtoMessage() {}
+
+func (x *UnmuteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmuteUserResponse.ProtoReflect.Descriptor instead.
+func (*UnmuteUserResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{8}
+}
+
+// ListMutesRequest pages through mutes (AIP-158).
+type ListMutesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this user's; empty for all.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// At most this many; 0 means 20, above 100 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMutesRequest) Reset() {
+	*x = ListMutesRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMutesRequest) ProtoMessage() {}
+
+func (x *ListMutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMutesRequest.ProtoReflect.Descriptor instead.
+func (*ListMutesRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListMutesRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListMutesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMutesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMutesResponse is one page.
+type ListMutesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first.
+	Mutes []*Mute `protobuf:"bytes,1,rep,name=mutes,proto3" json:"mutes,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMutesResponse) Reset() {
+	*x = ListMutesResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMutesResponse) ProtoMessage() {}
+
+func (x *ListMutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMutesResponse.ProtoReflect.Descriptor instead.
+func (*ListMutesResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListMutesResponse) GetMutes() []*Mute {
+	if x != nil {
+		return x.Mutes
+	}
+	return nil
+}
+
+func (x *ListMutesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetTotalsRequest is empty.
+type GetTotalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTotalsRequest) Reset() {
+	*x = GetTotalsRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsRequest) ProtoMessage() {}
+
+func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
+func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{11}
+}
+
+// GetTotalsResponse counts since the process began.
+type GetTotalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages stored.
+	MessageCount int64 `protobuf:"varint,1,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
+	// Open subscriptions.
+	SubscriptionCount int32 `protobuf:"varint,2,opt,name=subscription_count,json=subscriptionCount,proto3" json:"subscription_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *GetTotalsResponse) Reset() {
+	*x = GetTotalsResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsResponse) ProtoMessage() {}
+
+func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
+func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetTotalsResponse) GetMessageCount() int64 {
+	if x != nil {
+		return x.MessageCount
+	}
+	return 0
+}
+
+func (x *GetTotalsResponse) GetSubscriptionCount() int32 {
+	if x != nil {
+		return x.SubscriptionCount
+	}
+	return 0
 }
 
 var File_stoa_chat_v1_conversation_service_proto protoreflect.FileDescriptor
 
 const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\n" +
-	"'stoa/chat/v1/conversation_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\"\xb4\x01\n" +
+	"'stoa/chat/v1/conversation_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/chat/v1/chat.proto\"\xcd\x01\n" +
+	"\x04Mute\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12'\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x129\n" +
+	"\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xb4\x01\n" +
 	"\x19CreateConversationRequest\x121\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x98\x01\x1aR\x0econversationId\x12>\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.stoa.chat.v1.ConversationKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12$\n" +
 	"\bowner_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aownerId\"\x1c\n" +
-	"\x1aCreateConversationResponse*V\n" +
+	"\x1aCreateConversationResponse\"\x86\x01\n" +
+	"\x14DeleteMessageRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12:\n" +
+	"\bposition\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionB\x06\xbaH\x03\xc8\x01\x01R\bposition\"H\n" +
+	"\x15DeleteMessageResponse\x12/\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\xc5\x01\n" +
+	"\x0fMuteUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x120\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\x12:\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\b\xbaH\x05\xb2\x01\x02@\x01R\x05until\":\n" +
+	"\x10MuteUserResponse\x12&\n" +
+	"\x04mute\x18\x01 \x01(\v2\x12.stoa.chat.v1.MuteR\x04mute\"i\n" +
+	"\x11UnmuteUserRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x120\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\"\x14\n" +
+	"\x12UnmuteUserResponse\"\x83\x01\n" +
+	"\x10ListMutesRequest\x12 \n" +
+	"\auser_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06userId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"e\n" +
+	"\x11ListMutesResponse\x12(\n" +
+	"\x05mutes\x18\x01 \x03(\v2\x12.stoa.chat.v1.MuteR\x05mutes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
+	"\x10GetTotalsRequest\"g\n" +
+	"\x11GetTotalsResponse\x12#\n" +
+	"\rmessage_count\x18\x01 \x01(\x03R\fmessageCount\x12-\n" +
+	"\x12subscription_count\x18\x02 \x01(\x05R\x11subscriptionCount*V\n" +
 	"\x10ConversationKind\x12!\n" +
 	"\x1dCONVERSATION_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
-	"\x1bCONVERSATION_KIND_LIVE_ROOM\x10\x012~\n" +
+	"\x1bCONVERSATION_KIND_LIVE_ROOM\x10\x012\x9a\x04\n" +
 	"\x13ConversationService\x12g\n" +
-	"\x12CreateConversation\x12'.stoa.chat.v1.CreateConversationRequest\x1a(.stoa.chat.v1.CreateConversationResponseB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
+	"\x12CreateConversation\x12'.stoa.chat.v1.CreateConversationRequest\x1a(.stoa.chat.v1.CreateConversationResponse\x12X\n" +
+	"\rDeleteMessage\x12\".stoa.chat.v1.DeleteMessageRequest\x1a#.stoa.chat.v1.DeleteMessageResponse\x12I\n" +
+	"\bMuteUser\x12\x1d.stoa.chat.v1.MuteUserRequest\x1a\x1e.stoa.chat.v1.MuteUserResponse\x12O\n" +
+	"\n" +
+	"UnmuteUser\x12\x1f.stoa.chat.v1.UnmuteUserRequest\x1a .stoa.chat.v1.UnmuteUserResponse\x12Q\n" +
+	"\tListMutes\x12\x1e.stoa.chat.v1.ListMutesRequest\x1a\x1f.stoa.chat.v1.ListMutesResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\tGetTotals\x12\x1e.stoa.chat.v1.GetTotalsRequest\x1a\x1f.stoa.chat.v1.GetTotalsResponse\"\x03\x90\x02\x01B6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
 	file_stoa_chat_v1_conversation_service_proto_rawDescOnce sync.Once
@@ -202,21 +849,52 @@ func file_stoa_chat_v1_conversation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_stoa_chat_v1_conversation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_stoa_chat_v1_conversation_service_proto_goTypes = []any{
 	(ConversationKind)(0),              // 0: stoa.chat.v1.ConversationKind
-	(*CreateConversationRequest)(nil),  // 1: stoa.chat.v1.CreateConversationRequest
-	(*CreateConversationResponse)(nil), // 2: stoa.chat.v1.CreateConversationResponse
+	(*Mute)(nil),                       // 1: stoa.chat.v1.Mute
+	(*CreateConversationRequest)(nil),  // 2: stoa.chat.v1.CreateConversationRequest
+	(*CreateConversationResponse)(nil), // 3: stoa.chat.v1.CreateConversationResponse
+	(*DeleteMessageRequest)(nil),       // 4: stoa.chat.v1.DeleteMessageRequest
+	(*DeleteMessageResponse)(nil),      // 5: stoa.chat.v1.DeleteMessageResponse
+	(*MuteUserRequest)(nil),            // 6: stoa.chat.v1.MuteUserRequest
+	(*MuteUserResponse)(nil),           // 7: stoa.chat.v1.MuteUserResponse
+	(*UnmuteUserRequest)(nil),          // 8: stoa.chat.v1.UnmuteUserRequest
+	(*UnmuteUserResponse)(nil),         // 9: stoa.chat.v1.UnmuteUserResponse
+	(*ListMutesRequest)(nil),           // 10: stoa.chat.v1.ListMutesRequest
+	(*ListMutesResponse)(nil),          // 11: stoa.chat.v1.ListMutesResponse
+	(*GetTotalsRequest)(nil),           // 12: stoa.chat.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),          // 13: stoa.chat.v1.GetTotalsResponse
+	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
+	(*Position)(nil),                   // 15: stoa.chat.v1.Position
+	(*Message)(nil),                    // 16: stoa.chat.v1.Message
 }
 var file_stoa_chat_v1_conversation_service_proto_depIdxs = []int32{
-	0, // 0: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
-	1, // 1: stoa.chat.v1.ConversationService.CreateConversation:input_type -> stoa.chat.v1.CreateConversationRequest
-	2, // 2: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	14, // 0: stoa.chat.v1.Mute.until:type_name -> google.protobuf.Timestamp
+	14, // 1: stoa.chat.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
+	15, // 3: stoa.chat.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
+	16, // 4: stoa.chat.v1.DeleteMessageResponse.message:type_name -> stoa.chat.v1.Message
+	14, // 5: stoa.chat.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 6: stoa.chat.v1.MuteUserResponse.mute:type_name -> stoa.chat.v1.Mute
+	1,  // 7: stoa.chat.v1.ListMutesResponse.mutes:type_name -> stoa.chat.v1.Mute
+	2,  // 8: stoa.chat.v1.ConversationService.CreateConversation:input_type -> stoa.chat.v1.CreateConversationRequest
+	4,  // 9: stoa.chat.v1.ConversationService.DeleteMessage:input_type -> stoa.chat.v1.DeleteMessageRequest
+	6,  // 10: stoa.chat.v1.ConversationService.MuteUser:input_type -> stoa.chat.v1.MuteUserRequest
+	8,  // 11: stoa.chat.v1.ConversationService.UnmuteUser:input_type -> stoa.chat.v1.UnmuteUserRequest
+	10, // 12: stoa.chat.v1.ConversationService.ListMutes:input_type -> stoa.chat.v1.ListMutesRequest
+	12, // 13: stoa.chat.v1.ConversationService.GetTotals:input_type -> stoa.chat.v1.GetTotalsRequest
+	3,  // 14: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
+	5,  // 15: stoa.chat.v1.ConversationService.DeleteMessage:output_type -> stoa.chat.v1.DeleteMessageResponse
+	7,  // 16: stoa.chat.v1.ConversationService.MuteUser:output_type -> stoa.chat.v1.MuteUserResponse
+	9,  // 17: stoa.chat.v1.ConversationService.UnmuteUser:output_type -> stoa.chat.v1.UnmuteUserResponse
+	11, // 18: stoa.chat.v1.ConversationService.ListMutes:output_type -> stoa.chat.v1.ListMutesResponse
+	13, // 19: stoa.chat.v1.ConversationService.GetTotals:output_type -> stoa.chat.v1.GetTotalsResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_conversation_service_proto_init() }
@@ -224,13 +902,14 @@ func file_stoa_chat_v1_conversation_service_proto_init() {
 	if File_stoa_chat_v1_conversation_service_proto != nil {
 		return
 	}
+	file_stoa_chat_v1_chat_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_conversation_service_proto_rawDesc), len(file_stoa_chat_v1_conversation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

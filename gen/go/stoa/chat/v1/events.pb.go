@@ -67,6 +67,61 @@ func (x *MessageStored) GetMessage() *Message {
 	return nil
 }
 
+// MessageTakenAway is published on the bus topic "chat.message_deleted" after a message was taken away.
+type MessageTakenAway struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Position      *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MessageTakenAway) Reset() {
+	*x = MessageTakenAway{}
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageTakenAway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageTakenAway) ProtoMessage() {}
+
+func (x *MessageTakenAway) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageTakenAway.ProtoReflect.Descriptor instead.
+func (*MessageTakenAway) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MessageTakenAway) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *MessageTakenAway) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
 // LikesAdded is published on the bus topic "chat.likes_added", merged.
 type LikesAdded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -80,7 +135,7 @@ type LikesAdded struct {
 
 func (x *LikesAdded) Reset() {
 	*x = LikesAdded{}
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -92,7 +147,7 @@ func (x *LikesAdded) String() string {
 func (*LikesAdded) ProtoMessage() {}
 
 func (x *LikesAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -105,7 +160,7 @@ func (x *LikesAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LikesAdded.ProtoReflect.Descriptor instead.
 func (*LikesAdded) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{1}
+	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *LikesAdded) GetConversationId() string {
@@ -136,7 +191,7 @@ type ViewersChanged struct {
 
 func (x *ViewersChanged) Reset() {
 	*x = ViewersChanged{}
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +203,7 @@ func (x *ViewersChanged) String() string {
 func (*ViewersChanged) ProtoMessage() {}
 
 func (x *ViewersChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
+	mi := &file_stoa_chat_v1_events_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +216,7 @@ func (x *ViewersChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewersChanged.ProtoReflect.Descriptor instead.
 func (*ViewersChanged) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ViewersChanged) GetConversationId() string {
@@ -184,7 +239,10 @@ const file_stoa_chat_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"\x19stoa/chat/v1/events.proto\x12\fstoa.chat.v1\x1a\x17stoa/chat/v1/chat.proto\"@\n" +
 	"\rMessageStored\x12/\n" +
-	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"`\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"o\n" +
+	"\x10MessageTakenAway\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x122\n" +
+	"\bposition\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\"`\n" +
 	"\n" +
 	"LikesAdded\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12)\n" +
@@ -205,22 +263,25 @@ func file_stoa_chat_v1_events_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_events_proto_rawDescData
 }
 
-var file_stoa_chat_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_stoa_chat_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_stoa_chat_v1_events_proto_goTypes = []any{
-	(*MessageStored)(nil),  // 0: stoa.chat.v1.MessageStored
-	(*LikesAdded)(nil),     // 1: stoa.chat.v1.LikesAdded
-	(*ViewersChanged)(nil), // 2: stoa.chat.v1.ViewersChanged
-	(*Message)(nil),        // 3: stoa.chat.v1.Message
-	(*Likes)(nil),          // 4: stoa.chat.v1.Likes
+	(*MessageStored)(nil),    // 0: stoa.chat.v1.MessageStored
+	(*MessageTakenAway)(nil), // 1: stoa.chat.v1.MessageTakenAway
+	(*LikesAdded)(nil),       // 2: stoa.chat.v1.LikesAdded
+	(*ViewersChanged)(nil),   // 3: stoa.chat.v1.ViewersChanged
+	(*Message)(nil),          // 4: stoa.chat.v1.Message
+	(*Position)(nil),         // 5: stoa.chat.v1.Position
+	(*Likes)(nil),            // 6: stoa.chat.v1.Likes
 }
 var file_stoa_chat_v1_events_proto_depIdxs = []int32{
-	3, // 0: stoa.chat.v1.MessageStored.message:type_name -> stoa.chat.v1.Message
-	4, // 1: stoa.chat.v1.LikesAdded.likes:type_name -> stoa.chat.v1.Likes
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: stoa.chat.v1.MessageStored.message:type_name -> stoa.chat.v1.Message
+	5, // 1: stoa.chat.v1.MessageTakenAway.position:type_name -> stoa.chat.v1.Position
+	6, // 2: stoa.chat.v1.LikesAdded.likes:type_name -> stoa.chat.v1.Likes
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_events_proto_init() }
@@ -235,7 +296,7 @@ func file_stoa_chat_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_events_proto_rawDesc), len(file_stoa_chat_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

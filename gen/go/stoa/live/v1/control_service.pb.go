@@ -114,6 +114,309 @@ func (x *StopBroadcastResponse) GetBroadcast() *Broadcast {
 	return nil
 }
 
+// WarnOwnerRequest names a room and what to say.
+type WarnOwnerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// 1 to 300 characters.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarnOwnerRequest) Reset() {
+	*x = WarnOwnerRequest{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarnOwnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarnOwnerRequest) ProtoMessage() {}
+
+func (x *WarnOwnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarnOwnerRequest.ProtoReflect.Descriptor instead.
+func (*WarnOwnerRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WarnOwnerRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *WarnOwnerRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// WarnOwnerResponse is the warning and its room.
+type WarnOwnerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As stored.
+	Warning *Warning `protobuf:"bytes,1,opt,name=warning,proto3" json:"warning,omitempty"`
+	// Whose owner was warned.
+	Room          *Room `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarnOwnerResponse) Reset() {
+	*x = WarnOwnerResponse{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarnOwnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarnOwnerResponse) ProtoMessage() {}
+
+func (x *WarnOwnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarnOwnerResponse.ProtoReflect.Descriptor instead.
+func (*WarnOwnerResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WarnOwnerResponse) GetWarning() *Warning {
+	if x != nil {
+		return x.Warning
+	}
+	return nil
+}
+
+func (x *WarnOwnerResponse) GetRoom() *Room {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
+// TakeDownCoverRequest names a room.
+type TakeDownCoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId        string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeDownCoverRequest) Reset() {
+	*x = TakeDownCoverRequest{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeDownCoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeDownCoverRequest) ProtoMessage() {}
+
+func (x *TakeDownCoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeDownCoverRequest.ProtoReflect.Descriptor instead.
+func (*TakeDownCoverRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TakeDownCoverRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+// TakeDownCoverResponse is the room.
+type TakeDownCoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Room          *Room `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeDownCoverResponse) Reset() {
+	*x = TakeDownCoverResponse{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeDownCoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeDownCoverResponse) ProtoMessage() {}
+
+func (x *TakeDownCoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeDownCoverResponse.ProtoReflect.Descriptor instead.
+func (*TakeDownCoverResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TakeDownCoverResponse) GetRoom() *Room {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
+// GetTotalsRequest is empty.
+type GetTotalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTotalsRequest) Reset() {
+	*x = GetTotalsRequest{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsRequest) ProtoMessage() {}
+
+func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
+func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{6}
+}
+
+// GetTotalsResponse is what is on the air.
+type GetTotalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Broadcasts that are live or interrupted.
+	BroadcastCount int32 `protobuf:"varint,1,opt,name=broadcast_count,json=broadcastCount,proto3" json:"broadcast_count,omitempty"`
+	// People in their rooms.
+	ViewerCount int32 `protobuf:"varint,2,opt,name=viewer_count,json=viewerCount,proto3" json:"viewer_count,omitempty"`
+	// Open playback connections (WebSocket and HTTP-FLV).
+	ConnectionCount int32 `protobuf:"varint,3,opt,name=connection_count,json=connectionCount,proto3" json:"connection_count,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *GetTotalsResponse) Reset() {
+	*x = GetTotalsResponse{}
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsResponse) ProtoMessage() {}
+
+func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_control_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
+func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_control_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetTotalsResponse) GetBroadcastCount() int32 {
+	if x != nil {
+		return x.BroadcastCount
+	}
+	return 0
+}
+
+func (x *GetTotalsResponse) GetViewerCount() int32 {
+	if x != nil {
+		return x.ViewerCount
+	}
+	return 0
+}
+
+func (x *GetTotalsResponse) GetConnectionCount() int32 {
+	if x != nil {
+		return x.ConnectionCount
+	}
+	return 0
+}
+
 var File_stoa_live_v1_control_service_proto protoreflect.FileDescriptor
 
 const file_stoa_live_v1_control_service_proto_rawDesc = "" +
@@ -122,9 +425,28 @@ const file_stoa_live_v1_control_service_proto_rawDesc = "" +
 	"\x14StopBroadcastRequest\x12\"\n" +
 	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"N\n" +
 	"\x15StopBroadcastResponse\x125\n" +
-	"\tbroadcast\x18\x01 \x01(\v2\x17.stoa.live.v1.BroadcastR\tbroadcast2j\n" +
+	"\tbroadcast\x18\x01 \x01(\v2\x17.stoa.live.v1.BroadcastR\tbroadcast\"V\n" +
+	"\x10WarnOwnerRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12\x1e\n" +
+	"\x04text\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04text\"l\n" +
+	"\x11WarnOwnerResponse\x12/\n" +
+	"\awarning\x18\x01 \x01(\v2\x15.stoa.live.v1.WarningR\awarning\x12&\n" +
+	"\x04room\x18\x02 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\":\n" +
+	"\x14TakeDownCoverRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"?\n" +
+	"\x15TakeDownCoverResponse\x12&\n" +
+	"\x04room\x18\x01 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\"\x12\n" +
+	"\x10GetTotalsRequest\"\x8a\x01\n" +
+	"\x11GetTotalsResponse\x12'\n" +
+	"\x0fbroadcast_count\x18\x01 \x01(\x05R\x0ebroadcastCount\x12!\n" +
+	"\fviewer_count\x18\x02 \x01(\x05R\vviewerCount\x12)\n" +
+	"\x10connection_count\x18\x03 \x01(\x05R\x0fconnectionCount2\xe5\x02\n" +
 	"\x0eControlService\x12X\n" +
-	"\rStopBroadcast\x12\".stoa.live.v1.StopBroadcastRequest\x1a#.stoa.live.v1.StopBroadcastResponseB6Z4github.com/stoa-live/stoa/gen/go/stoa/live/v1;livev1b\x06proto3"
+	"\rStopBroadcast\x12\".stoa.live.v1.StopBroadcastRequest\x1a#.stoa.live.v1.StopBroadcastResponse\x12L\n" +
+	"\tWarnOwner\x12\x1e.stoa.live.v1.WarnOwnerRequest\x1a\x1f.stoa.live.v1.WarnOwnerResponse\x12X\n" +
+	"\rTakeDownCover\x12\".stoa.live.v1.TakeDownCoverRequest\x1a#.stoa.live.v1.TakeDownCoverResponse\x12Q\n" +
+	"\tGetTotals\x12\x1e.stoa.live.v1.GetTotalsRequest\x1a\x1f.stoa.live.v1.GetTotalsResponse\"\x03\x90\x02\x01B6Z4github.com/stoa-live/stoa/gen/go/stoa/live/v1;livev1b\x06proto3"
 
 var (
 	file_stoa_live_v1_control_service_proto_rawDescOnce sync.Once
@@ -138,21 +460,38 @@ func file_stoa_live_v1_control_service_proto_rawDescGZIP() []byte {
 	return file_stoa_live_v1_control_service_proto_rawDescData
 }
 
-var file_stoa_live_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_stoa_live_v1_control_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_stoa_live_v1_control_service_proto_goTypes = []any{
 	(*StopBroadcastRequest)(nil),  // 0: stoa.live.v1.StopBroadcastRequest
 	(*StopBroadcastResponse)(nil), // 1: stoa.live.v1.StopBroadcastResponse
-	(*Broadcast)(nil),             // 2: stoa.live.v1.Broadcast
+	(*WarnOwnerRequest)(nil),      // 2: stoa.live.v1.WarnOwnerRequest
+	(*WarnOwnerResponse)(nil),     // 3: stoa.live.v1.WarnOwnerResponse
+	(*TakeDownCoverRequest)(nil),  // 4: stoa.live.v1.TakeDownCoverRequest
+	(*TakeDownCoverResponse)(nil), // 5: stoa.live.v1.TakeDownCoverResponse
+	(*GetTotalsRequest)(nil),      // 6: stoa.live.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),     // 7: stoa.live.v1.GetTotalsResponse
+	(*Broadcast)(nil),             // 8: stoa.live.v1.Broadcast
+	(*Warning)(nil),               // 9: stoa.live.v1.Warning
+	(*Room)(nil),                  // 10: stoa.live.v1.Room
 }
 var file_stoa_live_v1_control_service_proto_depIdxs = []int32{
-	2, // 0: stoa.live.v1.StopBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
-	0, // 1: stoa.live.v1.ControlService.StopBroadcast:input_type -> stoa.live.v1.StopBroadcastRequest
-	1, // 2: stoa.live.v1.ControlService.StopBroadcast:output_type -> stoa.live.v1.StopBroadcastResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	8,  // 0: stoa.live.v1.StopBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
+	9,  // 1: stoa.live.v1.WarnOwnerResponse.warning:type_name -> stoa.live.v1.Warning
+	10, // 2: stoa.live.v1.WarnOwnerResponse.room:type_name -> stoa.live.v1.Room
+	10, // 3: stoa.live.v1.TakeDownCoverResponse.room:type_name -> stoa.live.v1.Room
+	0,  // 4: stoa.live.v1.ControlService.StopBroadcast:input_type -> stoa.live.v1.StopBroadcastRequest
+	2,  // 5: stoa.live.v1.ControlService.WarnOwner:input_type -> stoa.live.v1.WarnOwnerRequest
+	4,  // 6: stoa.live.v1.ControlService.TakeDownCover:input_type -> stoa.live.v1.TakeDownCoverRequest
+	6,  // 7: stoa.live.v1.ControlService.GetTotals:input_type -> stoa.live.v1.GetTotalsRequest
+	1,  // 8: stoa.live.v1.ControlService.StopBroadcast:output_type -> stoa.live.v1.StopBroadcastResponse
+	3,  // 9: stoa.live.v1.ControlService.WarnOwner:output_type -> stoa.live.v1.WarnOwnerResponse
+	5,  // 10: stoa.live.v1.ControlService.TakeDownCover:output_type -> stoa.live.v1.TakeDownCoverResponse
+	7,  // 11: stoa.live.v1.ControlService.GetTotals:output_type -> stoa.live.v1.GetTotalsResponse
+	8,  // [8:12] is the sub-list for method output_type
+	4,  // [4:8] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_stoa_live_v1_control_service_proto_init() }
@@ -167,7 +506,7 @@ func file_stoa_live_v1_control_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_live_v1_control_service_proto_rawDesc), len(file_stoa_live_v1_control_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

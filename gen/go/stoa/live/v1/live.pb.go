@@ -87,6 +87,63 @@ func (BroadcastState) EnumDescriptor() ([]byte, []int) {
 	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{0}
 }
 
+// CoverMode is where a room's cover comes from.
+type CoverMode int32
+
+const (
+	// Never sent by the server.
+	CoverMode_COVER_MODE_UNSPECIFIED CoverMode = 0
+	// A snapshot of the live picture, taken anew now and then.
+	CoverMode_COVER_MODE_AUTOMATIC CoverMode = 1
+	// A picture that the owner chose: uploaded, or a snapshot that is kept.
+	CoverMode_COVER_MODE_OWN CoverMode = 2
+	// The staff took the cover down. There is none until the next broadcast begins, which has snapshots again.
+	CoverMode_COVER_MODE_TAKEN_DOWN CoverMode = 3
+)
+
+// Enum value maps for CoverMode.
+var (
+	CoverMode_name = map[int32]string{
+		0: "COVER_MODE_UNSPECIFIED",
+		1: "COVER_MODE_AUTOMATIC",
+		2: "COVER_MODE_OWN",
+		3: "COVER_MODE_TAKEN_DOWN",
+	}
+	CoverMode_value = map[string]int32{
+		"COVER_MODE_UNSPECIFIED": 0,
+		"COVER_MODE_AUTOMATIC":   1,
+		"COVER_MODE_OWN":         2,
+		"COVER_MODE_TAKEN_DOWN":  3,
+	}
+)
+
+func (x CoverMode) Enum() *CoverMode {
+	p := new(CoverMode)
+	*p = x
+	return p
+}
+
+func (x CoverMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CoverMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_stoa_live_v1_live_proto_enumTypes[1].Descriptor()
+}
+
+func (CoverMode) Type() protoreflect.EnumType {
+	return &file_stoa_live_v1_live_proto_enumTypes[1]
+}
+
+func (x CoverMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CoverMode.Descriptor instead.
+func (CoverMode) EnumDescriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{1}
+}
+
 // Room is a lasting place where one person goes live and others meet.
 type Room struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -98,14 +155,16 @@ type Room struct {
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
 	// One of ListCategories.
 	CategoryId string `protobuf:"bytes,4,opt,name=category_id,json=categoryId,proto3" json:"category_id,omitempty"`
-	// Latest snapshot of the picture, relative to the API's address; empty before the first.
+	// The cover, relative to the API's address; empty where there is none. It changes with the picture.
 	CoverUrl string `protobuf:"bytes,5,opt,name=cover_url,json=coverUrl,proto3" json:"cover_url,omitempty"`
 	// The room's talk, for ChatService.
 	ConversationId string `protobuf:"bytes,6,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// UTC.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// UTC.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Where the cover comes from.
+	CoverMode     CoverMode `protobuf:"varint,9,opt,name=cover_mode,json=coverMode,proto3,enum=stoa.live.v1.CoverMode" json:"cover_mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +255,150 @@ func (x *Room) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Room) GetCoverMode() CoverMode {
+	if x != nil {
+		return x.CoverMode
+	}
+	return CoverMode_COVER_MODE_UNSPECIFIED
+}
+
+// BroadcastSummary is what a broadcast came to: so far, or in all once it has ended.
+type BroadcastSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the start to the end, or to now.
+	Duration *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Most people in the room at one time.
+	PeakViewerCount int32 `protobuf:"varint,2,opt,name=peak_viewer_count,json=peakViewerCount,proto3" json:"peak_viewer_count,omitempty"`
+	// Messages written during the broadcast.
+	MessageCount int64 `protobuf:"varint,3,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
+	// Likes given during the broadcast.
+	LikeCount     int64 `protobuf:"varint,4,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BroadcastSummary) Reset() {
+	*x = BroadcastSummary{}
+	mi := &file_stoa_live_v1_live_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BroadcastSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BroadcastSummary) ProtoMessage() {}
+
+func (x *BroadcastSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BroadcastSummary.ProtoReflect.Descriptor instead.
+func (*BroadcastSummary) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *BroadcastSummary) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *BroadcastSummary) GetPeakViewerCount() int32 {
+	if x != nil {
+		return x.PeakViewerCount
+	}
+	return 0
+}
+
+func (x *BroadcastSummary) GetMessageCount() int64 {
+	if x != nil {
+		return x.MessageCount
+	}
+	return 0
+}
+
+func (x *BroadcastSummary) GetLikeCount() int64 {
+	if x != nil {
+		return x.LikeCount
+	}
+	return 0
+}
+
+// Warning is what the staff have to say to a room's owner.
+type Warning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lasting identifier (ULID).
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// In the staff's words, 1 to 300 characters.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// UTC.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Warning) Reset() {
+	*x = Warning{}
+	mi := &file_stoa_live_v1_live_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Warning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Warning) ProtoMessage() {}
+
+func (x *Warning) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Warning.ProtoReflect.Descriptor instead.
+func (*Warning) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Warning) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Warning) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Warning) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
 // Broadcast is one going-live in a room.
 type Broadcast struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -210,14 +413,18 @@ type Broadcast struct {
 	// When it was over, UTC; unset before.
 	EndedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	// People in the room now, each counted once whatever number of tabs they have open.
-	ViewerCount   int32 `protobuf:"varint,6,opt,name=viewer_count,json=viewerCount,proto3" json:"viewer_count,omitempty"`
+	ViewerCount int32 `protobuf:"varint,6,opt,name=viewer_count,json=viewerCount,proto3" json:"viewer_count,omitempty"`
+	// The room's title when it began.
+	Title string `protobuf:"bytes,7,opt,name=title,proto3" json:"title,omitempty"`
+	// What it came to.
+	Summary       *BroadcastSummary `protobuf:"bytes,8,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Broadcast) Reset() {
 	*x = Broadcast{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[1]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +436,7 @@ func (x *Broadcast) String() string {
 func (*Broadcast) ProtoMessage() {}
 
 func (x *Broadcast) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[1]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +449,7 @@ func (x *Broadcast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Broadcast.ProtoReflect.Descriptor instead.
 func (*Broadcast) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{1}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Broadcast) GetId() string {
@@ -287,6 +494,20 @@ func (x *Broadcast) GetViewerCount() int32 {
 	return 0
 }
 
+func (x *Broadcast) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Broadcast) GetSummary() *BroadcastSummary {
+	if x != nil {
+		return x.Summary
+	}
+	return nil
+}
+
 // Playback tells where to watch. The addresses are signed for the caller and must be opened before expires_at; what is
 // open by then goes on until it ends or the caller's session is revoked. They are absolute, except to a caller that came
 // past the gateway: then they are relative to the API's address.
@@ -306,7 +527,7 @@ type Playback struct {
 
 func (x *Playback) Reset() {
 	*x = Playback{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[2]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +539,7 @@ func (x *Playback) String() string {
 func (*Playback) ProtoMessage() {}
 
 func (x *Playback) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[2]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +552,7 @@ func (x *Playback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Playback.ProtoReflect.Descriptor instead.
 func (*Playback) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{2}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Playback) GetWsFlvUrl() string {
@@ -377,7 +598,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[3]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +610,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[3]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +623,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{3}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Category) GetId() string {
@@ -447,7 +668,7 @@ type VideoStats struct {
 
 func (x *VideoStats) Reset() {
 	*x = VideoStats{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[4]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +680,7 @@ func (x *VideoStats) String() string {
 func (*VideoStats) ProtoMessage() {}
 
 func (x *VideoStats) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[4]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +693,7 @@ func (x *VideoStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VideoStats.ProtoReflect.Descriptor instead.
 func (*VideoStats) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{4}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VideoStats) GetCodec() string {
@@ -534,7 +755,7 @@ type AudioStats struct {
 
 func (x *AudioStats) Reset() {
 	*x = AudioStats{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[5]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +767,7 @@ func (x *AudioStats) String() string {
 func (*AudioStats) ProtoMessage() {}
 
 func (x *AudioStats) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[5]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +780,7 @@ func (x *AudioStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AudioStats.ProtoReflect.Descriptor instead.
 func (*AudioStats) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{5}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AudioStats) GetCodec() string {
@@ -606,14 +827,17 @@ type StreamStats struct {
 	// Media bytes received since the broadcast began.
 	ReceivedBytes int64 `protobuf:"varint,6,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
 	// Open playback connections (WebSocket and HTTP-FLV).
-	Connections   int32 `protobuf:"varint,7,opt,name=connections,proto3" json:"connections,omitempty"`
+	Connections int32 `protobuf:"varint,7,opt,name=connections,proto3" json:"connections,omitempty"`
+	// Pictures that are missing by the timestamps of those around them, since the broadcast began: an encoder leaves them
+	// out where its computer or network is too slow.
+	DroppedFrames int64 `protobuf:"varint,8,opt,name=dropped_frames,json=droppedFrames,proto3" json:"dropped_frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StreamStats) Reset() {
 	*x = StreamStats{}
-	mi := &file_stoa_live_v1_live_proto_msgTypes[6]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +849,7 @@ func (x *StreamStats) String() string {
 func (*StreamStats) ProtoMessage() {}
 
 func (x *StreamStats) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_proto_msgTypes[6]
+	mi := &file_stoa_live_v1_live_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +862,7 @@ func (x *StreamStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStats.ProtoReflect.Descriptor instead.
 func (*StreamStats) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{6}
+	return file_stoa_live_v1_live_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StreamStats) GetVideo() *VideoStats {
@@ -690,11 +914,18 @@ func (x *StreamStats) GetConnections() int32 {
 	return 0
 }
 
+func (x *StreamStats) GetDroppedFrames() int64 {
+	if x != nil {
+		return x.DroppedFrames
+	}
+	return 0
+}
+
 var File_stoa_live_v1_live_proto protoreflect.FileDescriptor
 
 const file_stoa_live_v1_live_proto_rawDesc = "" +
 	"\n" +
-	"\x17stoa/live/v1/live.proto\x12\fstoa.live.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\"\xb3\x02\n" +
+	"\x17stoa/live/v1/live.proto\x12\fstoa.live.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\"\xeb\x02\n" +
 	"\x04Room\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
 	"\x05owner\x18\x02 \x01(\v2\x12.stoa.auth.v1.UserR\x05owner\x12\x14\n" +
@@ -706,7 +937,20 @@ const file_stoa_live_v1_live_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xfd\x01\n" +
+	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x126\n" +
+	"\n" +
+	"cover_mode\x18\t \x01(\x0e2\x17.stoa.live.v1.CoverModeR\tcoverMode\"\xb9\x01\n" +
+	"\x10BroadcastSummary\x125\n" +
+	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12*\n" +
+	"\x11peak_viewer_count\x18\x02 \x01(\x05R\x0fpeakViewerCount\x12#\n" +
+	"\rmessage_count\x18\x03 \x01(\x03R\fmessageCount\x12\x1d\n" +
+	"\n" +
+	"like_count\x18\x04 \x01(\x03R\tlikeCount\"h\n" +
+	"\aWarning\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x129\n" +
+	"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xcd\x02\n" +
 	"\tBroadcast\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\aroom_id\x18\x02 \x01(\tR\x06roomId\x122\n" +
@@ -714,7 +958,9 @@ const file_stoa_live_v1_live_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12!\n" +
-	"\fviewer_count\x18\x06 \x01(\x05R\vviewerCount\"\x95\x01\n" +
+	"\fviewer_count\x18\x06 \x01(\x05R\vviewerCount\x12\x14\n" +
+	"\x05title\x18\a \x01(\tR\x05title\x128\n" +
+	"\asummary\x18\b \x01(\v2\x1e.stoa.live.v1.BroadcastSummaryR\asummary\"\x95\x01\n" +
 	"\bPlayback\x12\x1c\n" +
 	"\n" +
 	"ws_flv_url\x18\x01 \x01(\tR\bwsFlvUrl\x12\x17\n" +
@@ -743,7 +989,7 @@ const file_stoa_live_v1_live_proto_rawDesc = "" +
 	"sampleRate\x12\x1a\n" +
 	"\bchannels\x18\x03 \x01(\x05R\bchannels\x12\x1f\n" +
 	"\vbitrate_bps\x18\x04 \x01(\x03R\n" +
-	"bitrateBps\"\xb7\x02\n" +
+	"bitrateBps\"\xde\x02\n" +
 	"\vStreamStats\x12.\n" +
 	"\x05video\x18\x01 \x01(\v2\x18.stoa.live.v1.VideoStatsR\x05video\x12.\n" +
 	"\x05audio\x18\x02 \x01(\v2\x18.stoa.live.v1.AudioStatsR\x05audio\x128\n" +
@@ -752,13 +998,19 @@ const file_stoa_live_v1_live_proto_rawDesc = "" +
 	"\x04gaps\x18\x04 \x01(\x03R\x04gaps\x121\n" +
 	"\x06uptime\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12%\n" +
 	"\x0ereceived_bytes\x18\x06 \x01(\x03R\rreceivedBytes\x12 \n" +
-	"\vconnections\x18\a \x01(\x05R\vconnections*\xa5\x01\n" +
+	"\vconnections\x18\a \x01(\x05R\vconnections\x12%\n" +
+	"\x0edropped_frames\x18\b \x01(\x03R\rdroppedFrames*\xa5\x01\n" +
 	"\x0eBroadcastState\x12\x1f\n" +
 	"\x1bBROADCAST_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18BROADCAST_STATE_STARTING\x10\x01\x12\x18\n" +
 	"\x14BROADCAST_STATE_LIVE\x10\x02\x12\x1f\n" +
 	"\x1bBROADCAST_STATE_INTERRUPTED\x10\x03\x12\x19\n" +
-	"\x15BROADCAST_STATE_ENDED\x10\x04B6Z4github.com/stoa-live/stoa/gen/go/stoa/live/v1;livev1b\x06proto3"
+	"\x15BROADCAST_STATE_ENDED\x10\x04*p\n" +
+	"\tCoverMode\x12\x1a\n" +
+	"\x16COVER_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14COVER_MODE_AUTOMATIC\x10\x01\x12\x12\n" +
+	"\x0eCOVER_MODE_OWN\x10\x02\x12\x19\n" +
+	"\x15COVER_MODE_TAKEN_DOWN\x10\x03B6Z4github.com/stoa-live/stoa/gen/go/stoa/live/v1;livev1b\x06proto3"
 
 var (
 	file_stoa_live_v1_live_proto_rawDescOnce sync.Once
@@ -772,38 +1024,45 @@ func file_stoa_live_v1_live_proto_rawDescGZIP() []byte {
 	return file_stoa_live_v1_live_proto_rawDescData
 }
 
-var file_stoa_live_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stoa_live_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_stoa_live_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_stoa_live_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_stoa_live_v1_live_proto_goTypes = []any{
 	(BroadcastState)(0),           // 0: stoa.live.v1.BroadcastState
-	(*Room)(nil),                  // 1: stoa.live.v1.Room
-	(*Broadcast)(nil),             // 2: stoa.live.v1.Broadcast
-	(*Playback)(nil),              // 3: stoa.live.v1.Playback
-	(*Category)(nil),              // 4: stoa.live.v1.Category
-	(*VideoStats)(nil),            // 5: stoa.live.v1.VideoStats
-	(*AudioStats)(nil),            // 6: stoa.live.v1.AudioStats
-	(*StreamStats)(nil),           // 7: stoa.live.v1.StreamStats
-	(*v1.User)(nil),               // 8: stoa.auth.v1.User
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(CoverMode)(0),                // 1: stoa.live.v1.CoverMode
+	(*Room)(nil),                  // 2: stoa.live.v1.Room
+	(*BroadcastSummary)(nil),      // 3: stoa.live.v1.BroadcastSummary
+	(*Warning)(nil),               // 4: stoa.live.v1.Warning
+	(*Broadcast)(nil),             // 5: stoa.live.v1.Broadcast
+	(*Playback)(nil),              // 6: stoa.live.v1.Playback
+	(*Category)(nil),              // 7: stoa.live.v1.Category
+	(*VideoStats)(nil),            // 8: stoa.live.v1.VideoStats
+	(*AudioStats)(nil),            // 9: stoa.live.v1.AudioStats
+	(*StreamStats)(nil),           // 10: stoa.live.v1.StreamStats
+	(*v1.User)(nil),               // 11: stoa.auth.v1.User
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_stoa_live_v1_live_proto_depIdxs = []int32{
-	8,  // 0: stoa.live.v1.Room.owner:type_name -> stoa.auth.v1.User
-	9,  // 1: stoa.live.v1.Room.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 2: stoa.live.v1.Room.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 3: stoa.live.v1.Broadcast.state:type_name -> stoa.live.v1.BroadcastState
-	9,  // 4: stoa.live.v1.Broadcast.started_at:type_name -> google.protobuf.Timestamp
-	9,  // 5: stoa.live.v1.Broadcast.ended_at:type_name -> google.protobuf.Timestamp
-	9,  // 6: stoa.live.v1.Playback.expires_at:type_name -> google.protobuf.Timestamp
-	5,  // 7: stoa.live.v1.StreamStats.video:type_name -> stoa.live.v1.VideoStats
-	6,  // 8: stoa.live.v1.StreamStats.audio:type_name -> stoa.live.v1.AudioStats
-	10, // 9: stoa.live.v1.StreamStats.gop_length:type_name -> google.protobuf.Duration
-	10, // 10: stoa.live.v1.StreamStats.uptime:type_name -> google.protobuf.Duration
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 0: stoa.live.v1.Room.owner:type_name -> stoa.auth.v1.User
+	12, // 1: stoa.live.v1.Room.created_at:type_name -> google.protobuf.Timestamp
+	12, // 2: stoa.live.v1.Room.updated_at:type_name -> google.protobuf.Timestamp
+	1,  // 3: stoa.live.v1.Room.cover_mode:type_name -> stoa.live.v1.CoverMode
+	13, // 4: stoa.live.v1.BroadcastSummary.duration:type_name -> google.protobuf.Duration
+	12, // 5: stoa.live.v1.Warning.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 6: stoa.live.v1.Broadcast.state:type_name -> stoa.live.v1.BroadcastState
+	12, // 7: stoa.live.v1.Broadcast.started_at:type_name -> google.protobuf.Timestamp
+	12, // 8: stoa.live.v1.Broadcast.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 9: stoa.live.v1.Broadcast.summary:type_name -> stoa.live.v1.BroadcastSummary
+	12, // 10: stoa.live.v1.Playback.expires_at:type_name -> google.protobuf.Timestamp
+	8,  // 11: stoa.live.v1.StreamStats.video:type_name -> stoa.live.v1.VideoStats
+	9,  // 12: stoa.live.v1.StreamStats.audio:type_name -> stoa.live.v1.AudioStats
+	13, // 13: stoa.live.v1.StreamStats.gop_length:type_name -> google.protobuf.Duration
+	13, // 14: stoa.live.v1.StreamStats.uptime:type_name -> google.protobuf.Duration
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_stoa_live_v1_live_proto_init() }
@@ -816,8 +1075,8 @@ func file_stoa_live_v1_live_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_live_v1_live_proto_rawDesc), len(file_stoa_live_v1_live_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

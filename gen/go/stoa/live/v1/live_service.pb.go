@@ -306,7 +306,9 @@ type GetRoomResponse struct {
 	// The running broadcast, or the last one; unset before the first.
 	Broadcast *Broadcast `protobuf:"bytes,2,opt,name=broadcast,proto3" json:"broadcast,omitempty"`
 	// Where to watch; set while a broadcast is live or interrupted.
-	Playback      *Playback `protobuf:"bytes,3,opt,name=playback,proto3" json:"playback,omitempty"`
+	Playback *Playback `protobuf:"bytes,3,opt,name=playback,proto3" json:"playback,omitempty"`
+	// The latest warning of the staff that was not acknowledged; shown to the owner only.
+	Warning       *Warning `protobuf:"bytes,4,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +364,13 @@ func (x *GetRoomResponse) GetPlayback() *Playback {
 	return nil
 }
 
+func (x *GetRoomResponse) GetWarning() *Warning {
+	if x != nil {
+		return x.Warning
+	}
+	return nil
+}
+
 // ListRoomsRequest pages through rooms (AIP-158).
 type ListRoomsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -374,7 +383,9 @@ type ListRoomsRequest struct {
 	// From the response before; empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only this owner's rooms; empty for all.
-	OwnerId       string `protobuf:"bytes,5,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	OwnerId string `protobuf:"bytes,5,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// Part of a title or of the owner's nickname, without case; empty for all.
+	Query         string `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -440,6 +451,13 @@ func (x *ListRoomsRequest) GetPageToken() string {
 func (x *ListRoomsRequest) GetOwnerId() string {
 	if x != nil {
 		return x.OwnerId
+	}
+	return ""
+}
+
+func (x *ListRoomsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
 	}
 	return ""
 }
@@ -609,6 +627,477 @@ func (x *ListCategoriesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ListBroadcastsRequest pages through a room's broadcasts (AIP-158).
+type ListBroadcastsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// At most this many; 0 means 20, above 100 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBroadcastsRequest) Reset() {
+	*x = ListBroadcastsRequest{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBroadcastsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBroadcastsRequest) ProtoMessage() {}
+
+func (x *ListBroadcastsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBroadcastsRequest.ProtoReflect.Descriptor instead.
+func (*ListBroadcastsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListBroadcastsRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *ListBroadcastsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListBroadcastsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListBroadcastsResponse is one page.
+type ListBroadcastsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first.
+	Broadcasts []*Broadcast `protobuf:"bytes,1,rep,name=broadcasts,proto3" json:"broadcasts,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBroadcastsResponse) Reset() {
+	*x = ListBroadcastsResponse{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBroadcastsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBroadcastsResponse) ProtoMessage() {}
+
+func (x *ListBroadcastsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBroadcastsResponse.ProtoReflect.Descriptor instead.
+func (*ListBroadcastsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListBroadcastsResponse) GetBroadcasts() []*Broadcast {
+	if x != nil {
+		return x.Broadcasts
+	}
+	return nil
+}
+
+func (x *ListBroadcastsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// SetCoverRequest names a room and a source.
+type SetCoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// Where the cover comes from.
+	//
+	// Types that are valid to be assigned to Source:
+	//
+	//	*SetCoverRequest_Image
+	//	*SetCoverRequest_Snapshot
+	//	*SetCoverRequest_Automatic
+	Source        isSetCoverRequest_Source `protobuf_oneof:"source"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetCoverRequest) Reset() {
+	*x = SetCoverRequest{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetCoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetCoverRequest) ProtoMessage() {}
+
+func (x *SetCoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetCoverRequest.ProtoReflect.Descriptor instead.
+func (*SetCoverRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetCoverRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *SetCoverRequest) GetSource() isSetCoverRequest_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *SetCoverRequest) GetImage() []byte {
+	if x != nil {
+		if x, ok := x.Source.(*SetCoverRequest_Image); ok {
+			return x.Image
+		}
+	}
+	return nil
+}
+
+func (x *SetCoverRequest) GetSnapshot() bool {
+	if x != nil {
+		if x, ok := x.Source.(*SetCoverRequest_Snapshot); ok {
+			return x.Snapshot
+		}
+	}
+	return false
+}
+
+func (x *SetCoverRequest) GetAutomatic() bool {
+	if x != nil {
+		if x, ok := x.Source.(*SetCoverRequest_Automatic); ok {
+			return x.Automatic
+		}
+	}
+	return false
+}
+
+type isSetCoverRequest_Source interface {
+	isSetCoverRequest_Source()
+}
+
+type SetCoverRequest_Image struct {
+	// JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels; scaled to fit 1280 × 720.
+	Image []byte `protobuf:"bytes,2,opt,name=image,proto3,oneof"`
+}
+
+type SetCoverRequest_Snapshot struct {
+	// True: keep the latest snapshot.
+	Snapshot bool `protobuf:"varint,3,opt,name=snapshot,proto3,oneof"`
+}
+
+type SetCoverRequest_Automatic struct {
+	// True: take snapshots by itself again.
+	Automatic bool `protobuf:"varint,4,opt,name=automatic,proto3,oneof"`
+}
+
+func (*SetCoverRequest_Image) isSetCoverRequest_Source() {}
+
+func (*SetCoverRequest_Snapshot) isSetCoverRequest_Source() {}
+
+func (*SetCoverRequest_Automatic) isSetCoverRequest_Source() {}
+
+// SetCoverResponse is the changed room.
+type SetCoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Room          *Room `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetCoverResponse) Reset() {
+	*x = SetCoverResponse{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetCoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetCoverResponse) ProtoMessage() {}
+
+func (x *SetCoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetCoverResponse.ProtoReflect.Descriptor instead.
+func (*SetCoverResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetCoverResponse) GetRoom() *Room {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
+// AcknowledgeWarningRequest names a warning.
+type AcknowledgeWarningRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	// The one that was read.
+	WarningId     string `protobuf:"bytes,2,opt,name=warning_id,json=warningId,proto3" json:"warning_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeWarningRequest) Reset() {
+	*x = AcknowledgeWarningRequest{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeWarningRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeWarningRequest) ProtoMessage() {}
+
+func (x *AcknowledgeWarningRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeWarningRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeWarningRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AcknowledgeWarningRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+func (x *AcknowledgeWarningRequest) GetWarningId() string {
+	if x != nil {
+		return x.WarningId
+	}
+	return ""
+}
+
+// AcknowledgeWarningResponse is empty.
+type AcknowledgeWarningResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeWarningResponse) Reset() {
+	*x = AcknowledgeWarningResponse{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeWarningResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeWarningResponse) ProtoMessage() {}
+
+func (x *AcknowledgeWarningResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeWarningResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeWarningResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{15}
+}
+
+// GetStreamKeyRequest names a room.
+type GetStreamKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which room.
+	RoomId        string `protobuf:"bytes,1,opt,name=room_id,json=roomId,proto3" json:"room_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStreamKeyRequest) Reset() {
+	*x = GetStreamKeyRequest{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStreamKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStreamKeyRequest) ProtoMessage() {}
+
+func (x *GetStreamKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStreamKeyRequest.ProtoReflect.Descriptor instead.
+func (*GetStreamKeyRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetStreamKeyRequest) GetRoomId() string {
+	if x != nil {
+		return x.RoomId
+	}
+	return ""
+}
+
+// GetStreamKeyResponse is what an encoder needs.
+type GetStreamKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Server address for the encoder, such as "rtmp://example.org:1935/live".
+	RtmpUrl string `protobuf:"bytes,1,opt,name=rtmp_url,json=rtmpUrl,proto3" json:"rtmp_url,omitempty"`
+	// Secret; whoever has it can go live in the room.
+	StreamKey     string `protobuf:"bytes,2,opt,name=stream_key,json=streamKey,proto3" json:"stream_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStreamKeyResponse) Reset() {
+	*x = GetStreamKeyResponse{}
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStreamKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStreamKeyResponse) ProtoMessage() {}
+
+func (x *GetStreamKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStreamKeyResponse.ProtoReflect.Descriptor instead.
+func (*GetStreamKeyResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetStreamKeyResponse) GetRtmpUrl() string {
+	if x != nil {
+		return x.RtmpUrl
+	}
+	return ""
+}
+
+func (x *GetStreamKeyResponse) GetStreamKey() string {
+	if x != nil {
+		return x.StreamKey
+	}
+	return ""
+}
+
 // IssueStreamKeyRequest names a room.
 type IssueStreamKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -620,7 +1109,7 @@ type IssueStreamKeyRequest struct {
 
 func (x *IssueStreamKeyRequest) Reset() {
 	*x = IssueStreamKeyRequest{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[10]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +1121,7 @@ func (x *IssueStreamKeyRequest) String() string {
 func (*IssueStreamKeyRequest) ProtoMessage() {}
 
 func (x *IssueStreamKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[10]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +1134,7 @@ func (x *IssueStreamKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueStreamKeyRequest.ProtoReflect.Descriptor instead.
 func (*IssueStreamKeyRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{10}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *IssueStreamKeyRequest) GetRoomId() string {
@@ -668,7 +1157,7 @@ type IssueStreamKeyResponse struct {
 
 func (x *IssueStreamKeyResponse) Reset() {
 	*x = IssueStreamKeyResponse{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[11]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +1169,7 @@ func (x *IssueStreamKeyResponse) String() string {
 func (*IssueStreamKeyResponse) ProtoMessage() {}
 
 func (x *IssueStreamKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[11]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +1182,7 @@ func (x *IssueStreamKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueStreamKeyResponse.ProtoReflect.Descriptor instead.
 func (*IssueStreamKeyResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{11}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *IssueStreamKeyResponse) GetRtmpUrl() string {
@@ -721,7 +1210,7 @@ type RevokeStreamKeyRequest struct {
 
 func (x *RevokeStreamKeyRequest) Reset() {
 	*x = RevokeStreamKeyRequest{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[12]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +1222,7 @@ func (x *RevokeStreamKeyRequest) String() string {
 func (*RevokeStreamKeyRequest) ProtoMessage() {}
 
 func (x *RevokeStreamKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[12]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +1235,7 @@ func (x *RevokeStreamKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeStreamKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeStreamKeyRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{12}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokeStreamKeyRequest) GetRoomId() string {
@@ -765,7 +1254,7 @@ type RevokeStreamKeyResponse struct {
 
 func (x *RevokeStreamKeyResponse) Reset() {
 	*x = RevokeStreamKeyResponse{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[13]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1266,7 @@ func (x *RevokeStreamKeyResponse) String() string {
 func (*RevokeStreamKeyResponse) ProtoMessage() {}
 
 func (x *RevokeStreamKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[13]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1279,7 @@ func (x *RevokeStreamKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeStreamKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeStreamKeyResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{13}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{21}
 }
 
 // EndBroadcastRequest names a room.
@@ -804,7 +1293,7 @@ type EndBroadcastRequest struct {
 
 func (x *EndBroadcastRequest) Reset() {
 	*x = EndBroadcastRequest{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[14]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +1305,7 @@ func (x *EndBroadcastRequest) String() string {
 func (*EndBroadcastRequest) ProtoMessage() {}
 
 func (x *EndBroadcastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[14]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +1318,7 @@ func (x *EndBroadcastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndBroadcastRequest.ProtoReflect.Descriptor instead.
 func (*EndBroadcastRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{14}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EndBroadcastRequest) GetRoomId() string {
@@ -850,7 +1339,7 @@ type EndBroadcastResponse struct {
 
 func (x *EndBroadcastResponse) Reset() {
 	*x = EndBroadcastResponse{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[15]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1351,7 @@ func (x *EndBroadcastResponse) String() string {
 func (*EndBroadcastResponse) ProtoMessage() {}
 
 func (x *EndBroadcastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[15]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1364,7 @@ func (x *EndBroadcastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndBroadcastResponse.ProtoReflect.Descriptor instead.
 func (*EndBroadcastResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{15}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EndBroadcastResponse) GetBroadcast() *Broadcast {
@@ -896,7 +1385,7 @@ type GetStreamStatsRequest struct {
 
 func (x *GetStreamStatsRequest) Reset() {
 	*x = GetStreamStatsRequest{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[16]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1397,7 @@ func (x *GetStreamStatsRequest) String() string {
 func (*GetStreamStatsRequest) ProtoMessage() {}
 
 func (x *GetStreamStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[16]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1410,7 @@ func (x *GetStreamStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStreamStatsRequest.ProtoReflect.Descriptor instead.
 func (*GetStreamStatsRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{16}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetStreamStatsRequest) GetRoomId() string {
@@ -942,7 +1431,7 @@ type GetStreamStatsResponse struct {
 
 func (x *GetStreamStatsResponse) Reset() {
 	*x = GetStreamStatsResponse{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[17]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1443,7 @@ func (x *GetStreamStatsResponse) String() string {
 func (*GetStreamStatsResponse) ProtoMessage() {}
 
 func (x *GetStreamStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[17]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1456,7 @@ func (x *GetStreamStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStreamStatsResponse.ProtoReflect.Descriptor instead.
 func (*GetStreamStatsResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{17}
+	return file_stoa_live_v1_live_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetStreamStatsResponse) GetStats() *StreamStats {
@@ -990,7 +1479,7 @@ type ListRoomsResponse_Item struct {
 
 func (x *ListRoomsResponse_Item) Reset() {
 	*x = ListRoomsResponse_Item{}
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[18]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1491,7 @@ func (x *ListRoomsResponse_Item) String() string {
 func (*ListRoomsResponse_Item) ProtoMessage() {}
 
 func (x *ListRoomsResponse_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_live_v1_live_service_proto_msgTypes[18]
+	mi := &file_stoa_live_v1_live_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,11 +1544,12 @@ const file_stoa_live_v1_live_service_proto_rawDesc = "" +
 	"\x12UpdateRoomResponse\x12&\n" +
 	"\x04room\x18\x01 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\"4\n" +
 	"\x0eGetRoomRequest\x12\"\n" +
-	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"\xa4\x01\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"\xd5\x01\n" +
 	"\x0fGetRoomResponse\x12&\n" +
 	"\x04room\x18\x01 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\x125\n" +
 	"\tbroadcast\x18\x02 \x01(\v2\x17.stoa.live.v1.BroadcastR\tbroadcast\x122\n" +
-	"\bplayback\x18\x03 \x01(\v2\x16.stoa.live.v1.PlaybackR\bplayback\"\xcc\x01\n" +
+	"\bplayback\x18\x03 \x01(\v2\x16.stoa.live.v1.PlaybackR\bplayback\x12/\n" +
+	"\awarning\x18\x04 \x01(\v2\x15.stoa.live.v1.WarningR\awarning\"\xeb\x01\n" +
 	"\x10ListRoomsRequest\x12(\n" +
 	"\vcategory_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18 R\n" +
 	"categoryId\x12\x1b\n" +
@@ -1067,7 +1557,8 @@ const file_stoa_live_v1_live_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\"\n" +
-	"\bowner_id\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aownerId\"\xde\x01\n" +
+	"\bowner_id\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aownerId\x12\x1d\n" +
+	"\x05query\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18PR\x05query\"\xde\x01\n" +
 	"\x11ListRoomsResponse\x12:\n" +
 	"\x05items\x18\x01 \x03(\v2$.stoa.live.v1.ListRoomsResponse.ItemR\x05items\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x1ae\n" +
@@ -1082,7 +1573,36 @@ const file_stoa_live_v1_live_service_proto_rawDesc = "" +
 	"\n" +
 	"categories\x18\x01 \x03(\v2\x16.stoa.live.v1.CategoryR\n" +
 	"categories\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\";\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8a\x01\n" +
+	"\x15ListBroadcastsRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"y\n" +
+	"\x16ListBroadcastsResponse\x127\n" +
+	"\n" +
+	"broadcasts\x18\x01 \x03(\v2\x17.stoa.live.v1.BroadcastR\n" +
+	"broadcasts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbb\x01\n" +
+	"\x0fSetCoverRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12#\n" +
+	"\x05image\x18\x02 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\xe0+H\x00R\x05image\x12%\n" +
+	"\bsnapshot\x18\x03 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\bsnapshot\x12'\n" +
+	"\tautomatic\x18\x04 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\tautomaticB\x0f\n" +
+	"\x06source\x12\x05\xbaH\x02\b\x01\":\n" +
+	"\x10SetCoverResponse\x12&\n" +
+	"\x04room\x18\x01 \x01(\v2\x12.stoa.live.v1.RoomR\x04room\"i\n" +
+	"\x19AcknowledgeWarningRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\x12(\n" +
+	"\n" +
+	"warning_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\twarningId\"\x1c\n" +
+	"\x1aAcknowledgeWarningResponse\"9\n" +
+	"\x13GetStreamKeyRequest\x12\"\n" +
+	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"U\n" +
+	"\x14GetStreamKeyResponse\x12\x19\n" +
+	"\brtmp_url\x18\x01 \x01(\tR\artmpUrl\x12\"\n" +
+	"\n" +
+	"stream_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\tstreamKey\";\n" +
 	"\x15IssueStreamKeyRequest\x12\"\n" +
 	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"W\n" +
 	"\x16IssueStreamKeyResponse\x12\x19\n" +
@@ -1099,7 +1619,7 @@ const file_stoa_live_v1_live_service_proto_rawDesc = "" +
 	"\x15GetStreamStatsRequest\x12\"\n" +
 	"\aroom_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06roomId\"I\n" +
 	"\x16GetStreamStatsResponse\x12/\n" +
-	"\x05stats\x18\x01 \x01(\v2\x19.stoa.live.v1.StreamStatsR\x05stats2\xa7\x06\n" +
+	"\x05stats\x18\x01 \x01(\v2\x19.stoa.live.v1.StreamStatsR\x05stats2\x94\t\n" +
 	"\vLiveService\x12O\n" +
 	"\n" +
 	"CreateRoom\x12\x1f.stoa.live.v1.CreateRoomRequest\x1a .stoa.live.v1.CreateRoomResponse\x12O\n" +
@@ -1107,7 +1627,11 @@ const file_stoa_live_v1_live_service_proto_rawDesc = "" +
 	"UpdateRoom\x12\x1f.stoa.live.v1.UpdateRoomRequest\x1a .stoa.live.v1.UpdateRoomResponse\x12K\n" +
 	"\aGetRoom\x12\x1c.stoa.live.v1.GetRoomRequest\x1a\x1d.stoa.live.v1.GetRoomResponse\"\x03\x90\x02\x01\x12Q\n" +
 	"\tListRooms\x12\x1e.stoa.live.v1.ListRoomsRequest\x1a\x1f.stoa.live.v1.ListRoomsResponse\"\x03\x90\x02\x01\x12`\n" +
-	"\x0eListCategories\x12#.stoa.live.v1.ListCategoriesRequest\x1a$.stoa.live.v1.ListCategoriesResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\x0eListCategories\x12#.stoa.live.v1.ListCategoriesRequest\x1a$.stoa.live.v1.ListCategoriesResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\x0eListBroadcasts\x12#.stoa.live.v1.ListBroadcastsRequest\x1a$.stoa.live.v1.ListBroadcastsResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\bSetCover\x12\x1d.stoa.live.v1.SetCoverRequest\x1a\x1e.stoa.live.v1.SetCoverResponse\x12g\n" +
+	"\x12AcknowledgeWarning\x12'.stoa.live.v1.AcknowledgeWarningRequest\x1a(.stoa.live.v1.AcknowledgeWarningResponse\x12U\n" +
+	"\fGetStreamKey\x12!.stoa.live.v1.GetStreamKeyRequest\x1a\".stoa.live.v1.GetStreamKeyResponse\x12[\n" +
 	"\x0eIssueStreamKey\x12#.stoa.live.v1.IssueStreamKeyRequest\x1a$.stoa.live.v1.IssueStreamKeyResponse\x12^\n" +
 	"\x0fRevokeStreamKey\x12$.stoa.live.v1.RevokeStreamKeyRequest\x1a%.stoa.live.v1.RevokeStreamKeyResponse\x12U\n" +
 	"\fEndBroadcast\x12!.stoa.live.v1.EndBroadcastRequest\x1a\".stoa.live.v1.EndBroadcastResponse\x12`\n" +
@@ -1125,70 +1649,90 @@ func file_stoa_live_v1_live_service_proto_rawDescGZIP() []byte {
 	return file_stoa_live_v1_live_service_proto_rawDescData
 }
 
-var file_stoa_live_v1_live_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_stoa_live_v1_live_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_stoa_live_v1_live_service_proto_goTypes = []any{
-	(*CreateRoomRequest)(nil),       // 0: stoa.live.v1.CreateRoomRequest
-	(*CreateRoomResponse)(nil),      // 1: stoa.live.v1.CreateRoomResponse
-	(*UpdateRoomRequest)(nil),       // 2: stoa.live.v1.UpdateRoomRequest
-	(*UpdateRoomResponse)(nil),      // 3: stoa.live.v1.UpdateRoomResponse
-	(*GetRoomRequest)(nil),          // 4: stoa.live.v1.GetRoomRequest
-	(*GetRoomResponse)(nil),         // 5: stoa.live.v1.GetRoomResponse
-	(*ListRoomsRequest)(nil),        // 6: stoa.live.v1.ListRoomsRequest
-	(*ListRoomsResponse)(nil),       // 7: stoa.live.v1.ListRoomsResponse
-	(*ListCategoriesRequest)(nil),   // 8: stoa.live.v1.ListCategoriesRequest
-	(*ListCategoriesResponse)(nil),  // 9: stoa.live.v1.ListCategoriesResponse
-	(*IssueStreamKeyRequest)(nil),   // 10: stoa.live.v1.IssueStreamKeyRequest
-	(*IssueStreamKeyResponse)(nil),  // 11: stoa.live.v1.IssueStreamKeyResponse
-	(*RevokeStreamKeyRequest)(nil),  // 12: stoa.live.v1.RevokeStreamKeyRequest
-	(*RevokeStreamKeyResponse)(nil), // 13: stoa.live.v1.RevokeStreamKeyResponse
-	(*EndBroadcastRequest)(nil),     // 14: stoa.live.v1.EndBroadcastRequest
-	(*EndBroadcastResponse)(nil),    // 15: stoa.live.v1.EndBroadcastResponse
-	(*GetStreamStatsRequest)(nil),   // 16: stoa.live.v1.GetStreamStatsRequest
-	(*GetStreamStatsResponse)(nil),  // 17: stoa.live.v1.GetStreamStatsResponse
-	(*ListRoomsResponse_Item)(nil),  // 18: stoa.live.v1.ListRoomsResponse.Item
-	(*Room)(nil),                    // 19: stoa.live.v1.Room
-	(*fieldmaskpb.FieldMask)(nil),   // 20: google.protobuf.FieldMask
-	(*Broadcast)(nil),               // 21: stoa.live.v1.Broadcast
-	(*Playback)(nil),                // 22: stoa.live.v1.Playback
-	(*Category)(nil),                // 23: stoa.live.v1.Category
-	(*StreamStats)(nil),             // 24: stoa.live.v1.StreamStats
+	(*CreateRoomRequest)(nil),          // 0: stoa.live.v1.CreateRoomRequest
+	(*CreateRoomResponse)(nil),         // 1: stoa.live.v1.CreateRoomResponse
+	(*UpdateRoomRequest)(nil),          // 2: stoa.live.v1.UpdateRoomRequest
+	(*UpdateRoomResponse)(nil),         // 3: stoa.live.v1.UpdateRoomResponse
+	(*GetRoomRequest)(nil),             // 4: stoa.live.v1.GetRoomRequest
+	(*GetRoomResponse)(nil),            // 5: stoa.live.v1.GetRoomResponse
+	(*ListRoomsRequest)(nil),           // 6: stoa.live.v1.ListRoomsRequest
+	(*ListRoomsResponse)(nil),          // 7: stoa.live.v1.ListRoomsResponse
+	(*ListCategoriesRequest)(nil),      // 8: stoa.live.v1.ListCategoriesRequest
+	(*ListCategoriesResponse)(nil),     // 9: stoa.live.v1.ListCategoriesResponse
+	(*ListBroadcastsRequest)(nil),      // 10: stoa.live.v1.ListBroadcastsRequest
+	(*ListBroadcastsResponse)(nil),     // 11: stoa.live.v1.ListBroadcastsResponse
+	(*SetCoverRequest)(nil),            // 12: stoa.live.v1.SetCoverRequest
+	(*SetCoverResponse)(nil),           // 13: stoa.live.v1.SetCoverResponse
+	(*AcknowledgeWarningRequest)(nil),  // 14: stoa.live.v1.AcknowledgeWarningRequest
+	(*AcknowledgeWarningResponse)(nil), // 15: stoa.live.v1.AcknowledgeWarningResponse
+	(*GetStreamKeyRequest)(nil),        // 16: stoa.live.v1.GetStreamKeyRequest
+	(*GetStreamKeyResponse)(nil),       // 17: stoa.live.v1.GetStreamKeyResponse
+	(*IssueStreamKeyRequest)(nil),      // 18: stoa.live.v1.IssueStreamKeyRequest
+	(*IssueStreamKeyResponse)(nil),     // 19: stoa.live.v1.IssueStreamKeyResponse
+	(*RevokeStreamKeyRequest)(nil),     // 20: stoa.live.v1.RevokeStreamKeyRequest
+	(*RevokeStreamKeyResponse)(nil),    // 21: stoa.live.v1.RevokeStreamKeyResponse
+	(*EndBroadcastRequest)(nil),        // 22: stoa.live.v1.EndBroadcastRequest
+	(*EndBroadcastResponse)(nil),       // 23: stoa.live.v1.EndBroadcastResponse
+	(*GetStreamStatsRequest)(nil),      // 24: stoa.live.v1.GetStreamStatsRequest
+	(*GetStreamStatsResponse)(nil),     // 25: stoa.live.v1.GetStreamStatsResponse
+	(*ListRoomsResponse_Item)(nil),     // 26: stoa.live.v1.ListRoomsResponse.Item
+	(*Room)(nil),                       // 27: stoa.live.v1.Room
+	(*fieldmaskpb.FieldMask)(nil),      // 28: google.protobuf.FieldMask
+	(*Broadcast)(nil),                  // 29: stoa.live.v1.Broadcast
+	(*Playback)(nil),                   // 30: stoa.live.v1.Playback
+	(*Warning)(nil),                    // 31: stoa.live.v1.Warning
+	(*Category)(nil),                   // 32: stoa.live.v1.Category
+	(*StreamStats)(nil),                // 33: stoa.live.v1.StreamStats
 }
 var file_stoa_live_v1_live_service_proto_depIdxs = []int32{
-	19, // 0: stoa.live.v1.CreateRoomResponse.room:type_name -> stoa.live.v1.Room
-	20, // 1: stoa.live.v1.UpdateRoomRequest.update_mask:type_name -> google.protobuf.FieldMask
-	19, // 2: stoa.live.v1.UpdateRoomResponse.room:type_name -> stoa.live.v1.Room
-	19, // 3: stoa.live.v1.GetRoomResponse.room:type_name -> stoa.live.v1.Room
-	21, // 4: stoa.live.v1.GetRoomResponse.broadcast:type_name -> stoa.live.v1.Broadcast
-	22, // 5: stoa.live.v1.GetRoomResponse.playback:type_name -> stoa.live.v1.Playback
-	18, // 6: stoa.live.v1.ListRoomsResponse.items:type_name -> stoa.live.v1.ListRoomsResponse.Item
-	23, // 7: stoa.live.v1.ListCategoriesResponse.categories:type_name -> stoa.live.v1.Category
-	21, // 8: stoa.live.v1.EndBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
-	24, // 9: stoa.live.v1.GetStreamStatsResponse.stats:type_name -> stoa.live.v1.StreamStats
-	19, // 10: stoa.live.v1.ListRoomsResponse.Item.room:type_name -> stoa.live.v1.Room
-	21, // 11: stoa.live.v1.ListRoomsResponse.Item.broadcast:type_name -> stoa.live.v1.Broadcast
-	0,  // 12: stoa.live.v1.LiveService.CreateRoom:input_type -> stoa.live.v1.CreateRoomRequest
-	2,  // 13: stoa.live.v1.LiveService.UpdateRoom:input_type -> stoa.live.v1.UpdateRoomRequest
-	4,  // 14: stoa.live.v1.LiveService.GetRoom:input_type -> stoa.live.v1.GetRoomRequest
-	6,  // 15: stoa.live.v1.LiveService.ListRooms:input_type -> stoa.live.v1.ListRoomsRequest
-	8,  // 16: stoa.live.v1.LiveService.ListCategories:input_type -> stoa.live.v1.ListCategoriesRequest
-	10, // 17: stoa.live.v1.LiveService.IssueStreamKey:input_type -> stoa.live.v1.IssueStreamKeyRequest
-	12, // 18: stoa.live.v1.LiveService.RevokeStreamKey:input_type -> stoa.live.v1.RevokeStreamKeyRequest
-	14, // 19: stoa.live.v1.LiveService.EndBroadcast:input_type -> stoa.live.v1.EndBroadcastRequest
-	16, // 20: stoa.live.v1.LiveService.GetStreamStats:input_type -> stoa.live.v1.GetStreamStatsRequest
-	1,  // 21: stoa.live.v1.LiveService.CreateRoom:output_type -> stoa.live.v1.CreateRoomResponse
-	3,  // 22: stoa.live.v1.LiveService.UpdateRoom:output_type -> stoa.live.v1.UpdateRoomResponse
-	5,  // 23: stoa.live.v1.LiveService.GetRoom:output_type -> stoa.live.v1.GetRoomResponse
-	7,  // 24: stoa.live.v1.LiveService.ListRooms:output_type -> stoa.live.v1.ListRoomsResponse
-	9,  // 25: stoa.live.v1.LiveService.ListCategories:output_type -> stoa.live.v1.ListCategoriesResponse
-	11, // 26: stoa.live.v1.LiveService.IssueStreamKey:output_type -> stoa.live.v1.IssueStreamKeyResponse
-	13, // 27: stoa.live.v1.LiveService.RevokeStreamKey:output_type -> stoa.live.v1.RevokeStreamKeyResponse
-	15, // 28: stoa.live.v1.LiveService.EndBroadcast:output_type -> stoa.live.v1.EndBroadcastResponse
-	17, // 29: stoa.live.v1.LiveService.GetStreamStats:output_type -> stoa.live.v1.GetStreamStatsResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	27, // 0: stoa.live.v1.CreateRoomResponse.room:type_name -> stoa.live.v1.Room
+	28, // 1: stoa.live.v1.UpdateRoomRequest.update_mask:type_name -> google.protobuf.FieldMask
+	27, // 2: stoa.live.v1.UpdateRoomResponse.room:type_name -> stoa.live.v1.Room
+	27, // 3: stoa.live.v1.GetRoomResponse.room:type_name -> stoa.live.v1.Room
+	29, // 4: stoa.live.v1.GetRoomResponse.broadcast:type_name -> stoa.live.v1.Broadcast
+	30, // 5: stoa.live.v1.GetRoomResponse.playback:type_name -> stoa.live.v1.Playback
+	31, // 6: stoa.live.v1.GetRoomResponse.warning:type_name -> stoa.live.v1.Warning
+	26, // 7: stoa.live.v1.ListRoomsResponse.items:type_name -> stoa.live.v1.ListRoomsResponse.Item
+	32, // 8: stoa.live.v1.ListCategoriesResponse.categories:type_name -> stoa.live.v1.Category
+	29, // 9: stoa.live.v1.ListBroadcastsResponse.broadcasts:type_name -> stoa.live.v1.Broadcast
+	27, // 10: stoa.live.v1.SetCoverResponse.room:type_name -> stoa.live.v1.Room
+	29, // 11: stoa.live.v1.EndBroadcastResponse.broadcast:type_name -> stoa.live.v1.Broadcast
+	33, // 12: stoa.live.v1.GetStreamStatsResponse.stats:type_name -> stoa.live.v1.StreamStats
+	27, // 13: stoa.live.v1.ListRoomsResponse.Item.room:type_name -> stoa.live.v1.Room
+	29, // 14: stoa.live.v1.ListRoomsResponse.Item.broadcast:type_name -> stoa.live.v1.Broadcast
+	0,  // 15: stoa.live.v1.LiveService.CreateRoom:input_type -> stoa.live.v1.CreateRoomRequest
+	2,  // 16: stoa.live.v1.LiveService.UpdateRoom:input_type -> stoa.live.v1.UpdateRoomRequest
+	4,  // 17: stoa.live.v1.LiveService.GetRoom:input_type -> stoa.live.v1.GetRoomRequest
+	6,  // 18: stoa.live.v1.LiveService.ListRooms:input_type -> stoa.live.v1.ListRoomsRequest
+	8,  // 19: stoa.live.v1.LiveService.ListCategories:input_type -> stoa.live.v1.ListCategoriesRequest
+	10, // 20: stoa.live.v1.LiveService.ListBroadcasts:input_type -> stoa.live.v1.ListBroadcastsRequest
+	12, // 21: stoa.live.v1.LiveService.SetCover:input_type -> stoa.live.v1.SetCoverRequest
+	14, // 22: stoa.live.v1.LiveService.AcknowledgeWarning:input_type -> stoa.live.v1.AcknowledgeWarningRequest
+	16, // 23: stoa.live.v1.LiveService.GetStreamKey:input_type -> stoa.live.v1.GetStreamKeyRequest
+	18, // 24: stoa.live.v1.LiveService.IssueStreamKey:input_type -> stoa.live.v1.IssueStreamKeyRequest
+	20, // 25: stoa.live.v1.LiveService.RevokeStreamKey:input_type -> stoa.live.v1.RevokeStreamKeyRequest
+	22, // 26: stoa.live.v1.LiveService.EndBroadcast:input_type -> stoa.live.v1.EndBroadcastRequest
+	24, // 27: stoa.live.v1.LiveService.GetStreamStats:input_type -> stoa.live.v1.GetStreamStatsRequest
+	1,  // 28: stoa.live.v1.LiveService.CreateRoom:output_type -> stoa.live.v1.CreateRoomResponse
+	3,  // 29: stoa.live.v1.LiveService.UpdateRoom:output_type -> stoa.live.v1.UpdateRoomResponse
+	5,  // 30: stoa.live.v1.LiveService.GetRoom:output_type -> stoa.live.v1.GetRoomResponse
+	7,  // 31: stoa.live.v1.LiveService.ListRooms:output_type -> stoa.live.v1.ListRoomsResponse
+	9,  // 32: stoa.live.v1.LiveService.ListCategories:output_type -> stoa.live.v1.ListCategoriesResponse
+	11, // 33: stoa.live.v1.LiveService.ListBroadcasts:output_type -> stoa.live.v1.ListBroadcastsResponse
+	13, // 34: stoa.live.v1.LiveService.SetCover:output_type -> stoa.live.v1.SetCoverResponse
+	15, // 35: stoa.live.v1.LiveService.AcknowledgeWarning:output_type -> stoa.live.v1.AcknowledgeWarningResponse
+	17, // 36: stoa.live.v1.LiveService.GetStreamKey:output_type -> stoa.live.v1.GetStreamKeyResponse
+	19, // 37: stoa.live.v1.LiveService.IssueStreamKey:output_type -> stoa.live.v1.IssueStreamKeyResponse
+	21, // 38: stoa.live.v1.LiveService.RevokeStreamKey:output_type -> stoa.live.v1.RevokeStreamKeyResponse
+	23, // 39: stoa.live.v1.LiveService.EndBroadcast:output_type -> stoa.live.v1.EndBroadcastResponse
+	25, // 40: stoa.live.v1.LiveService.GetStreamStats:output_type -> stoa.live.v1.GetStreamStatsResponse
+	28, // [28:41] is the sub-list for method output_type
+	15, // [15:28] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_stoa_live_v1_live_service_proto_init() }
@@ -1197,13 +1741,18 @@ func file_stoa_live_v1_live_service_proto_init() {
 		return
 	}
 	file_stoa_live_v1_live_proto_init()
+	file_stoa_live_v1_live_service_proto_msgTypes[12].OneofWrappers = []any{
+		(*SetCoverRequest_Image)(nil),
+		(*SetCoverRequest_Snapshot)(nil),
+		(*SetCoverRequest_Automatic)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_live_v1_live_service_proto_rawDesc), len(file_stoa_live_v1_live_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,19 +7,23 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Ban, Role, User } from "../../auth/v1/auth_pb";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Ban, Platform, Role, User } from "../../auth/v1/auth_pb";
 import { file_stoa_auth_v1_auth } from "../../auth/v1/auth_pb";
-import type { Broadcast, Room } from "../../live/v1/live_pb";
+import type { Position } from "../../chat/v1/chat_pb";
+import { file_stoa_chat_v1_chat } from "../../chat/v1/chat_pb";
+import type { Broadcast, Room, Warning } from "../../live/v1/live_pb";
 import { file_stoa_live_v1_live } from "../../live/v1/live_pb";
+import type { Site } from "../../site/v1/site_service_pb";
+import { file_stoa_site_v1_site_service } from "../../site/v1/site_service_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stoa/admin/v1/admin_service.proto.
  */
 export const file_stoa_admin_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzdG9hL2FkbWluL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SDXN0b2EuYWRtaW4udjEiTwoLVXNlckFjY291bnQSIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEh4KA2JhbhgCIAEoCzIRLnN0b2EuYXV0aC52MS5CYW4ilAEKCkF1ZGl0RW50cnkSCgoCaWQYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGFjdG9yX2lkGAMgASgJEg4KBmFjdGlvbhgEIAEoCRIRCgl0YXJnZXRfaWQYBSABKAkSDgoGZGV0YWlsGAYgASgJEg0KBWVycm9yGAcgASgJInkKEExpc3RVc2Vyc1JlcXVlc3QSFgoFcXVlcnkYASABKAlCB7pIBHICGEASEwoLb25seV9iYW5uZWQYAiABKAgSGgoJcGFnZV9zaXplGAMgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBCABKAlCCLpIBXIDGIACIlcKEUxpc3RVc2Vyc1Jlc3BvbnNlEikKBXVzZXJzGAEgAygLMhouc3RvYS5hZG1pbi52MS5Vc2VyQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifQoOQmFuVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEhoKBnJlYXNvbhgCIAEoCUIKukgHcgUQARjIARIzCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAkABIjsKD0JhblVzZXJSZXNwb25zZRIoCgR1c2VyGAEgASgLMhouc3RvYS5hZG1pbi52MS5Vc2VyQWNjb3VudCIuChBVbmJhblVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQCI9ChFVbmJhblVzZXJSZXNwb25zZRIoCgR1c2VyGAEgASgLMhouc3RvYS5hZG1pbi52MS5Vc2VyQWNjb3VudCJeChJTZXRVc2VyUm9sZVJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiwKBHJvbGUYAiABKA4yEi5zdG9hLmF1dGgudjEuUm9sZUIKukgHggEEGAIYAyI/ChNTZXRVc2VyUm9sZVJlc3BvbnNlEigKBHVzZXIYASABKAsyGi5zdG9hLmFkbWluLnYxLlVzZXJBY2NvdW50Il8KEExpc3RSb29tc1JlcXVlc3QSEQoJb25seV9saXZlGAEgASgIEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiK4AQoRTGlzdFJvb21zUmVzcG9uc2USNAoFaXRlbXMYASADKAsyJS5zdG9hLmFkbWluLnYxLkxpc3RSb29tc1Jlc3BvbnNlLkl0ZW0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJGlQKBEl0ZW0SIAoEcm9vbRgBIAEoCzISLnN0b2EubGl2ZS52MS5Sb29tEioKCWJyb2FkY2FzdBgCIAEoCzIXLnN0b2EubGl2ZS52MS5Ccm9hZGNhc3QiTQoTRW5kQnJvYWRjYXN0UmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGMgBIkIKFEVuZEJyb2FkY2FzdFJlc3BvbnNlEioKCWJyb2FkY2FzdBgBIAEoCzIXLnN0b2EubGl2ZS52MS5Ccm9hZGNhc3QiigEKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0EhkKCGFjdG9yX2lkGAEgASgJQge6SARyAhhAEhoKCXRhcmdldF9pZBgCIAEoCUIHukgEcgIYQBIaCglwYWdlX3NpemUYAyABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAIiXwoYTGlzdEF1ZGl0RW50cmllc1Jlc3BvbnNlEioKB2VudHJpZXMYASADKAsyGS5zdG9hLmFkbWluLnYxLkF1ZGl0RW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMusECgxBZG1pblNlcnZpY2USUwoJTGlzdFVzZXJzEh8uc3RvYS5hZG1pbi52MS5MaXN0VXNlcnNSZXF1ZXN0GiAuc3RvYS5hZG1pbi52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBEkgKB0JhblVzZXISHS5zdG9hLmFkbWluLnYxLkJhblVzZXJSZXF1ZXN0Gh4uc3RvYS5hZG1pbi52MS5CYW5Vc2VyUmVzcG9uc2USTgoJVW5iYW5Vc2VyEh8uc3RvYS5hZG1pbi52MS5VbmJhblVzZXJSZXF1ZXN0GiAuc3RvYS5hZG1pbi52MS5VbmJhblVzZXJSZXNwb25zZRJUCgtTZXRVc2VyUm9sZRIhLnN0b2EuYWRtaW4udjEuU2V0VXNlclJvbGVSZXF1ZXN0GiIuc3RvYS5hZG1pbi52MS5TZXRVc2VyUm9sZVJlc3BvbnNlElMKCUxpc3RSb29tcxIfLnN0b2EuYWRtaW4udjEuTGlzdFJvb21zUmVxdWVzdBogLnN0b2EuYWRtaW4udjEuTGlzdFJvb21zUmVzcG9uc2UiA5ACARJXCgxFbmRCcm9hZGNhc3QSIi5zdG9hLmFkbWluLnYxLkVuZEJyb2FkY2FzdFJlcXVlc3QaIy5zdG9hLmFkbWluLnYxLkVuZEJyb2FkY2FzdFJlc3BvbnNlEmgKEExpc3RBdWRpdEVudHJpZXMSJi5zdG9hLmFkbWluLnYxLkxpc3RBdWRpdEVudHJpZXNSZXF1ZXN0Gicuc3RvYS5hZG1pbi52MS5MaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2UiA5ACAUI4WjZnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2FkbWluL3YxO2FkbWludjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_live_v1_live]);
+  fileDesc("CiFzdG9hL2FkbWluL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SDXN0b2EuYWRtaW4udjEiTwoLVXNlckFjY291bnQSIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEh4KA2JhbhgCIAEoCzIRLnN0b2EuYXV0aC52MS5CYW4i0gEKClVzZXJEZXZpY2USEgoKc2Vzc2lvbl9pZBgBIAEoCRIoCghwbGF0Zm9ybRgCIAEoDjIWLnN0b2EuYXV0aC52MS5QbGF0Zm9ybRINCgVtb2RlbBgDIAEoCRITCgthcHBfdmVyc2lvbhgEIAEoCRIwCgxzaWduZWRfaW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3Rfc2Vlbl9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAirAEKBE11dGUSIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuIBCgZTYW1wbGUSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2Jyb2FkY2FzdF9jb3VudBgCIAEoBRIUCgx2aWV3ZXJfY291bnQYAyABKAUSGAoQY29ubmVjdGlvbl9jb3VudBgEIAEoBRIUCgxtZXNzYWdlX3JhdGUYBSABKAESFAoMcmVxdWVzdF9yYXRlGAYgASgBEhIKCmVycm9yX3JhdGUYByABKAESEQoJY3B1X2NvcmVzGAggASgBEhQKDG1lbW9yeV9ieXRlcxgJIAEoAyK9AQoKQXVkaXRFbnRyeRIKCgJpZBgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWN0b3JfaWQYAyABKAkSDgoGYWN0aW9uGAQgASgJEhEKCXRhcmdldF9pZBgFIAEoCRIOCgZkZXRhaWwYBiABKAkSDQoFZXJyb3IYByABKAkSEgoKYWN0b3JfbmFtZRgIIAEoCRITCgt0YXJnZXRfbmFtZRgJIAEoCSI/ChJHZXRPdmVydmlld1JlcXVlc3QSKQoFYWZ0ZXIYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpEBChNHZXRPdmVydmlld1Jlc3BvbnNlEiYKB3NhbXBsZXMYASADKAsyFS5zdG9hLmFkbWluLnYxLlNhbXBsZRIRCgljcHVfY291bnQYAiABKAUSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHdmVyc2lvbhgEIAEoCSKNAQoQTGlzdFVzZXJzUmVxdWVzdBIWCgVxdWVyeRgBIAEoCUIHukgEcgIYQBITCgtvbmx5X2Jhbm5lZBgCIAEoCBIaCglwYWdlX3NpemUYAyABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAISEgoKb25seV9zdGFmZhgFIAEoCCJXChFMaXN0VXNlcnNSZXNwb25zZRIpCgV1c2VycxgBIAMoCzIaLnN0b2EuYWRtaW4udjEuVXNlckFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiwKDkdldFVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQCLBAQoPR2V0VXNlclJlc3BvbnNlEigKBHVzZXIYASABKAsyGi5zdG9hLmFkbWluLnYxLlVzZXJBY2NvdW50EioKB2RldmljZXMYAiADKAsyGS5zdG9hLmFkbWluLnYxLlVzZXJEZXZpY2USNAoFcm9vbXMYAyADKAsyJS5zdG9hLmFkbWluLnYxLkxpc3RSb29tc1Jlc3BvbnNlLkl0ZW0SIgoFbXV0ZXMYBCADKAsyEy5zdG9hLmFkbWluLnYxLk11dGUiVAoXUmV2b2tlVXNlckRldmljZVJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEh0KCnNlc3Npb25faWQYAiABKAlCCbpIBnIEEAEYQCIaChhSZXZva2VVc2VyRGV2aWNlUmVzcG9uc2UifQoOQmFuVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEhoKBnJlYXNvbhgCIAEoCUIKukgHcgUQARjIARIzCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAkABIjsKD0JhblVzZXJSZXNwb25zZRIoCgR1c2VyGAEgASgLMhouc3RvYS5hZG1pbi52MS5Vc2VyQWNjb3VudCIuChBVbmJhblVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQCI9ChFVbmJhblVzZXJSZXNwb25zZRIoCgR1c2VyGAEgASgLMhouc3RvYS5hZG1pbi52MS5Vc2VyQWNjb3VudCJgChJTZXRVc2VyUm9sZVJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEi4KBHJvbGUYAiABKA4yEi5zdG9hLmF1dGgudjEuUm9sZUIMukgJggEGGAIYAxgEIj8KE1NldFVzZXJSb2xlUmVzcG9uc2USKAoEdXNlchgBIAEoCzIaLnN0b2EuYWRtaW4udjEuVXNlckFjY291bnQidwoQTGlzdFJvb21zUmVxdWVzdBIRCglvbmx5X2xpdmUYASABKAgSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACEhYKBXF1ZXJ5GAQgASgJQge6SARyAhhQIrgBChFMaXN0Um9vbXNSZXNwb25zZRI0CgVpdGVtcxgBIAMoCzIlLnN0b2EuYWRtaW4udjEuTGlzdFJvb21zUmVzcG9uc2UuSXRlbRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkaVAoESXRlbRIgCgRyb29tGAEgASgLMhIuc3RvYS5saXZlLnYxLlJvb20SKgoJYnJvYWRjYXN0GAIgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdCJNChNFbmRCcm9hZGNhc3RSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEYyAEiQgoURW5kQnJvYWRjYXN0UmVzcG9uc2USKgoJYnJvYWRjYXN0GAEgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdCJLChNXYXJuU3RyZWFtZXJSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQBIYCgR0ZXh0GAIgASgJQgq6SAdyBRABGKwCIj4KFFdhcm5TdHJlYW1lclJlc3BvbnNlEiYKB3dhcm5pbmcYASABKAsyFS5zdG9hLmxpdmUudjEuV2FybmluZyJOChRUYWtlRG93bkNvdmVyUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGMgBIjkKFVRha2VEb3duQ292ZXJSZXNwb25zZRIgCgRyb29tGAEgASgLMhIuc3RvYS5saXZlLnYxLlJvb20iiAEKFERlbGV0ZU1lc3NhZ2VSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEjAKCHBvc2l0aW9uGAIgASgLMhYuc3RvYS5jaGF0LnYxLlBvc2l0aW9uQga6SAPIAQESGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBIhcKFURlbGV0ZU1lc3NhZ2VSZXNwb25zZSKgAQoPTXV0ZVVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQBIgCg9jb252ZXJzYXRpb25faWQYAiABKAlCB7pIBHICGEASGgoGcmVhc29uGAMgASgJQgq6SAdyBRABGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNQoQTXV0ZVVzZXJSZXNwb25zZRIhCgRtdXRlGAEgASgLMhMuc3RvYS5hZG1pbi52MS5NdXRlIlEKEVVubXV0ZVVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQBIgCg9jb252ZXJzYXRpb25faWQYAiABKAlCB7pIBHICGEAiFAoSVW5tdXRlVXNlclJlc3BvbnNlIkwKEExpc3RNdXRlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACIlAKEUxpc3RNdXRlc1Jlc3BvbnNlEiIKBW11dGVzGAEgAygLMhMuc3RvYS5hZG1pbi52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ2ChFVcGRhdGVTaXRlUmVxdWVzdBIoCgRzaXRlGAEgASgLMhIuc3RvYS5zaXRlLnYxLlNpdGVCBrpIA8gBARI3Cgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBrpIA8gBASI2ChJVcGRhdGVTaXRlUmVzcG9uc2USIAoEc2l0ZRgBIAEoCzISLnN0b2Euc2l0ZS52MS5TaXRlIvkBChdMaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBIZCghhY3Rvcl9pZBgBIAEoCUIHukgEcgIYQBIaCgl0YXJnZXRfaWQYAiABKAlCB7pIBHICGEASGgoJcGFnZV9zaXplGAMgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBCABKAlCCLpIBXIDGIACEhcKBmFjdGlvbhgFIAEoCUIHukgEcgIYQBIpCgVzaW5jZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIl8KGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRIqCgdlbnRyaWVzGAEgAygLMhkuc3RvYS5hZG1pbi52MS5BdWRpdEVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLTCwoMQWRtaW5TZXJ2aWNlElkKC0dldE92ZXJ2aWV3EiEuc3RvYS5hZG1pbi52MS5HZXRPdmVydmlld1JlcXVlc3QaIi5zdG9hLmFkbWluLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACARJTCglMaXN0VXNlcnMSHy5zdG9hLmFkbWluLnYxLkxpc3RVc2Vyc1JlcXVlc3QaIC5zdG9hLmFkbWluLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgOQAgESTQoHR2V0VXNlchIdLnN0b2EuYWRtaW4udjEuR2V0VXNlclJlcXVlc3QaHi5zdG9hLmFkbWluLnYxLkdldFVzZXJSZXNwb25zZSIDkAIBEmMKEFJldm9rZVVzZXJEZXZpY2USJi5zdG9hLmFkbWluLnYxLlJldm9rZVVzZXJEZXZpY2VSZXF1ZXN0Gicuc3RvYS5hZG1pbi52MS5SZXZva2VVc2VyRGV2aWNlUmVzcG9uc2USSAoHQmFuVXNlchIdLnN0b2EuYWRtaW4udjEuQmFuVXNlclJlcXVlc3QaHi5zdG9hLmFkbWluLnYxLkJhblVzZXJSZXNwb25zZRJOCglVbmJhblVzZXISHy5zdG9hLmFkbWluLnYxLlVuYmFuVXNlclJlcXVlc3QaIC5zdG9hLmFkbWluLnYxLlVuYmFuVXNlclJlc3BvbnNlElQKC1NldFVzZXJSb2xlEiEuc3RvYS5hZG1pbi52MS5TZXRVc2VyUm9sZVJlcXVlc3QaIi5zdG9hLmFkbWluLnYxLlNldFVzZXJSb2xlUmVzcG9uc2USUwoJTGlzdFJvb21zEh8uc3RvYS5hZG1pbi52MS5MaXN0Um9vbXNSZXF1ZXN0GiAuc3RvYS5hZG1pbi52MS5MaXN0Um9vbXNSZXNwb25zZSIDkAIBElcKDEVuZEJyb2FkY2FzdBIiLnN0b2EuYWRtaW4udjEuRW5kQnJvYWRjYXN0UmVxdWVzdBojLnN0b2EuYWRtaW4udjEuRW5kQnJvYWRjYXN0UmVzcG9uc2USVwoMV2FyblN0cmVhbWVyEiIuc3RvYS5hZG1pbi52MS5XYXJuU3RyZWFtZXJSZXF1ZXN0GiMuc3RvYS5hZG1pbi52MS5XYXJuU3RyZWFtZXJSZXNwb25zZRJaCg1UYWtlRG93bkNvdmVyEiMuc3RvYS5hZG1pbi52MS5UYWtlRG93bkNvdmVyUmVxdWVzdBokLnN0b2EuYWRtaW4udjEuVGFrZURvd25Db3ZlclJlc3BvbnNlEloKDURlbGV0ZU1lc3NhZ2USIy5zdG9hLmFkbWluLnYxLkRlbGV0ZU1lc3NhZ2VSZXF1ZXN0GiQuc3RvYS5hZG1pbi52MS5EZWxldGVNZXNzYWdlUmVzcG9uc2USSwoITXV0ZVVzZXISHi5zdG9hLmFkbWluLnYxLk11dGVVc2VyUmVxdWVzdBofLnN0b2EuYWRtaW4udjEuTXV0ZVVzZXJSZXNwb25zZRJRCgpVbm11dGVVc2VyEiAuc3RvYS5hZG1pbi52MS5Vbm11dGVVc2VyUmVxdWVzdBohLnN0b2EuYWRtaW4udjEuVW5tdXRlVXNlclJlc3BvbnNlElMKCUxpc3RNdXRlcxIfLnN0b2EuYWRtaW4udjEuTGlzdE11dGVzUmVxdWVzdBogLnN0b2EuYWRtaW4udjEuTGlzdE11dGVzUmVzcG9uc2UiA5ACARJRCgpVcGRhdGVTaXRlEiAuc3RvYS5hZG1pbi52MS5VcGRhdGVTaXRlUmVxdWVzdBohLnN0b2EuYWRtaW4udjEuVXBkYXRlU2l0ZVJlc3BvbnNlEmgKEExpc3RBdWRpdEVudHJpZXMSJi5zdG9hLmFkbWluLnYxLkxpc3RBdWRpdEVudHJpZXNSZXF1ZXN0Gicuc3RvYS5hZG1pbi52MS5MaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2UiA5ACAUI4WjZnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2FkbWluL3YxO2FkbWludjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_chat_v1_chat, file_stoa_live_v1_live, file_stoa_site_v1_site_service]);
 
 /**
  * UserAccount is a user as administrators see them.
@@ -50,7 +54,190 @@ export const UserAccountSchema: GenMessage<UserAccount> = /*@__PURE__*/
   messageDesc(file_stoa_admin_v1_admin_service, 0);
 
 /**
- * AuditEntry is one act of an administrator.
+ * UserDevice is a place where a user is signed in.
+ *
+ * @generated from message stoa.admin.v1.UserDevice
+ */
+export type UserDevice = Message<"stoa.admin.v1.UserDevice"> & {
+  /**
+   * Lasting identifier of the session there; not a secret.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Kind of software.
+   *
+   * @generated from field: stoa.auth.v1.Platform platform = 2;
+   */
+  platform: Platform;
+
+  /**
+   * Model as the client named it.
+   *
+   * @generated from field: string model = 3;
+   */
+  model: string;
+
+  /**
+   * Version of the client.
+   *
+   * @generated from field: string app_version = 4;
+   */
+  appVersion: string;
+
+  /**
+   * When the user signed in there, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp signed_in_at = 5;
+   */
+  signedInAt?: Timestamp | undefined;
+
+  /**
+   * Last time a token was issued, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp last_seen_at = 6;
+   */
+  lastSeenAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.UserDevice.
+ * Use `create(UserDeviceSchema)` to create a new message.
+ */
+export const UserDeviceSchema: GenMessage<UserDevice> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 1);
+
+/**
+ * Mute keeps a user from writing.
+ *
+ * @generated from message stoa.admin.v1.Mute
+ */
+export type Mute = Message<"stoa.admin.v1.Mute"> & {
+  /**
+   * Whom, as everyone sees them.
+   *
+   * @generated from field: stoa.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * Why, shown to the user.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it ends, UTC; unset means never.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 4;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.Mute.
+ * Use `create(MuteSchema)` to create a new message.
+ */
+export const MuteSchema: GenMessage<Mute> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 2);
+
+/**
+ * Sample is how the installation does at one time. Rates are over the two seconds before.
+ *
+ * @generated from message stoa.admin.v1.Sample
+ */
+export type Sample = Message<"stoa.admin.v1.Sample"> & {
+  /**
+   * When, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Broadcasts on the air.
+   *
+   * @generated from field: int32 broadcast_count = 2;
+   */
+  broadcastCount: number;
+
+  /**
+   * People in their rooms.
+   *
+   * @generated from field: int32 viewer_count = 3;
+   */
+  viewerCount: number;
+
+  /**
+   * Open playback connections.
+   *
+   * @generated from field: int32 connection_count = 4;
+   */
+  connectionCount: number;
+
+  /**
+   * Messages stored, a second.
+   *
+   * @generated from field: double message_rate = 5;
+   */
+  messageRate: number;
+
+  /**
+   * RPCs answered at the gateway, a second.
+   *
+   * @generated from field: double request_rate = 6;
+   */
+  requestRate: number;
+
+  /**
+   * Of those, the ones that failed by the server's own fault (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS,
+   * DEADLINE_EXCEEDED), a second.
+   *
+   * @generated from field: double error_rate = 7;
+   */
+  errorRate: number;
+
+  /**
+   * Processor cores in use.
+   *
+   * @generated from field: double cpu_cores = 8;
+   */
+  cpuCores: number;
+
+  /**
+   * Resident memory, bytes.
+   *
+   * @generated from field: int64 memory_bytes = 9;
+   */
+  memoryBytes: bigint;
+};
+
+/**
+ * Describes the message stoa.admin.v1.Sample.
+ * Use `create(SampleSchema)` to create a new message.
+ */
+export const SampleSchema: GenMessage<Sample> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 3);
+
+/**
+ * AuditEntry is one act of the staff.
  *
  * @generated from message stoa.admin.v1.AuditEntry
  */
@@ -77,14 +264,15 @@ export type AuditEntry = Message<"stoa.admin.v1.AuditEntry"> & {
   actorId: string;
 
   /**
-   * What: "user.ban", "user.unban", "user.set_role", "broadcast.end".
+   * What: "user.ban", "user.unban", "user.set_role", "user.revoke_device", "user.mute", "user.unmute", "broadcast.end",
+   * "room.warn", "room.take_down_cover", "message.delete", "site.update".
    *
    * @generated from field: string action = 4;
    */
   action: string;
 
   /**
-   * To whom or what: a user's or room's identifier.
+   * To whom or what: the identifier of a user, a room or a conversation; empty for the site.
    *
    * @generated from field: string target_id = 5;
    */
@@ -103,6 +291,20 @@ export type AuditEntry = Message<"stoa.admin.v1.AuditEntry"> & {
    * @generated from field: string error = 7;
    */
   error: string;
+
+  /**
+   * What the actor was called then.
+   *
+   * @generated from field: string actor_name = 8;
+   */
+  actorName: string;
+
+  /**
+   * What the target was called then: a nickname or a title.
+   *
+   * @generated from field: string target_name = 9;
+   */
+  targetName: string;
 };
 
 /**
@@ -110,7 +312,70 @@ export type AuditEntry = Message<"stoa.admin.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 1);
+  messageDesc(file_stoa_admin_v1_admin_service, 4);
+
+/**
+ * GetOverviewRequest asks for samples.
+ *
+ * @generated from message stoa.admin.v1.GetOverviewRequest
+ */
+export type GetOverviewRequest = Message<"stoa.admin.v1.GetOverviewRequest"> & {
+  /**
+   * Only samples after this time, UTC; unset for all that are kept.
+   *
+   * @generated from field: google.protobuf.Timestamp after = 1;
+   */
+  after?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.GetOverviewRequest.
+ * Use `create(GetOverviewRequestSchema)` to create a new message.
+ */
+export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 5);
+
+/**
+ * GetOverviewResponse is how the installation does.
+ *
+ * @generated from message stoa.admin.v1.GetOverviewResponse
+ */
+export type GetOverviewResponse = Message<"stoa.admin.v1.GetOverviewResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated stoa.admin.v1.Sample samples = 1;
+   */
+  samples: Sample[];
+
+  /**
+   * Processor cores of the machine.
+   *
+   * @generated from field: int32 cpu_count = 2;
+   */
+  cpuCount: number;
+
+  /**
+   * When the server started, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp started_at = 3;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * Version of the server.
+   *
+   * @generated from field: string version = 4;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.GetOverviewResponse.
+ * Use `create(GetOverviewResponseSchema)` to create a new message.
+ */
+export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 6);
 
 /**
  * ListUsersRequest pages through users (AIP-158).
@@ -145,6 +410,13 @@ export type ListUsersRequest = Message<"stoa.admin.v1.ListUsersRequest"> & {
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Only moderators and administrators.
+   *
+   * @generated from field: bool only_staff = 5;
+   */
+  onlyStaff: boolean;
 };
 
 /**
@@ -152,7 +424,7 @@ export type ListUsersRequest = Message<"stoa.admin.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 2);
+  messageDesc(file_stoa_admin_v1_admin_service, 7);
 
 /**
  * ListUsersResponse is one page.
@@ -180,7 +452,113 @@ export type ListUsersResponse = Message<"stoa.admin.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 3);
+  messageDesc(file_stoa_admin_v1_admin_service, 8);
+
+/**
+ * GetUserRequest names a user.
+ *
+ * @generated from message stoa.admin.v1.GetUserRequest
+ */
+export type GetUserRequest = Message<"stoa.admin.v1.GetUserRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.GetUserRequest.
+ * Use `create(GetUserRequestSchema)` to create a new message.
+ */
+export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 9);
+
+/**
+ * GetUserResponse is all that the staff see of a user.
+ *
+ * @generated from message stoa.admin.v1.GetUserResponse
+ */
+export type GetUserResponse = Message<"stoa.admin.v1.GetUserResponse"> & {
+  /**
+   * The user and their ban.
+   *
+   * @generated from field: stoa.admin.v1.UserAccount user = 1;
+   */
+  user?: UserAccount | undefined;
+
+  /**
+   * Where they are signed in, latest first; at most 100.
+   *
+   * @generated from field: repeated stoa.admin.v1.UserDevice devices = 2;
+   */
+  devices: UserDevice[];
+
+  /**
+   * Their rooms; at most 100.
+   *
+   * @generated from field: repeated stoa.admin.v1.ListRoomsResponse.Item rooms = 3;
+   */
+  rooms: ListRoomsResponse_Item[];
+
+  /**
+   * Their mutes in force; at most 100.
+   *
+   * @generated from field: repeated stoa.admin.v1.Mute mutes = 4;
+   */
+  mutes: Mute[];
+};
+
+/**
+ * Describes the message stoa.admin.v1.GetUserResponse.
+ * Use `create(GetUserResponseSchema)` to create a new message.
+ */
+export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 10);
+
+/**
+ * RevokeUserDeviceRequest names a session.
+ *
+ * @generated from message stoa.admin.v1.RevokeUserDeviceRequest
+ */
+export type RevokeUserDeviceRequest = Message<"stoa.admin.v1.RevokeUserDeviceRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which of theirs.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.RevokeUserDeviceRequest.
+ * Use `create(RevokeUserDeviceRequestSchema)` to create a new message.
+ */
+export const RevokeUserDeviceRequestSchema: GenMessage<RevokeUserDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 11);
+
+/**
+ * RevokeUserDeviceResponse is empty.
+ *
+ * @generated from message stoa.admin.v1.RevokeUserDeviceResponse
+ */
+export type RevokeUserDeviceResponse = Message<"stoa.admin.v1.RevokeUserDeviceResponse"> & {
+};
+
+/**
+ * Describes the message stoa.admin.v1.RevokeUserDeviceResponse.
+ * Use `create(RevokeUserDeviceResponseSchema)` to create a new message.
+ */
+export const RevokeUserDeviceResponseSchema: GenMessage<RevokeUserDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 12);
 
 /**
  * BanUserRequest names a user and why.
@@ -215,7 +593,7 @@ export type BanUserRequest = Message<"stoa.admin.v1.BanUserRequest"> & {
  * Use `create(BanUserRequestSchema)` to create a new message.
  */
 export const BanUserRequestSchema: GenMessage<BanUserRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 4);
+  messageDesc(file_stoa_admin_v1_admin_service, 13);
 
 /**
  * BanUserResponse is the banned user.
@@ -236,7 +614,7 @@ export type BanUserResponse = Message<"stoa.admin.v1.BanUserResponse"> & {
  * Use `create(BanUserResponseSchema)` to create a new message.
  */
 export const BanUserResponseSchema: GenMessage<BanUserResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 5);
+  messageDesc(file_stoa_admin_v1_admin_service, 14);
 
 /**
  * UnbanUserRequest names a user.
@@ -257,7 +635,7 @@ export type UnbanUserRequest = Message<"stoa.admin.v1.UnbanUserRequest"> & {
  * Use `create(UnbanUserRequestSchema)` to create a new message.
  */
 export const UnbanUserRequestSchema: GenMessage<UnbanUserRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 6);
+  messageDesc(file_stoa_admin_v1_admin_service, 15);
 
 /**
  * UnbanUserResponse is the user.
@@ -278,7 +656,7 @@ export type UnbanUserResponse = Message<"stoa.admin.v1.UnbanUserResponse"> & {
  * Use `create(UnbanUserResponseSchema)` to create a new message.
  */
 export const UnbanUserResponseSchema: GenMessage<UnbanUserResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 7);
+  messageDesc(file_stoa_admin_v1_admin_service, 16);
 
 /**
  * SetUserRoleRequest names a user and a role.
@@ -294,7 +672,7 @@ export type SetUserRoleRequest = Message<"stoa.admin.v1.SetUserRoleRequest"> & {
   userId: string;
 
   /**
-   * ROLE_USER or ROLE_ADMIN.
+   * ROLE_USER, ROLE_MODERATOR or ROLE_ADMIN.
    *
    * @generated from field: stoa.auth.v1.Role role = 2;
    */
@@ -306,7 +684,7 @@ export type SetUserRoleRequest = Message<"stoa.admin.v1.SetUserRoleRequest"> & {
  * Use `create(SetUserRoleRequestSchema)` to create a new message.
  */
 export const SetUserRoleRequestSchema: GenMessage<SetUserRoleRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 8);
+  messageDesc(file_stoa_admin_v1_admin_service, 17);
 
 /**
  * SetUserRoleResponse is the user.
@@ -327,7 +705,7 @@ export type SetUserRoleResponse = Message<"stoa.admin.v1.SetUserRoleResponse"> &
  * Use `create(SetUserRoleResponseSchema)` to create a new message.
  */
 export const SetUserRoleResponseSchema: GenMessage<SetUserRoleResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 9);
+  messageDesc(file_stoa_admin_v1_admin_service, 18);
 
 /**
  * ListRoomsRequest pages through rooms (AIP-158).
@@ -355,6 +733,13 @@ export type ListRoomsRequest = Message<"stoa.admin.v1.ListRoomsRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Part of a title or of the owner's nickname, without case; empty for all.
+   *
+   * @generated from field: string query = 4;
+   */
+  query: string;
 };
 
 /**
@@ -362,7 +747,7 @@ export type ListRoomsRequest = Message<"stoa.admin.v1.ListRoomsRequest"> & {
  * Use `create(ListRoomsRequestSchema)` to create a new message.
  */
 export const ListRoomsRequestSchema: GenMessage<ListRoomsRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 10);
+  messageDesc(file_stoa_admin_v1_admin_service, 19);
 
 /**
  * ListRoomsResponse is one page.
@@ -390,7 +775,7 @@ export type ListRoomsResponse = Message<"stoa.admin.v1.ListRoomsResponse"> & {
  * Use `create(ListRoomsResponseSchema)` to create a new message.
  */
 export const ListRoomsResponseSchema: GenMessage<ListRoomsResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 11);
+  messageDesc(file_stoa_admin_v1_admin_service, 20);
 
 /**
  * A room and its broadcast.
@@ -418,7 +803,7 @@ export type ListRoomsResponse_Item = Message<"stoa.admin.v1.ListRoomsResponse.It
  * Use `create(ListRoomsResponse_ItemSchema)` to create a new message.
  */
 export const ListRoomsResponse_ItemSchema: GenMessage<ListRoomsResponse_Item> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 11, 0);
+  messageDesc(file_stoa_admin_v1_admin_service, 20, 0);
 
 /**
  * EndBroadcastRequest names a room and why.
@@ -446,7 +831,7 @@ export type EndBroadcastRequest = Message<"stoa.admin.v1.EndBroadcastRequest"> &
  * Use `create(EndBroadcastRequestSchema)` to create a new message.
  */
 export const EndBroadcastRequestSchema: GenMessage<EndBroadcastRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 12);
+  messageDesc(file_stoa_admin_v1_admin_service, 21);
 
 /**
  * EndBroadcastResponse is the ended broadcast.
@@ -467,7 +852,366 @@ export type EndBroadcastResponse = Message<"stoa.admin.v1.EndBroadcastResponse">
  * Use `create(EndBroadcastResponseSchema)` to create a new message.
  */
 export const EndBroadcastResponseSchema: GenMessage<EndBroadcastResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 13);
+  messageDesc(file_stoa_admin_v1_admin_service, 22);
+
+/**
+ * WarnStreamerRequest names a room and what to say.
+ *
+ * @generated from message stoa.admin.v1.WarnStreamerRequest
+ */
+export type WarnStreamerRequest = Message<"stoa.admin.v1.WarnStreamerRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * Shown to the owner, 1 to 300 characters.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.WarnStreamerRequest.
+ * Use `create(WarnStreamerRequestSchema)` to create a new message.
+ */
+export const WarnStreamerRequestSchema: GenMessage<WarnStreamerRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 23);
+
+/**
+ * WarnStreamerResponse is the warning.
+ *
+ * @generated from message stoa.admin.v1.WarnStreamerResponse
+ */
+export type WarnStreamerResponse = Message<"stoa.admin.v1.WarnStreamerResponse"> & {
+  /**
+   * As stored.
+   *
+   * @generated from field: stoa.live.v1.Warning warning = 1;
+   */
+  warning?: Warning | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.WarnStreamerResponse.
+ * Use `create(WarnStreamerResponseSchema)` to create a new message.
+ */
+export const WarnStreamerResponseSchema: GenMessage<WarnStreamerResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 24);
+
+/**
+ * TakeDownCoverRequest names a room and why.
+ *
+ * @generated from message stoa.admin.v1.TakeDownCoverRequest
+ */
+export type TakeDownCoverRequest = Message<"stoa.admin.v1.TakeDownCoverRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * For the audit log, 1 to 200 characters.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.TakeDownCoverRequest.
+ * Use `create(TakeDownCoverRequestSchema)` to create a new message.
+ */
+export const TakeDownCoverRequestSchema: GenMessage<TakeDownCoverRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 25);
+
+/**
+ * TakeDownCoverResponse is the room.
+ *
+ * @generated from message stoa.admin.v1.TakeDownCoverResponse
+ */
+export type TakeDownCoverResponse = Message<"stoa.admin.v1.TakeDownCoverResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.live.v1.Room room = 1;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.TakeDownCoverResponse.
+ * Use `create(TakeDownCoverResponseSchema)` to create a new message.
+ */
+export const TakeDownCoverResponseSchema: GenMessage<TakeDownCoverResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 26);
+
+/**
+ * DeleteMessageRequest names a message and why.
+ *
+ * @generated from message stoa.admin.v1.DeleteMessageRequest
+ */
+export type DeleteMessageRequest = Message<"stoa.admin.v1.DeleteMessageRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which one.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 2;
+   */
+  position?: Position | undefined;
+
+  /**
+   * For the audit log, 1 to 200 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.DeleteMessageRequest.
+ * Use `create(DeleteMessageRequestSchema)` to create a new message.
+ */
+export const DeleteMessageRequestSchema: GenMessage<DeleteMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 27);
+
+/**
+ * DeleteMessageResponse is empty.
+ *
+ * @generated from message stoa.admin.v1.DeleteMessageResponse
+ */
+export type DeleteMessageResponse = Message<"stoa.admin.v1.DeleteMessageResponse"> & {
+};
+
+/**
+ * Describes the message stoa.admin.v1.DeleteMessageResponse.
+ * Use `create(DeleteMessageResponseSchema)` to create a new message.
+ */
+export const DeleteMessageResponseSchema: GenMessage<DeleteMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 28);
+
+/**
+ * MuteUserRequest describes a mute.
+ *
+ * @generated from message stoa.admin.v1.MuteUserRequest
+ */
+export type MuteUserRequest = Message<"stoa.admin.v1.MuteUserRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * Shown to the user, 1 to 200 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it ends, UTC; unset means never.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 4;
+   */
+  until?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.MuteUserRequest.
+ * Use `create(MuteUserRequestSchema)` to create a new message.
+ */
+export const MuteUserRequestSchema: GenMessage<MuteUserRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 29);
+
+/**
+ * MuteUserResponse is the mute.
+ *
+ * @generated from message stoa.admin.v1.MuteUserResponse
+ */
+export type MuteUserResponse = Message<"stoa.admin.v1.MuteUserResponse"> & {
+  /**
+   * As stored.
+   *
+   * @generated from field: stoa.admin.v1.Mute mute = 1;
+   */
+  mute?: Mute | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.MuteUserResponse.
+ * Use `create(MuteUserResponseSchema)` to create a new message.
+ */
+export const MuteUserResponseSchema: GenMessage<MuteUserResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 30);
+
+/**
+ * UnmuteUserRequest names a mute.
+ *
+ * @generated from message stoa.admin.v1.UnmuteUserRequest
+ */
+export type UnmuteUserRequest = Message<"stoa.admin.v1.UnmuteUserRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.UnmuteUserRequest.
+ * Use `create(UnmuteUserRequestSchema)` to create a new message.
+ */
+export const UnmuteUserRequestSchema: GenMessage<UnmuteUserRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 31);
+
+/**
+ * UnmuteUserResponse is empty.
+ *
+ * @generated from message stoa.admin.v1.UnmuteUserResponse
+ */
+export type UnmuteUserResponse = Message<"stoa.admin.v1.UnmuteUserResponse"> & {
+};
+
+/**
+ * Describes the message stoa.admin.v1.UnmuteUserResponse.
+ * Use `create(UnmuteUserResponseSchema)` to create a new message.
+ */
+export const UnmuteUserResponseSchema: GenMessage<UnmuteUserResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 32);
+
+/**
+ * ListMutesRequest pages through mutes (AIP-158).
+ *
+ * @generated from message stoa.admin.v1.ListMutesRequest
+ */
+export type ListMutesRequest = Message<"stoa.admin.v1.ListMutesRequest"> & {
+  /**
+   * At most this many; 0 means 20, above 100 means 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.ListMutesRequest.
+ * Use `create(ListMutesRequestSchema)` to create a new message.
+ */
+export const ListMutesRequestSchema: GenMessage<ListMutesRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 33);
+
+/**
+ * ListMutesResponse is one page.
+ *
+ * @generated from message stoa.admin.v1.ListMutesResponse
+ */
+export type ListMutesResponse = Message<"stoa.admin.v1.ListMutesResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated stoa.admin.v1.Mute mutes = 1;
+   */
+  mutes: Mute[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.admin.v1.ListMutesResponse.
+ * Use `create(ListMutesResponseSchema)` to create a new message.
+ */
+export const ListMutesResponseSchema: GenMessage<ListMutesResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 34);
+
+/**
+ * UpdateSiteRequest names new values.
+ *
+ * @generated from message stoa.admin.v1.UpdateSiteRequest
+ */
+export type UpdateSiteRequest = Message<"stoa.admin.v1.UpdateSiteRequest"> & {
+  /**
+   * New values.
+   *
+   * @generated from field: stoa.site.v1.Site site = 1;
+   */
+  site?: Site | undefined;
+
+  /**
+   * Which fields to change; at least one.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.UpdateSiteRequest.
+ * Use `create(UpdateSiteRequestSchema)` to create a new message.
+ */
+export const UpdateSiteRequestSchema: GenMessage<UpdateSiteRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 35);
+
+/**
+ * UpdateSiteResponse is the settings.
+ *
+ * @generated from message stoa.admin.v1.UpdateSiteResponse
+ */
+export type UpdateSiteResponse = Message<"stoa.admin.v1.UpdateSiteResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.site.v1.Site site = 1;
+   */
+  site?: Site | undefined;
+};
+
+/**
+ * Describes the message stoa.admin.v1.UpdateSiteResponse.
+ * Use `create(UpdateSiteResponseSchema)` to create a new message.
+ */
+export const UpdateSiteResponseSchema: GenMessage<UpdateSiteResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_admin_v1_admin_service, 36);
 
 /**
  * ListAuditEntriesRequest pages through the log (AIP-158).
@@ -502,6 +1246,27 @@ export type ListAuditEntriesRequest = Message<"stoa.admin.v1.ListAuditEntriesReq
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Only this action, or with a trailing dot all that begin so ("user."); empty for all.
+   *
+   * @generated from field: string action = 5;
+   */
+  action: string;
+
+  /**
+   * Not before this time, UTC; unset for all.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 6;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Before this time, UTC; unset for all.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 7;
+   */
+  until?: Timestamp | undefined;
 };
 
 /**
@@ -509,7 +1274,7 @@ export type ListAuditEntriesRequest = Message<"stoa.admin.v1.ListAuditEntriesReq
  * Use `create(ListAuditEntriesRequestSchema)` to create a new message.
  */
 export const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 14);
+  messageDesc(file_stoa_admin_v1_admin_service, 37);
 
 /**
  * ListAuditEntriesResponse is one page.
@@ -537,16 +1302,27 @@ export type ListAuditEntriesResponse = Message<"stoa.admin.v1.ListAuditEntriesRe
  * Use `create(ListAuditEntriesResponseSchema)` to create a new message.
  */
 export const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_admin_v1_admin_service, 15);
+  messageDesc(file_stoa_admin_v1_admin_service, 38);
 
 /**
- * AdminService is for administrators only. Every change is in the audit log before it is answered.
+ * AdminService is for the staff: moderators, who keep rooms and talk in order, and administrators, who may do everything.
+ * Every change is in the audit log before it is answered.
  *
  * @generated from service stoa.admin.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * ListUsers pages through users, newest first.
+   * GetOverview tells how the installation does: samples of the last ten minutes, one every two seconds. For moderators.
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.GetOverview
+   */
+  getOverview: {
+    methodKind: "unary";
+    input: typeof GetOverviewRequestSchema;
+    output: typeof GetOverviewResponseSchema;
+  },
+  /**
+   * ListUsers pages through users, newest first. For moderators.
    *
    * @generated from rpc stoa.admin.v1.AdminService.ListUsers
    */
@@ -554,6 +1330,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListUsersRequestSchema;
     output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * GetUser returns a user with devices, rooms and mutes. For moderators. Errors: NOT_FOUND (USER_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.GetUser
+   */
+  getUser: {
+    methodKind: "unary";
+    input: typeof GetUserRequestSchema;
+    output: typeof GetUserResponseSchema;
+  },
+  /**
+   * RevokeUserDevice signs a user out of one device, whose streams end within 5 seconds. Errors: NOT_FOUND
+   * (SESSION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.RevokeUserDevice
+   */
+  revokeUserDevice: {
+    methodKind: "unary";
+    input: typeof RevokeUserDeviceRequestSchema;
+    output: typeof RevokeUserDeviceResponseSchema;
   },
   /**
    * BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
@@ -577,7 +1374,8 @@ export const AdminService: GenService<{
     output: typeof UnbanUserResponseSchema;
   },
   /**
-   * SetUserRole makes a user an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND).
+   * SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
+   * FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
    *
    * @generated from rpc stoa.admin.v1.AdminService.SetUserRole
    */
@@ -587,7 +1385,7 @@ export const AdminService: GenService<{
     output: typeof SetUserRoleResponseSchema;
   },
   /**
-   * ListRooms pages through rooms as LiveService.ListRooms does.
+   * ListRooms pages through rooms as LiveService.ListRooms does. For moderators.
    *
    * @generated from rpc stoa.admin.v1.AdminService.ListRooms
    */
@@ -597,7 +1395,8 @@ export const AdminService: GenService<{
     output: typeof ListRoomsResponseSchema;
   },
   /**
-   * EndBroadcast ends a room's broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (NOT_LIVE).
+   * EndBroadcast ends a room's broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION
+   * (NOT_LIVE).
    *
    * @generated from rpc stoa.admin.v1.AdminService.EndBroadcast
    */
@@ -605,6 +1404,80 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof EndBroadcastRequestSchema;
     output: typeof EndBroadcastResponseSchema;
+  },
+  /**
+   * WarnStreamer shows a warning to a room's owner until they say that they have read it; a new one replaces the one
+   * before. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.WarnStreamer
+   */
+  warnStreamer: {
+    methodKind: "unary";
+    input: typeof WarnStreamerRequestSchema;
+    output: typeof WarnStreamerResponseSchema;
+  },
+  /**
+   * TakeDownCover removes a room's cover until its next broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.TakeDownCover
+   */
+  takeDownCover: {
+    methodKind: "unary";
+    input: typeof TakeDownCoverRequestSchema;
+    output: typeof TakeDownCoverResponseSchema;
+  },
+  /**
+   * DeleteMessage takes a message away for everyone. For moderators. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+   * MESSAGE_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.DeleteMessage
+   */
+  deleteMessage: {
+    methodKind: "unary";
+    input: typeof DeleteMessageRequestSchema;
+    output: typeof DeleteMessageResponseSchema;
+  },
+  /**
+   * MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. For
+   * moderators. Errors: NOT_FOUND (USER_NOT_FOUND, CONVERSATION_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.MuteUser
+   */
+  muteUser: {
+    methodKind: "unary";
+    input: typeof MuteUserRequestSchema;
+    output: typeof MuteUserResponseSchema;
+  },
+  /**
+   * UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.UnmuteUser
+   */
+  unmuteUser: {
+    methodKind: "unary";
+    input: typeof UnmuteUserRequestSchema;
+    output: typeof UnmuteUserResponseSchema;
+  },
+  /**
+   * ListMutes pages through the mutes in force, newest first. For moderators.
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.ListMutes
+   */
+  listMutes: {
+    methodKind: "unary";
+    input: typeof ListMutesRequestSchema;
+    output: typeof ListMutesResponseSchema;
+  },
+  /**
+   * UpdateSite changes the settings named by update_mask: name, announcement, sign_up_enabled, room_creation_enabled.
+   * Errors: INVALID_ARGUMENT (UPDATE_MASK_INVALID, SITE_NAME_INVALID).
+   *
+   * @generated from rpc stoa.admin.v1.AdminService.UpdateSite
+   */
+  updateSite: {
+    methodKind: "unary";
+    input: typeof UpdateSiteRequestSchema;
+    output: typeof UpdateSiteResponseSchema;
   },
   /**
    * ListAuditEntries pages through the audit log, newest first.

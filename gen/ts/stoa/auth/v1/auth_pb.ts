@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/auth/v1/auth.proto.
  */
 export const file_stoa_auth_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9hL2F1dGgvdjEvYXV0aC5wcm90bxIMc3RvYS5hdXRoLnYxIpwBCgRVc2VyEgoKAmlkGAEgASgJEhAKCHVzZXJuYW1lGAIgASgJEhAKCG5pY2tuYW1lGAMgASgJEhIKCmF2YXRhcl91cmwYBCABKAkSIAoEcm9sZRgFIAEoDjISLnN0b2EuYXV0aC52MS5Sb2xlEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqUBCgZEZXZpY2USCgoCaWQYASABKAkSKAoIcGxhdGZvcm0YAiABKA4yFi5zdG9hLmF1dGgudjEuUGxhdGZvcm0SDQoFbW9kZWwYAyABKAkSEwoLYXBwX3ZlcnNpb24YBCABKAkSMAoMbGFzdF9zZWVuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAYgASgIIkAKA0JhbhIOCgZyZWFzb24YASABKAkSKQoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKksKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfR1VFU1QQARINCglST0xFX1VTRVIQAhIOCgpST0xFX0FETUlOEAMqoQEKCFBsYXRmb3JtEhgKFFBMQVRGT1JNX1VOU1BFQ0lGSUVEEAASEAoMUExBVEZPUk1fV0VCEAESFAoQUExBVEZPUk1fQU5EUk9JRBACEhAKDFBMQVRGT1JNX0lPUxADEhQKEFBMQVRGT1JNX0RFU0tUT1AQBBIZChVQTEFURk9STV9NSU5JX1BST0dSQU0QBRIQCgxQTEFURk9STV9DTEkQBkI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdzdG9hL2F1dGgvdjEvYXV0aC5wcm90bxIMc3RvYS5hdXRoLnYxIpwBCgRVc2VyEgoKAmlkGAEgASgJEhAKCHVzZXJuYW1lGAIgASgJEhAKCG5pY2tuYW1lGAMgASgJEhIKCmF2YXRhcl91cmwYBCABKAkSIAoEcm9sZRgFIAEoDjISLnN0b2EuYXV0aC52MS5Sb2xlEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqUBCgZEZXZpY2USCgoCaWQYASABKAkSKAoIcGxhdGZvcm0YAiABKA4yFi5zdG9hLmF1dGgudjEuUGxhdGZvcm0SDQoFbW9kZWwYAyABKAkSEwoLYXBwX3ZlcnNpb24YBCABKAkSMAoMbGFzdF9zZWVuX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAYgASgIIkAKA0JhbhIOCgZyZWFzb24YASABKAkSKQoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKl8KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfR1VFU1QQARINCglST0xFX1VTRVIQAhISCg5ST0xFX01PREVSQVRPUhADEg4KClJPTEVfQURNSU4QBCqhAQoIUGxhdGZvcm0SGAoUUExBVEZPUk1fVU5TUEVDSUZJRUQQABIQCgxQTEFURk9STV9XRUIQARIUChBQTEFURk9STV9BTkRST0lEEAISEAoMUExBVEZPUk1fSU9TEAMSFAoQUExBVEZPUk1fREVTS1RPUBAEEhkKFVBMQVRGT1JNX01JTklfUFJPR1JBTRAFEhAKDFBMQVRGT1JNX0NMSRAGQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * User is a person. Others see the id, nickname, avatar_url and role only.
@@ -44,7 +44,7 @@ export type User = Message<"stoa.auth.v1.User"> & {
   nickname: string;
 
   /**
-   * Address of the picture; empty when none is set.
+   * Address of the picture, relative to the API's address; empty when none is set. It changes with the picture.
    *
    * @generated from field: string avatar_url = 4;
    */
@@ -184,11 +184,18 @@ export enum Role {
   USER = 2,
 
   /**
-   * An administrator may call AdminService.
+   * A moderator also keeps rooms and talk in order through AdminService.
    *
-   * @generated from enum value: ROLE_ADMIN = 3;
+   * @generated from enum value: ROLE_MODERATOR = 3;
    */
-  ADMIN = 3,
+  MODERATOR = 3,
+
+  /**
+   * An administrator may call all of AdminService.
+   *
+   * @generated from enum value: ROLE_ADMIN = 4;
+   */
+  ADMIN = 4,
 }
 
 /**

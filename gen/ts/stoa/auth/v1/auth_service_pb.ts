@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/auth/v1/auth_service.proto.
  */
 export const file_stoa_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zdG9hL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxzdG9hLmF1dGgudjEigwEKFVJlZ2lzdGVyRGV2aWNlUmVxdWVzdBI0CghwbGF0Zm9ybRgBIAEoDjIWLnN0b2EuYXV0aC52MS5QbGF0Zm9ybUIKukgHggEEEAEgABIWCgVtb2RlbBgCIAEoCUIHukgEcgIYQBIcCgthcHBfdmVyc2lvbhgDIAEoCUIHukgEcgIYICIrChZSZWdpc3RlckRldmljZVJlc3BvbnNlEhEKCWRldmljZV9pZBgBIAEoCSKiAQoNU2lnblVwUmVxdWVzdBIcCglkZXZpY2VfaWQYASABKAlCCbpIBnIEEAEYQBI3Cgh1c2VybmFtZRgCIAEoCUIlukgiciAyHl5bQS1aYS16XVtBLVphLXowLTlfLi1dezIsMzF9JBIfCghwYXNzd29yZBgDIAEoCUINgAEBukgHcgUQCBiAARIZCghuaWNrbmFtZRgEIAEoCUIHukgEcgIYICKZAQoOU2lnblVwUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhkKDGFjY2Vzc190b2tlbhgCIAEoCUIDgAEBEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJrCg1TaWduSW5SZXF1ZXN0EhwKCWRldmljZV9pZBgBIAEoCUIJukgGcgQQARhAEhsKCHVzZXJuYW1lGAIgASgJQgm6SAZyBBABGCASHwoIcGFzc3dvcmQYAyABKAlCDYABAbpIB3IFEAEYgAEimQEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoUU2lnbkluQXNHdWVzdFJlcXVlc3QSHAoJZGV2aWNlX2lkGAEgASgJQgm6SAZyBBABGEAioAEKFVNpZ25JbkFzR3Vlc3RSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISGQoMYWNjZXNzX3Rva2VuGAIgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgDIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KF1NpZ25JbkFzT3BlcmF0b3JSZXF1ZXN0EiMKDG9wZXJhdG9yX2tleRgBIAEoCUINgAEBukgHcgUQARiAASKHAQoYU2lnbkluQXNPcGVyYXRvclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI7ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiQKDXJlZnJlc2hfdG9rZW4YASABKAlCDYABAbpIB3IFEAEYgAEinwEKFFJlZnJlc2hUb2tlblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEAoOU2lnbk91dFJlcXVlc3QiEQoPU2lnbk91dFJlc3BvbnNlIg4KDEdldE1lUmVxdWVzdCIxCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlciKZAQoUVXBkYXRlUHJvZmlsZVJlcXVlc3QSGQoIbmlja25hbWUYASABKAlCB7pIBHICGCASLQoKYXZhdGFyX3VybBgCIAEoCUIZukgWchQYgAQyD14oaHR0cHM6Ly8uKik/JBI3Cgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBrpIA8gBASI5ChVVcGRhdGVQcm9maWxlUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyIk4KEkxpc3REZXZpY2VzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAIiVQoTTGlzdERldmljZXNSZXNwb25zZRIlCgdkZXZpY2VzGAEgAygLMhQuc3RvYS5hdXRoLnYxLkRldmljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiMwoTUmV2b2tlRGV2aWNlUmVxdWVzdBIcCglkZXZpY2VfaWQYASABKAlCCbpIBnIEEAEYQCIWChRSZXZva2VEZXZpY2VSZXNwb25zZTKhBwoLQXV0aFNlcnZpY2USWwoOUmVnaXN0ZXJEZXZpY2USIy5zdG9hLmF1dGgudjEuUmVnaXN0ZXJEZXZpY2VSZXF1ZXN0GiQuc3RvYS5hdXRoLnYxLlJlZ2lzdGVyRGV2aWNlUmVzcG9uc2USQwoGU2lnblVwEhsuc3RvYS5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaHC5zdG9hLmF1dGgudjEuU2lnblVwUmVzcG9uc2USQwoGU2lnbkluEhsuc3RvYS5hdXRoLnYxLlNpZ25JblJlcXVlc3QaHC5zdG9hLmF1dGgudjEuU2lnbkluUmVzcG9uc2USWAoNU2lnbkluQXNHdWVzdBIiLnN0b2EuYXV0aC52MS5TaWduSW5Bc0d1ZXN0UmVxdWVzdBojLnN0b2EuYXV0aC52MS5TaWduSW5Bc0d1ZXN0UmVzcG9uc2USYQoQU2lnbkluQXNPcGVyYXRvchIlLnN0b2EuYXV0aC52MS5TaWduSW5Bc09wZXJhdG9yUmVxdWVzdBomLnN0b2EuYXV0aC52MS5TaWduSW5Bc09wZXJhdG9yUmVzcG9uc2USVQoMUmVmcmVzaFRva2VuEiEuc3RvYS5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5zdG9hLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2USRgoHU2lnbk91dBIcLnN0b2EuYXV0aC52MS5TaWduT3V0UmVxdWVzdBodLnN0b2EuYXV0aC52MS5TaWduT3V0UmVzcG9uc2USRQoFR2V0TWUSGi5zdG9hLmF1dGgudjEuR2V0TWVSZXF1ZXN0Ghsuc3RvYS5hdXRoLnYxLkdldE1lUmVzcG9uc2UiA5ACARJYCg1VcGRhdGVQcm9maWxlEiIuc3RvYS5hdXRoLnYxLlVwZGF0ZVByb2ZpbGVSZXF1ZXN0GiMuc3RvYS5hdXRoLnYxLlVwZGF0ZVByb2ZpbGVSZXNwb25zZRJXCgtMaXN0RGV2aWNlcxIgLnN0b2EuYXV0aC52MS5MaXN0RGV2aWNlc1JlcXVlc3QaIS5zdG9hLmF1dGgudjEuTGlzdERldmljZXNSZXNwb25zZSIDkAIBElUKDFJldm9rZURldmljZRIhLnN0b2EuYXV0aC52MS5SZXZva2VEZXZpY2VSZXF1ZXN0GiIuc3RvYS5hdXRoLnYxLlJldm9rZURldmljZVJlc3BvbnNlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
+  fileDesc("Ch9zdG9hL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxzdG9hLmF1dGgudjEigwEKFVJlZ2lzdGVyRGV2aWNlUmVxdWVzdBI0CghwbGF0Zm9ybRgBIAEoDjIWLnN0b2EuYXV0aC52MS5QbGF0Zm9ybUIKukgHggEEEAEgABIWCgVtb2RlbBgCIAEoCUIHukgEcgIYQBIcCgthcHBfdmVyc2lvbhgDIAEoCUIHukgEcgIYICIrChZSZWdpc3RlckRldmljZVJlc3BvbnNlEhEKCWRldmljZV9pZBgBIAEoCSKiAQoNU2lnblVwUmVxdWVzdBIcCglkZXZpY2VfaWQYASABKAlCCbpIBnIEEAEYQBI3Cgh1c2VybmFtZRgCIAEoCUIlukgiciAyHl5bQS1aYS16XVtBLVphLXowLTlfLi1dezIsMzF9JBIfCghwYXNzd29yZBgDIAEoCUINgAEBukgHcgUQCBiAARIZCghuaWNrbmFtZRgEIAEoCUIHukgEcgIYICKZAQoOU2lnblVwUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhkKDGFjY2Vzc190b2tlbhgCIAEoCUIDgAEBEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJrCg1TaWduSW5SZXF1ZXN0EhwKCWRldmljZV9pZBgBIAEoCUIJukgGcgQQARhAEhsKCHVzZXJuYW1lGAIgASgJQgm6SAZyBBABGCASHwoIcGFzc3dvcmQYAyABKAlCDYABAbpIB3IFEAEYgAEimQEKDlNpZ25JblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoUU2lnbkluQXNHdWVzdFJlcXVlc3QSHAoJZGV2aWNlX2lkGAEgASgJQgm6SAZyBBABGEAioAEKFVNpZ25JbkFzR3Vlc3RSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISGQoMYWNjZXNzX3Rva2VuGAIgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgDIAEoCUIDgAEBEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KF1NpZ25JbkFzT3BlcmF0b3JSZXF1ZXN0EiMKDG9wZXJhdG9yX2tleRgBIAEoCUINgAEBukgHcgUQARiAASKHAQoYU2lnbkluQXNPcGVyYXRvclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIRCg9HZXRTZXR1cFJlcXVlc3QiIgoQR2V0U2V0dXBSZXNwb25zZRIOCgZuZWVkZWQYASABKAgi0AEKF0NyZWF0ZUZpcnN0QWRtaW5SZXF1ZXN0EiIKC3NldHVwX3Rva2VuGAEgASgJQg2AAQG6SAdyBRABGIABEhwKCWRldmljZV9pZBgCIAEoCUIJukgGcgQQARhAEjcKCHVzZXJuYW1lGAMgASgJQiW6SCJyIDIeXltBLVphLXpdW0EtWmEtejAtOV8uLV17MiwzMX0kEh8KCHBhc3N3b3JkGAQgASgJQg2AAQG6SAdyBRAIGIABEhkKCG5pY2tuYW1lGAUgASgJQge6SARyAhggIqMBChhDcmVhdGVGaXJzdEFkbWluUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhkKDGFjY2Vzc190b2tlbhgCIAEoCUIDgAEBEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI7ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiQKDXJlZnJlc2hfdG9rZW4YASABKAlCDYABAbpIB3IFEAEYgAEinwEKFFJlZnJlc2hUb2tlblJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEAoOU2lnbk91dFJlcXVlc3QiEQoPU2lnbk91dFJlc3BvbnNlIg4KDEdldE1lUmVxdWVzdCIxCg1HZXRNZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlciJqChRVcGRhdGVQcm9maWxlUmVxdWVzdBIZCghuaWNrbmFtZRgBIAEoCUIHukgEcgIYIBI3Cgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBrpIA8gBASI5ChVVcGRhdGVQcm9maWxlUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyIjEKE1VwbG9hZEF2YXRhclJlcXVlc3QSGgoFaW1hZ2UYASABKAxCC7pICHoGEAEYgOArIjgKFFVwbG9hZEF2YXRhclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlciIVChNEZWxldGVBdmF0YXJSZXF1ZXN0IjgKFERlbGV0ZUF2YXRhclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlciJlChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSJwoQY3VycmVudF9wYXNzd29yZBgBIAEoCUINgAEBukgHcgUQARiAARIjCgxuZXdfcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAgYgAEiGAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSJOChJMaXN0RGV2aWNlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACIlUKE0xpc3REZXZpY2VzUmVzcG9uc2USJQoHZGV2aWNlcxgBIAMoCzIULnN0b2EuYXV0aC52MS5EZXZpY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjMKE1Jldm9rZURldmljZVJlcXVlc3QSHAoJZGV2aWNlX2lkGAEgASgJQgm6SAZyBBABGEAiFgoUUmV2b2tlRGV2aWNlUmVzcG9uc2Uy3woKC0F1dGhTZXJ2aWNlElsKDlJlZ2lzdGVyRGV2aWNlEiMuc3RvYS5hdXRoLnYxLlJlZ2lzdGVyRGV2aWNlUmVxdWVzdBokLnN0b2EuYXV0aC52MS5SZWdpc3RlckRldmljZVJlc3BvbnNlEkMKBlNpZ25VcBIbLnN0b2EuYXV0aC52MS5TaWduVXBSZXF1ZXN0Ghwuc3RvYS5hdXRoLnYxLlNpZ25VcFJlc3BvbnNlEkMKBlNpZ25JbhIbLnN0b2EuYXV0aC52MS5TaWduSW5SZXF1ZXN0Ghwuc3RvYS5hdXRoLnYxLlNpZ25JblJlc3BvbnNlElgKDVNpZ25JbkFzR3Vlc3QSIi5zdG9hLmF1dGgudjEuU2lnbkluQXNHdWVzdFJlcXVlc3QaIy5zdG9hLmF1dGgudjEuU2lnbkluQXNHdWVzdFJlc3BvbnNlEmEKEFNpZ25JbkFzT3BlcmF0b3ISJS5zdG9hLmF1dGgudjEuU2lnbkluQXNPcGVyYXRvclJlcXVlc3QaJi5zdG9hLmF1dGgudjEuU2lnbkluQXNPcGVyYXRvclJlc3BvbnNlEk4KCEdldFNldHVwEh0uc3RvYS5hdXRoLnYxLkdldFNldHVwUmVxdWVzdBoeLnN0b2EuYXV0aC52MS5HZXRTZXR1cFJlc3BvbnNlIgOQAgESYQoQQ3JlYXRlRmlyc3RBZG1pbhIlLnN0b2EuYXV0aC52MS5DcmVhdGVGaXJzdEFkbWluUmVxdWVzdBomLnN0b2EuYXV0aC52MS5DcmVhdGVGaXJzdEFkbWluUmVzcG9uc2USVQoMUmVmcmVzaFRva2VuEiEuc3RvYS5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5zdG9hLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2USRgoHU2lnbk91dBIcLnN0b2EuYXV0aC52MS5TaWduT3V0UmVxdWVzdBodLnN0b2EuYXV0aC52MS5TaWduT3V0UmVzcG9uc2USRQoFR2V0TWUSGi5zdG9hLmF1dGgudjEuR2V0TWVSZXF1ZXN0Ghsuc3RvYS5hdXRoLnYxLkdldE1lUmVzcG9uc2UiA5ACARJYCg1VcGRhdGVQcm9maWxlEiIuc3RvYS5hdXRoLnYxLlVwZGF0ZVByb2ZpbGVSZXF1ZXN0GiMuc3RvYS5hdXRoLnYxLlVwZGF0ZVByb2ZpbGVSZXNwb25zZRJVCgxVcGxvYWRBdmF0YXISIS5zdG9hLmF1dGgudjEuVXBsb2FkQXZhdGFyUmVxdWVzdBoiLnN0b2EuYXV0aC52MS5VcGxvYWRBdmF0YXJSZXNwb25zZRJVCgxEZWxldGVBdmF0YXISIS5zdG9hLmF1dGgudjEuRGVsZXRlQXZhdGFyUmVxdWVzdBoiLnN0b2EuYXV0aC52MS5EZWxldGVBdmF0YXJSZXNwb25zZRJbCg5DaGFuZ2VQYXNzd29yZBIjLnN0b2EuYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5zdG9hLmF1dGgudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRJXCgtMaXN0RGV2aWNlcxIgLnN0b2EuYXV0aC52MS5MaXN0RGV2aWNlc1JlcXVlc3QaIS5zdG9hLmF1dGgudjEuTGlzdERldmljZXNSZXNwb25zZSIDkAIBElUKDFJldm9rZURldmljZRIhLnN0b2EuYXV0aC52MS5SZXZva2VEZXZpY2VSZXF1ZXN0GiIuc3RvYS5hdXRoLnYxLlJldm9rZURldmljZVJlc3BvbnNlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvYXV0aC92MTthdXRodjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
 
 /**
  * RegisterDeviceRequest describes an installation.
@@ -354,6 +354,133 @@ export const SignInAsOperatorResponseSchema: GenMessage<SignInAsOperatorResponse
   messageDesc(file_stoa_auth_v1_auth_service, 9);
 
 /**
+ * GetSetupRequest is empty.
+ *
+ * @generated from message stoa.auth.v1.GetSetupRequest
+ */
+export type GetSetupRequest = Message<"stoa.auth.v1.GetSetupRequest"> & {
+};
+
+/**
+ * Describes the message stoa.auth.v1.GetSetupRequest.
+ * Use `create(GetSetupRequestSchema)` to create a new message.
+ */
+export const GetSetupRequestSchema: GenMessage<GetSetupRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 10);
+
+/**
+ * GetSetupResponse tells where the setup stands.
+ *
+ * @generated from message stoa.auth.v1.GetSetupResponse
+ */
+export type GetSetupResponse = Message<"stoa.auth.v1.GetSetupResponse"> & {
+  /**
+   * True while there is no administrator.
+   *
+   * @generated from field: bool needed = 1;
+   */
+  needed: boolean;
+};
+
+/**
+ * Describes the message stoa.auth.v1.GetSetupResponse.
+ * Use `create(GetSetupResponseSchema)` to create a new message.
+ */
+export const GetSetupResponseSchema: GenMessage<GetSetupResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 11);
+
+/**
+ * CreateFirstAdminRequest proves access to the server's output and describes a user.
+ *
+ * @generated from message stoa.auth.v1.CreateFirstAdminRequest
+ */
+export type CreateFirstAdminRequest = Message<"stoa.auth.v1.CreateFirstAdminRequest"> & {
+  /**
+   * From the printed link.
+   *
+   * @generated from field: string setup_token = 1;
+   */
+  setupToken: string;
+
+  /**
+   * From RegisterDevice.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * As in SignUpRequest.
+   *
+   * @generated from field: string username = 3;
+   */
+  username: string;
+
+  /**
+   * 8 to 128 characters.
+   *
+   * @generated from field: string password = 4;
+   */
+  password: string;
+
+  /**
+   * Shown to others, at most 32 characters; the username when empty.
+   *
+   * @generated from field: string nickname = 5;
+   */
+  nickname: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.CreateFirstAdminRequest.
+ * Use `create(CreateFirstAdminRequestSchema)` to create a new message.
+ */
+export const CreateFirstAdminRequestSchema: GenMessage<CreateFirstAdminRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 12);
+
+/**
+ * CreateFirstAdminResponse is a fresh session.
+ *
+ * @generated from message stoa.auth.v1.CreateFirstAdminResponse
+ */
+export type CreateFirstAdminResponse = Message<"stoa.auth.v1.CreateFirstAdminResponse"> & {
+  /**
+   * Who is signed in.
+   *
+   * @generated from field: stoa.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * EdDSA-signed JWT for the Authorization header.
+   *
+   * @generated from field: string access_token = 2;
+   */
+  accessToken: string;
+
+  /**
+   * Opaque; works once.
+   *
+   * @generated from field: string refresh_token = 3;
+   */
+  refreshToken: string;
+
+  /**
+   * When the access token ends, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.auth.v1.CreateFirstAdminResponse.
+ * Use `create(CreateFirstAdminResponseSchema)` to create a new message.
+ */
+export const CreateFirstAdminResponseSchema: GenMessage<CreateFirstAdminResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 13);
+
+/**
  * RefreshTokenRequest carries the token to exchange.
  *
  * @generated from message stoa.auth.v1.RefreshTokenRequest
@@ -372,7 +499,7 @@ export type RefreshTokenRequest = Message<"stoa.auth.v1.RefreshTokenRequest"> & 
  * Use `create(RefreshTokenRequestSchema)` to create a new message.
  */
 export const RefreshTokenRequestSchema: GenMessage<RefreshTokenRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 10);
+  messageDesc(file_stoa_auth_v1_auth_service, 14);
 
 /**
  * RefreshTokenResponse is the next pair of tokens.
@@ -414,7 +541,7 @@ export type RefreshTokenResponse = Message<"stoa.auth.v1.RefreshTokenResponse"> 
  * Use `create(RefreshTokenResponseSchema)` to create a new message.
  */
 export const RefreshTokenResponseSchema: GenMessage<RefreshTokenResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 11);
+  messageDesc(file_stoa_auth_v1_auth_service, 15);
 
 /**
  * SignOutRequest is empty.
@@ -429,7 +556,7 @@ export type SignOutRequest = Message<"stoa.auth.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 12);
+  messageDesc(file_stoa_auth_v1_auth_service, 16);
 
 /**
  * SignOutResponse is empty.
@@ -444,7 +571,7 @@ export type SignOutResponse = Message<"stoa.auth.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 13);
+  messageDesc(file_stoa_auth_v1_auth_service, 17);
 
 /**
  * GetMeRequest is empty.
@@ -459,7 +586,7 @@ export type GetMeRequest = Message<"stoa.auth.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 14);
+  messageDesc(file_stoa_auth_v1_auth_service, 18);
 
 /**
  * GetMeResponse is the caller.
@@ -480,7 +607,7 @@ export type GetMeResponse = Message<"stoa.auth.v1.GetMeResponse"> & {
  * Use `create(GetMeResponseSchema)` to create a new message.
  */
 export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 15);
+  messageDesc(file_stoa_auth_v1_auth_service, 19);
 
 /**
  * UpdateProfileRequest names new values.
@@ -496,16 +623,9 @@ export type UpdateProfileRequest = Message<"stoa.auth.v1.UpdateProfileRequest"> 
   nickname: string;
 
   /**
-   * New picture: an https address, or empty for none.
+   * Which fields to change: "nickname".
    *
-   * @generated from field: string avatar_url = 2;
-   */
-  avatarUrl: string;
-
-  /**
-   * Which fields to change; at least one of "nickname" and "avatar_url".
-   *
-   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
   updateMask?: FieldMask | undefined;
 };
@@ -515,7 +635,7 @@ export type UpdateProfileRequest = Message<"stoa.auth.v1.UpdateProfileRequest"> 
  * Use `create(UpdateProfileRequestSchema)` to create a new message.
  */
 export const UpdateProfileRequestSchema: GenMessage<UpdateProfileRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 16);
+  messageDesc(file_stoa_auth_v1_auth_service, 20);
 
 /**
  * UpdateProfileResponse is the changed user.
@@ -536,7 +656,128 @@ export type UpdateProfileResponse = Message<"stoa.auth.v1.UpdateProfileResponse"
  * Use `create(UpdateProfileResponseSchema)` to create a new message.
  */
 export const UpdateProfileResponseSchema: GenMessage<UpdateProfileResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 17);
+  messageDesc(file_stoa_auth_v1_auth_service, 21);
+
+/**
+ * UploadAvatarRequest is a picture.
+ *
+ * @generated from message stoa.auth.v1.UploadAvatarRequest
+ */
+export type UploadAvatarRequest = Message<"stoa.auth.v1.UploadAvatarRequest"> & {
+  /**
+   * JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels.
+   *
+   * @generated from field: bytes image = 1;
+   */
+  image: Uint8Array;
+};
+
+/**
+ * Describes the message stoa.auth.v1.UploadAvatarRequest.
+ * Use `create(UploadAvatarRequestSchema)` to create a new message.
+ */
+export const UploadAvatarRequestSchema: GenMessage<UploadAvatarRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 22);
+
+/**
+ * UploadAvatarResponse is the changed user.
+ *
+ * @generated from message stoa.auth.v1.UploadAvatarResponse
+ */
+export type UploadAvatarResponse = Message<"stoa.auth.v1.UploadAvatarResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message stoa.auth.v1.UploadAvatarResponse.
+ * Use `create(UploadAvatarResponseSchema)` to create a new message.
+ */
+export const UploadAvatarResponseSchema: GenMessage<UploadAvatarResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 23);
+
+/**
+ * DeleteAvatarRequest is empty.
+ *
+ * @generated from message stoa.auth.v1.DeleteAvatarRequest
+ */
+export type DeleteAvatarRequest = Message<"stoa.auth.v1.DeleteAvatarRequest"> & {
+};
+
+/**
+ * Describes the message stoa.auth.v1.DeleteAvatarRequest.
+ * Use `create(DeleteAvatarRequestSchema)` to create a new message.
+ */
+export const DeleteAvatarRequestSchema: GenMessage<DeleteAvatarRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 24);
+
+/**
+ * DeleteAvatarResponse is the changed user.
+ *
+ * @generated from message stoa.auth.v1.DeleteAvatarResponse
+ */
+export type DeleteAvatarResponse = Message<"stoa.auth.v1.DeleteAvatarResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message stoa.auth.v1.DeleteAvatarResponse.
+ * Use `create(DeleteAvatarResponseSchema)` to create a new message.
+ */
+export const DeleteAvatarResponseSchema: GenMessage<DeleteAvatarResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 25);
+
+/**
+ * ChangePasswordRequest proves the old password and names a new one.
+ *
+ * @generated from message stoa.auth.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"stoa.auth.v1.ChangePasswordRequest"> & {
+  /**
+   * As at sign-up or the last change.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * 8 to 128 characters.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 26);
+
+/**
+ * ChangePasswordResponse is empty.
+ *
+ * @generated from message stoa.auth.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"stoa.auth.v1.ChangePasswordResponse"> & {
+};
+
+/**
+ * Describes the message stoa.auth.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_auth_service, 27);
 
 /**
  * ListDevicesRequest pages through devices (AIP-158).
@@ -564,7 +805,7 @@ export type ListDevicesRequest = Message<"stoa.auth.v1.ListDevicesRequest"> & {
  * Use `create(ListDevicesRequestSchema)` to create a new message.
  */
 export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 18);
+  messageDesc(file_stoa_auth_v1_auth_service, 28);
 
 /**
  * ListDevicesResponse is one page.
@@ -592,7 +833,7 @@ export type ListDevicesResponse = Message<"stoa.auth.v1.ListDevicesResponse"> & 
  * Use `create(ListDevicesResponseSchema)` to create a new message.
  */
 export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 19);
+  messageDesc(file_stoa_auth_v1_auth_service, 29);
 
 /**
  * RevokeDeviceRequest names the device.
@@ -613,7 +854,7 @@ export type RevokeDeviceRequest = Message<"stoa.auth.v1.RevokeDeviceRequest"> & 
  * Use `create(RevokeDeviceRequestSchema)` to create a new message.
  */
 export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 20);
+  messageDesc(file_stoa_auth_v1_auth_service, 30);
 
 /**
  * RevokeDeviceResponse is empty.
@@ -628,7 +869,7 @@ export type RevokeDeviceResponse = Message<"stoa.auth.v1.RevokeDeviceResponse"> 
  * Use `create(RevokeDeviceResponseSchema)` to create a new message.
  */
 export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_auth_service, 21);
+  messageDesc(file_stoa_auth_v1_auth_service, 31);
 
 /**
  * AuthService registers devices, signs people in and issues tokens.
@@ -653,7 +894,7 @@ export const AuthService: GenService<{
   },
   /**
    * SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-   * RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+   * FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignUp
    */
@@ -697,6 +938,28 @@ export const AuthService: GenService<{
     output: typeof SignInAsOperatorResponseSchema;
   },
   /**
+   * GetSetup tells whether the server still has no administrator.
+   *
+   * @generated from rpc stoa.auth.v1.AuthService.GetSetup
+   */
+  getSetup: {
+    methodKind: "unary";
+    input: typeof GetSetupRequestSchema;
+    output: typeof GetSetupResponseSchema;
+  },
+  /**
+   * CreateFirstAdmin makes the first administrator and signs it in; the token is in the link that the server prints when
+   * it starts without one. Errors: PERMISSION_DENIED (SETUP_TOKEN_INVALID), FAILED_PRECONDITION (SETUP_DONE),
+   * ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+   *
+   * @generated from rpc stoa.auth.v1.AuthService.CreateFirstAdmin
+   */
+  createFirstAdmin: {
+    methodKind: "unary";
+    input: typeof CreateFirstAdminRequestSchema;
+    output: typeof CreateFirstAdminResponseSchema;
+  },
+  /**
    * RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
    * REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
    *
@@ -728,7 +991,7 @@ export const AuthService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
-   * UpdateProfile changes the fields named by update_mask: nickname, avatar_url.
+   * UpdateProfile changes the fields named by update_mask: nickname.
    *
    * @generated from rpc stoa.auth.v1.AuthService.UpdateProfile
    */
@@ -736,6 +999,38 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof UpdateProfileRequestSchema;
     output: typeof UpdateProfileResponseSchema;
+  },
+  /**
+   * UploadAvatar makes a picture the caller's avatar: cut to a square and scaled to 256 × 256 pixels. Errors:
+   * INVALID_ARGUMENT (IMAGE_INVALID), RESOURCE_EXHAUSTED (RATE_LIMITED).
+   *
+   * @generated from rpc stoa.auth.v1.AuthService.UploadAvatar
+   */
+  uploadAvatar: {
+    methodKind: "unary";
+    input: typeof UploadAvatarRequestSchema;
+    output: typeof UploadAvatarResponseSchema;
+  },
+  /**
+   * DeleteAvatar takes the caller's avatar away; having none is no error.
+   *
+   * @generated from rpc stoa.auth.v1.AuthService.DeleteAvatar
+   */
+  deleteAvatar: {
+    methodKind: "unary";
+    input: typeof DeleteAvatarRequestSchema;
+    output: typeof DeleteAvatarResponseSchema;
+  },
+  /**
+   * ChangePassword sets a new password and signs all other devices out. Errors: PERMISSION_DENIED (WRONG_PASSWORD),
+   * RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+   *
+   * @generated from rpc stoa.auth.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
   },
   /**
    * ListDevices lists the devices on which the caller is signed in, latest first.

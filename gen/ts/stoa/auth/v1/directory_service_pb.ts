@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Ban, Role, User } from "./auth_pb";
+import type { Ban, Platform, Role, User } from "./auth_pb";
 import { file_stoa_auth_v1_auth } from "./auth_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/auth/v1/directory_service.proto.
  */
 export const file_stoa_auth_v1_directory_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzdG9hL2F1dGgvdjEvZGlyZWN0b3J5X3NlcnZpY2UucHJvdG8SDHN0b2EuYXV0aC52MSJLCgdBY2NvdW50EiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIeCgNiYW4YAiABKAsyES5zdG9hLmF1dGgudjEuQmFuIlAKClJldm9jYXRpb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIuCgpyZXZva2VkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI5ChRCYXRjaEdldFVzZXJzUmVxdWVzdBIhCgh1c2VyX2lkcxgBIAMoCUIPukgMkgEJEMgBIgRyAhhAIlMKFUJhdGNoR2V0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhcKD2Jhbm5lZF91c2VyX2lkcxgCIAMoCSJ5ChBMaXN0VXNlcnNSZXF1ZXN0EhYKBXF1ZXJ5GAEgASgJQge6SARyAhhAEhMKC29ubHlfYmFubmVkGAIgASgIEhoKCXBhZ2Vfc2l6ZRgDIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAiJVChFMaXN0VXNlcnNSZXNwb25zZRInCghhY2NvdW50cxgBIAMoCzIVLnN0b2EuYXV0aC52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJUCg5CYW5Vc2VyUmVxdWVzdBIaCgd1c2VyX2lkGAEgASgJQgm6SAZyBBABGEASJgoDYmFuGAIgASgLMhEuc3RvYS5hdXRoLnYxLkJhbkIGukgDyAEBIjkKD0JhblVzZXJSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuc3RvYS5hdXRoLnYxLkFjY291bnQiLgoQVW5iYW5Vc2VyUmVxdWVzdBIaCgd1c2VyX2lkGAEgASgJQgm6SAZyBBABGEAiOwoRVW5iYW5Vc2VyUmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLnN0b2EuYXV0aC52MS5BY2NvdW50IloKDlNldFJvbGVSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQBIsCgRyb2xlGAIgASgOMhIuc3RvYS5hdXRoLnYxLlJvbGVCCrpIB4IBBBgCGAMiOQoPU2V0Um9sZVJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5zdG9hLmF1dGgudjEuQWNjb3VudCJLChZMaXN0UmV2b2NhdGlvbnNSZXF1ZXN0EjEKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBIkgKF0xpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlEi0KC3Jldm9jYXRpb25zGAEgAygLMhguc3RvYS5hdXRoLnYxLlJldm9jYXRpb24yhwQKEERpcmVjdG9yeVNlcnZpY2USXQoNQmF0Y2hHZXRVc2VycxIiLnN0b2EuYXV0aC52MS5CYXRjaEdldFVzZXJzUmVxdWVzdBojLnN0b2EuYXV0aC52MS5CYXRjaEdldFVzZXJzUmVzcG9uc2UiA5ACARJRCglMaXN0VXNlcnMSHi5zdG9hLmF1dGgudjEuTGlzdFVzZXJzUmVxdWVzdBofLnN0b2EuYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBEkYKB0JhblVzZXISHC5zdG9hLmF1dGgudjEuQmFuVXNlclJlcXVlc3QaHS5zdG9hLmF1dGgudjEuQmFuVXNlclJlc3BvbnNlEkwKCVVuYmFuVXNlchIeLnN0b2EuYXV0aC52MS5VbmJhblVzZXJSZXF1ZXN0Gh8uc3RvYS5hdXRoLnYxLlVuYmFuVXNlclJlc3BvbnNlEkYKB1NldFJvbGUSHC5zdG9hLmF1dGgudjEuU2V0Um9sZVJlcXVlc3QaHS5zdG9hLmF1dGgudjEuU2V0Um9sZVJlc3BvbnNlEmMKD0xpc3RSZXZvY2F0aW9ucxIkLnN0b2EuYXV0aC52MS5MaXN0UmV2b2NhdGlvbnNSZXF1ZXN0GiUuc3RvYS5hdXRoLnYxLkxpc3RSZXZvY2F0aW9uc1Jlc3BvbnNlIgOQAgFCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9hdXRoL3YxO2F1dGh2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
+  fileDesc("CiRzdG9hL2F1dGgvdjEvZGlyZWN0b3J5X3NlcnZpY2UucHJvdG8SDHN0b2EuYXV0aC52MSJLCgdBY2NvdW50EiAKBHVzZXIYASABKAsyEi5zdG9hLmF1dGgudjEuVXNlchIeCgNiYW4YAiABKAsyES5zdG9hLmF1dGgudjEuQmFuIsUBCgdTZXNzaW9uEgoKAmlkGAEgASgJEigKCHBsYXRmb3JtGAIgASgOMhYuc3RvYS5hdXRoLnYxLlBsYXRmb3JtEg0KBW1vZGVsGAMgASgJEhMKC2FwcF92ZXJzaW9uGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3Rfc2Vlbl9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoKUmV2b2NhdGlvbhISCgpzZXNzaW9uX2lkGAEgASgJEi4KCnJldm9rZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjkKFEJhdGNoR2V0VXNlcnNSZXF1ZXN0EiEKCHVzZXJfaWRzGAEgAygJQg+6SAySAQkQyAEiBHICGEAiUwoVQmF0Y2hHZXRVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIuc3RvYS5hdXRoLnYxLlVzZXISFwoPYmFubmVkX3VzZXJfaWRzGAIgAygJIqQBChBMaXN0VXNlcnNSZXF1ZXN0EhYKBXF1ZXJ5GAEgASgJQge6SARyAhhAEhMKC29ubHlfYmFubmVkGAIgASgIEhoKCXBhZ2Vfc2l6ZRgDIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhISCgpvbmx5X3N0YWZmGAUgASgIEhUKDW5pY2tuYW1lX29ubHkYBiABKAgiVQoRTGlzdFVzZXJzUmVzcG9uc2USJwoIYWNjb3VudHMYASADKAsyFS5zdG9hLmF1dGgudjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoRR2V0QWNjb3VudFJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAIjwKEkdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuc3RvYS5hdXRoLnYxLkFjY291bnQiawoTTGlzdFNlc3Npb25zUmVxdWVzdBIaCgd1c2VyX2lkGAEgASgJQgm6SAZyBBABGEASGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIACIlgKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEicKCHNlc3Npb25zGAEgAygLMhUuc3RvYS5hdXRoLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlEKFFJldm9rZVNlc3Npb25SZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQBIdCgpzZXNzaW9uX2lkGAIgASgJQgm6SAZyBBABGEAiFwoVUmV2b2tlU2Vzc2lvblJlc3BvbnNlIlQKDkJhblVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQBImCgNiYW4YAiABKAsyES5zdG9hLmF1dGgudjEuQmFuQga6SAPIAQEiOQoPQmFuVXNlclJlc3BvbnNlEiYKB2FjY291bnQYASABKAsyFS5zdG9hLmF1dGgudjEuQWNjb3VudCIuChBVbmJhblVzZXJSZXF1ZXN0EhoKB3VzZXJfaWQYASABKAlCCbpIBnIEEAEYQCI7ChFVbmJhblVzZXJSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuc3RvYS5hdXRoLnYxLkFjY291bnQiXAoOU2V0Um9sZVJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEi4KBHJvbGUYAiABKA4yEi5zdG9hLmF1dGgudjEuUm9sZUIMukgJggEGGAIYAxgEIjkKD1NldFJvbGVSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUuc3RvYS5hdXRoLnYxLkFjY291bnQiSwoWTGlzdFJldm9jYXRpb25zUmVxdWVzdBIxCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBASJIChdMaXN0UmV2b2NhdGlvbnNSZXNwb25zZRItCgtyZXZvY2F0aW9ucxgBIAMoCzIYLnN0b2EuYXV0aC52MS5SZXZvY2F0aW9uMpMGChBEaXJlY3RvcnlTZXJ2aWNlEl0KDUJhdGNoR2V0VXNlcnMSIi5zdG9hLmF1dGgudjEuQmF0Y2hHZXRVc2Vyc1JlcXVlc3QaIy5zdG9hLmF1dGgudjEuQmF0Y2hHZXRVc2Vyc1Jlc3BvbnNlIgOQAgESUQoJTGlzdFVzZXJzEh4uc3RvYS5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaHy5zdG9hLmF1dGgudjEuTGlzdFVzZXJzUmVzcG9uc2UiA5ACARJUCgpHZXRBY2NvdW50Eh8uc3RvYS5hdXRoLnYxLkdldEFjY291bnRSZXF1ZXN0GiAuc3RvYS5hdXRoLnYxLkdldEFjY291bnRSZXNwb25zZSIDkAIBEloKDExpc3RTZXNzaW9ucxIhLnN0b2EuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiIuc3RvYS5hdXRoLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIgOQAgESWAoNUmV2b2tlU2Vzc2lvbhIiLnN0b2EuYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBojLnN0b2EuYXV0aC52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2USRgoHQmFuVXNlchIcLnN0b2EuYXV0aC52MS5CYW5Vc2VyUmVxdWVzdBodLnN0b2EuYXV0aC52MS5CYW5Vc2VyUmVzcG9uc2USTAoJVW5iYW5Vc2VyEh4uc3RvYS5hdXRoLnYxLlVuYmFuVXNlclJlcXVlc3QaHy5zdG9hLmF1dGgudjEuVW5iYW5Vc2VyUmVzcG9uc2USRgoHU2V0Um9sZRIcLnN0b2EuYXV0aC52MS5TZXRSb2xlUmVxdWVzdBodLnN0b2EuYXV0aC52MS5TZXRSb2xlUmVzcG9uc2USYwoPTGlzdFJldm9jYXRpb25zEiQuc3RvYS5hdXRoLnYxLkxpc3RSZXZvY2F0aW9uc1JlcXVlc3QaJS5zdG9hLmF1dGgudjEuTGlzdFJldm9jYXRpb25zUmVzcG9uc2UiA5ACAUI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2F1dGgvdjE7YXV0aHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
 
 /**
  * Account is a user with what only services and administrators see.
@@ -46,6 +46,62 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_stoa_auth_v1_directory_service, 0);
 
 /**
+ * Session is a place where a user is signed in.
+ *
+ * @generated from message stoa.auth.v1.Session
+ */
+export type Session = Message<"stoa.auth.v1.Session"> & {
+  /**
+   * Lasting identifier; not a secret.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Kind of software.
+   *
+   * @generated from field: stoa.auth.v1.Platform platform = 2;
+   */
+  platform: Platform;
+
+  /**
+   * Model as the client named it.
+   *
+   * @generated from field: string model = 3;
+   */
+  model: string;
+
+  /**
+   * Version of the client.
+   *
+   * @generated from field: string app_version = 4;
+   */
+  appVersion: string;
+
+  /**
+   * When the user signed in there, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Last time a token was issued, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp last_seen_at = 6;
+   */
+  lastSeenAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.auth.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 1);
+
+/**
  * Revocation ends every access token of a session that was issued before it.
  *
  * @generated from message stoa.auth.v1.Revocation
@@ -71,7 +127,7 @@ export type Revocation = Message<"stoa.auth.v1.Revocation"> & {
  * Use `create(RevocationSchema)` to create a new message.
  */
 export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 1);
+  messageDesc(file_stoa_auth_v1_directory_service, 2);
 
 /**
  * BatchGetUsersRequest names users.
@@ -92,7 +148,7 @@ export type BatchGetUsersRequest = Message<"stoa.auth.v1.BatchGetUsersRequest"> 
  * Use `create(BatchGetUsersRequestSchema)` to create a new message.
  */
 export const BatchGetUsersRequestSchema: GenMessage<BatchGetUsersRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 2);
+  messageDesc(file_stoa_auth_v1_directory_service, 3);
 
 /**
  * BatchGetUsersResponse holds those that exist.
@@ -120,7 +176,7 @@ export type BatchGetUsersResponse = Message<"stoa.auth.v1.BatchGetUsersResponse"
  * Use `create(BatchGetUsersResponseSchema)` to create a new message.
  */
 export const BatchGetUsersResponseSchema: GenMessage<BatchGetUsersResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 3);
+  messageDesc(file_stoa_auth_v1_directory_service, 4);
 
 /**
  * ListUsersRequest pages through users (AIP-158).
@@ -155,6 +211,20 @@ export type ListUsersRequest = Message<"stoa.auth.v1.ListUsersRequest"> & {
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Only moderators and administrators.
+   *
+   * @generated from field: bool only_staff = 5;
+   */
+  onlyStaff: boolean;
+
+  /**
+   * The query is part of a nickname only, which is all that other people may search by.
+   *
+   * @generated from field: bool nickname_only = 6;
+   */
+  nicknameOnly: boolean;
 };
 
 /**
@@ -162,7 +232,7 @@ export type ListUsersRequest = Message<"stoa.auth.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 4);
+  messageDesc(file_stoa_auth_v1_directory_service, 5);
 
 /**
  * ListUsersResponse is one page.
@@ -190,7 +260,155 @@ export type ListUsersResponse = Message<"stoa.auth.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 5);
+  messageDesc(file_stoa_auth_v1_directory_service, 6);
+
+/**
+ * GetAccountRequest names a user.
+ *
+ * @generated from message stoa.auth.v1.GetAccountRequest
+ */
+export type GetAccountRequest = Message<"stoa.auth.v1.GetAccountRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.GetAccountRequest.
+ * Use `create(GetAccountRequestSchema)` to create a new message.
+ */
+export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 7);
+
+/**
+ * GetAccountResponse is the account.
+ *
+ * @generated from message stoa.auth.v1.GetAccountResponse
+ */
+export type GetAccountResponse = Message<"stoa.auth.v1.GetAccountResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: stoa.auth.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message stoa.auth.v1.GetAccountResponse.
+ * Use `create(GetAccountResponseSchema)` to create a new message.
+ */
+export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 8);
+
+/**
+ * ListSessionsRequest pages through a user's sessions (AIP-158).
+ *
+ * @generated from message stoa.auth.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"stoa.auth.v1.ListSessionsRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * At most this many; 0 means 20, above 100 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 9);
+
+/**
+ * ListSessionsResponse is one page.
+ *
+ * @generated from message stoa.auth.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"stoa.auth.v1.ListSessionsResponse"> & {
+  /**
+   * Latest first.
+   *
+   * @generated from field: repeated stoa.auth.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 10);
+
+/**
+ * RevokeSessionRequest names a session.
+ *
+ * @generated from message stoa.auth.v1.RevokeSessionRequest
+ */
+export type RevokeSessionRequest = Message<"stoa.auth.v1.RevokeSessionRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which of theirs.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message stoa.auth.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 11);
+
+/**
+ * RevokeSessionResponse is empty.
+ *
+ * @generated from message stoa.auth.v1.RevokeSessionResponse
+ */
+export type RevokeSessionResponse = Message<"stoa.auth.v1.RevokeSessionResponse"> & {
+};
+
+/**
+ * Describes the message stoa.auth.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_auth_v1_directory_service, 12);
 
 /**
  * BanUserRequest names a user and the ban.
@@ -218,7 +436,7 @@ export type BanUserRequest = Message<"stoa.auth.v1.BanUserRequest"> & {
  * Use `create(BanUserRequestSchema)` to create a new message.
  */
 export const BanUserRequestSchema: GenMessage<BanUserRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 6);
+  messageDesc(file_stoa_auth_v1_directory_service, 13);
 
 /**
  * BanUserResponse is the banned account.
@@ -239,7 +457,7 @@ export type BanUserResponse = Message<"stoa.auth.v1.BanUserResponse"> & {
  * Use `create(BanUserResponseSchema)` to create a new message.
  */
 export const BanUserResponseSchema: GenMessage<BanUserResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 7);
+  messageDesc(file_stoa_auth_v1_directory_service, 14);
 
 /**
  * UnbanUserRequest names a user.
@@ -260,7 +478,7 @@ export type UnbanUserRequest = Message<"stoa.auth.v1.UnbanUserRequest"> & {
  * Use `create(UnbanUserRequestSchema)` to create a new message.
  */
 export const UnbanUserRequestSchema: GenMessage<UnbanUserRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 8);
+  messageDesc(file_stoa_auth_v1_directory_service, 15);
 
 /**
  * UnbanUserResponse is the account.
@@ -281,7 +499,7 @@ export type UnbanUserResponse = Message<"stoa.auth.v1.UnbanUserResponse"> & {
  * Use `create(UnbanUserResponseSchema)` to create a new message.
  */
 export const UnbanUserResponseSchema: GenMessage<UnbanUserResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 9);
+  messageDesc(file_stoa_auth_v1_directory_service, 16);
 
 /**
  * SetRoleRequest names a user and a role.
@@ -297,7 +515,7 @@ export type SetRoleRequest = Message<"stoa.auth.v1.SetRoleRequest"> & {
   userId: string;
 
   /**
-   * ROLE_USER or ROLE_ADMIN.
+   * ROLE_USER, ROLE_MODERATOR or ROLE_ADMIN.
    *
    * @generated from field: stoa.auth.v1.Role role = 2;
    */
@@ -309,7 +527,7 @@ export type SetRoleRequest = Message<"stoa.auth.v1.SetRoleRequest"> & {
  * Use `create(SetRoleRequestSchema)` to create a new message.
  */
 export const SetRoleRequestSchema: GenMessage<SetRoleRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 10);
+  messageDesc(file_stoa_auth_v1_directory_service, 17);
 
 /**
  * SetRoleResponse is the account.
@@ -330,7 +548,7 @@ export type SetRoleResponse = Message<"stoa.auth.v1.SetRoleResponse"> & {
  * Use `create(SetRoleResponseSchema)` to create a new message.
  */
 export const SetRoleResponseSchema: GenMessage<SetRoleResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 11);
+  messageDesc(file_stoa_auth_v1_directory_service, 18);
 
 /**
  * ListRevocationsRequest asks for everything since a time.
@@ -351,7 +569,7 @@ export type ListRevocationsRequest = Message<"stoa.auth.v1.ListRevocationsReques
  * Use `create(ListRevocationsRequestSchema)` to create a new message.
  */
 export const ListRevocationsRequestSchema: GenMessage<ListRevocationsRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 12);
+  messageDesc(file_stoa_auth_v1_directory_service, 19);
 
 /**
  * ListRevocationsResponse lists revocations, oldest first.
@@ -372,7 +590,7 @@ export type ListRevocationsResponse = Message<"stoa.auth.v1.ListRevocationsRespo
  * Use `create(ListRevocationsResponseSchema)` to create a new message.
  */
 export const ListRevocationsResponseSchema: GenMessage<ListRevocationsResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_auth_v1_directory_service, 13);
+  messageDesc(file_stoa_auth_v1_directory_service, 20);
 
 /**
  * DirectoryService is what other services ask about users. Internal: no gateway routes to it and only services may
@@ -400,6 +618,36 @@ export const DirectoryService: GenService<{
     methodKind: "unary";
     input: typeof ListUsersRequestSchema;
     output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * GetAccount returns one account. Errors: NOT_FOUND (USER_NOT_FOUND).
+   *
+   * @generated from rpc stoa.auth.v1.DirectoryService.GetAccount
+   */
+  getAccount: {
+    methodKind: "unary";
+    input: typeof GetAccountRequestSchema;
+    output: typeof GetAccountResponseSchema;
+  },
+  /**
+   * ListSessions lists where a user is signed in, latest first; nothing for unknown users.
+   *
+   * @generated from rpc stoa.auth.v1.DirectoryService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * RevokeSession signs a user out of one place. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.auth.v1.DirectoryService.RevokeSession
+   */
+  revokeSession: {
+    methodKind: "unary";
+    input: typeof RevokeSessionRequestSchema;
+    output: typeof RevokeSessionResponseSchema;
   },
   /**
    * BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the

@@ -19,7 +19,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file stoa/chat/v1/chat.proto.
  */
 export const file_stoa_chat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACInCgtUZXh0Q29udGVudBIYCgR0ZXh0GAEgASgJQgq6SAdyBRABGPQDIkMKB0NvbnRlbnQSKQoEdGV4dBgBIAEoCzIZLnN0b2EuY2hhdC52MS5UZXh0Q29udGVudEgAQg0KBGtpbmQSBbpIAggBIs4BCgdNZXNzYWdlEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxILCgNzZXEYAyABKAMSIgoGc2VuZGVyGAQgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISJgoHY29udGVudBgFIAEoCzIVLnN0b2EuY2hhdC52MS5Db250ZW50EhUKDWNsaWVudF9tc2dfaWQYBiABKAkSKwoHc2VudF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoKU3Vic2NyaWJlZBIoCghwb3NpdGlvbhgBIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbhIUCgx2aWV3ZXJfY291bnQYAiABKAUSEgoKbGlrZV9jb3VudBgDIAEoAyIlCgVMaWtlcxINCgVjb3VudBgBIAEoBRINCgV0b3RhbBgCIAEoAyIcCgtWaWV3ZXJDb3VudBINCgVjb3VudBgBIAEoBSILCglIZWFydGJlYXQingIKBUV2ZW50EigKB21lc3NhZ2UYASABKAsyFS5zdG9hLmNoYXQudjEuTWVzc2FnZUgAEi4KCnN1YnNjcmliZWQYAiABKAsyGC5zdG9hLmNoYXQudjEuU3Vic2NyaWJlZEgAEiQKBWxpa2VzGAMgASgLMhMuc3RvYS5jaGF0LnYxLkxpa2VzSAASMQoMdmlld2VyX2NvdW50GAQgASgLMhkuc3RvYS5jaGF0LnYxLlZpZXdlckNvdW50SAASLAoJYnJvYWRjYXN0GAUgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdEgAEiwKCWhlYXJ0YmVhdBgGIAEoCzIXLnN0b2EuY2hhdC52MS5IZWFydGJlYXRIAEIGCgRraW5kQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_live_v1_live]);
+  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACInCgtUZXh0Q29udGVudBIYCgR0ZXh0GAEgASgJQgq6SAdyBRABGPQDIkMKB0NvbnRlbnQSKQoEdGV4dBgBIAEoCzIZLnN0b2EuY2hhdC52MS5UZXh0Q29udGVudEgAQg0KBGtpbmQSBbpIAggBIt8BCgdNZXNzYWdlEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxILCgNzZXEYAyABKAMSIgoGc2VuZGVyGAQgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISJgoHY29udGVudBgFIAEoCzIVLnN0b2EuY2hhdC52MS5Db250ZW50EhUKDWNsaWVudF9tc2dfaWQYBiABKAkSKwoHc2VudF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZGVsZXRlZBgIIAEoCCI6Cg5NZXNzYWdlRGVsZXRlZBIoCghwb3NpdGlvbhgBIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbiJgCgpTdWJzY3JpYmVkEigKCHBvc2l0aW9uGAEgASgLMhYuc3RvYS5jaGF0LnYxLlBvc2l0aW9uEhQKDHZpZXdlcl9jb3VudBgCIAEoBRISCgpsaWtlX2NvdW50GAMgASgDIiUKBUxpa2VzEg0KBWNvdW50GAEgASgFEg0KBXRvdGFsGAIgASgDIhwKC1ZpZXdlckNvdW50Eg0KBWNvdW50GAEgASgFIgsKCUhlYXJ0YmVhdCLXAgoFRXZlbnQSKAoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlSAASLgoKc3Vic2NyaWJlZBgCIAEoCzIYLnN0b2EuY2hhdC52MS5TdWJzY3JpYmVkSAASJAoFbGlrZXMYAyABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXNIABIxCgx2aWV3ZXJfY291bnQYBCABKAsyGS5zdG9hLmNoYXQudjEuVmlld2VyQ291bnRIABIsCglicm9hZGNhc3QYBSABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0SAASLAoJaGVhcnRiZWF0GAYgASgLMhcuc3RvYS5jaGF0LnYxLkhlYXJ0YmVhdEgAEjcKD21lc3NhZ2VfZGVsZXRlZBgHIAEoCzIcLnN0b2EuY2hhdC52MS5NZXNzYWdlRGVsZXRlZEgAQgYKBGtpbmRCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_live_v1_live]);
 
 /**
  * Position is a place in a conversation. Within one epoch, seq counts messages from 1 without gaps. A conversation whose
@@ -154,6 +154,13 @@ export type Message = Message$1<"stoa.chat.v1.Message"> & {
    * @generated from field: google.protobuf.Timestamp sent_at = 7;
    */
   sentAt?: Timestamp | undefined;
+
+  /**
+   * The message was taken away: it keeps its place and has neither content nor sender.
+   *
+   * @generated from field: bool deleted = 8;
+   */
+  deleted: boolean;
 };
 
 /**
@@ -162,6 +169,27 @@ export type Message = Message$1<"stoa.chat.v1.Message"> & {
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 3);
+
+/**
+ * MessageDeleted says that a message was taken away after it was shown.
+ *
+ * @generated from message stoa.chat.v1.MessageDeleted
+ */
+export type MessageDeleted = Message$1<"stoa.chat.v1.MessageDeleted"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.MessageDeleted.
+ * Use `create(MessageDeletedSchema)` to create a new message.
+ */
+export const MessageDeletedSchema: GenMessage<MessageDeleted> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 4);
 
 /**
  * Subscribed ends the greeting: everything before it was history, everything after it is live.
@@ -196,7 +224,7 @@ export type Subscribed = Message$1<"stoa.chat.v1.Subscribed"> & {
  * Use `create(SubscribedSchema)` to create a new message.
  */
 export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 4);
+  messageDesc(file_stoa_chat_v1_chat, 5);
 
 /**
  * Likes merges the likes of a short while.
@@ -224,7 +252,7 @@ export type Likes = Message$1<"stoa.chat.v1.Likes"> & {
  * Use `create(LikesSchema)` to create a new message.
  */
 export const LikesSchema: GenMessage<Likes> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 5);
+  messageDesc(file_stoa_chat_v1_chat, 6);
 
 /**
  * ViewerCount says how many people are in the conversation, each counted once.
@@ -245,7 +273,7 @@ export type ViewerCount = Message$1<"stoa.chat.v1.ViewerCount"> & {
  * Use `create(ViewerCountSchema)` to create a new message.
  */
 export const ViewerCountSchema: GenMessage<ViewerCount> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 6);
+  messageDesc(file_stoa_chat_v1_chat, 7);
 
 /**
  * Heartbeat comes every 15 seconds of silence; a client that hears nothing for 40 should reconnect.
@@ -260,7 +288,7 @@ export type Heartbeat = Message$1<"stoa.chat.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 7);
+  messageDesc(file_stoa_chat_v1_chat, 8);
 
 /**
  * Event is one thing that a subscriber is told.
@@ -321,6 +349,15 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * A message was taken away. It is told once to those who listen; a history that is read later shows the message as
+     * deleted.
+     *
+     * @generated from field: stoa.chat.v1.MessageDeleted message_deleted = 7;
+     */
+    value: MessageDeleted;
+    case: "messageDeleted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -329,5 +366,5 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 8);
+  messageDesc(file_stoa_chat_v1_chat, 9);
 

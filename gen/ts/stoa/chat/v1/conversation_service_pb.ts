@@ -5,13 +5,66 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message as Message$1, Position } from "./chat_pb";
+import { file_stoa_chat_v1_chat } from "./chat_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stoa/chat/v1/conversation_service.proto.
  */
 export const file_stoa_chat_v1_conversation_service: GenFile = /*@__PURE__*/
-  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKVAQoZQ3JlYXRlQ29udmVyc2F0aW9uUmVxdWVzdBIhCg9jb252ZXJzYXRpb25faWQYASABKAlCCLpIBXIDmAEaEjgKBGtpbmQYAiABKA4yHi5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uS2luZEIKukgHggEEEAEgABIbCghvd25lcl9pZBgDIAEoCUIJukgGcgQQARhAIhwKGkNyZWF0ZUNvbnZlcnNhdGlvblJlc3BvbnNlKlYKEENvbnZlcnNhdGlvbktpbmQSIQodQ09OVkVSU0FUSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIfChtDT05WRVJTQVRJT05fS0lORF9MSVZFX1JPT00QATJ+ChNDb252ZXJzYXRpb25TZXJ2aWNlEmcKEkNyZWF0ZUNvbnZlcnNhdGlvbhInLnN0b2EuY2hhdC52MS5DcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0Giguc3RvYS5jaGF0LnYxLkNyZWF0ZUNvbnZlcnNhdGlvblJlc3BvbnNlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKbAQoETXV0ZRIPCgd1c2VyX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EiEKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIIukgFcgOYARoSOAoEa2luZBgCIAEoDjIeLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25LaW5kQgq6SAeCAQQQASAAEhsKCG93bmVyX2lkGAMgASgJQgm6SAZyBBABGEAiHAoaQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2UibAoURGVsZXRlTWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASMAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25CBrpIA8gBASI/ChVEZWxldGVNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIp4BCg9NdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQBIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNAoQTXV0ZVVzZXJSZXNwb25zZRIgCgRtdXRlGAEgASgLMhIuc3RvYS5jaGF0LnYxLk11dGUiUQoRVW5tdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQCIUChJVbm11dGVVc2VyUmVzcG9uc2UiZgoQTGlzdE11dGVzUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJPChFMaXN0TXV0ZXNSZXNwb25zZRIhCgVtdXRlcxgBIAMoCzISLnN0b2EuY2hhdC52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRUb3RhbHNSZXF1ZXN0IkYKEUdldFRvdGFsc1Jlc3BvbnNlEhUKDW1lc3NhZ2VfY291bnQYASABKAMSGgoSc3Vic2NyaXB0aW9uX2NvdW50GAIgASgFKlYKEENvbnZlcnNhdGlvbktpbmQSIQodQ09OVkVSU0FUSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIfChtDT05WRVJTQVRJT05fS0lORF9MSVZFX1JPT00QATKaBAoTQ29udmVyc2F0aW9uU2VydmljZRJnChJDcmVhdGVDb252ZXJzYXRpb24SJy5zdG9hLmNoYXQudjEuQ3JlYXRlQ29udmVyc2F0aW9uUmVxdWVzdBooLnN0b2EuY2hhdC52MS5DcmVhdGVDb252ZXJzYXRpb25SZXNwb25zZRJYCg1EZWxldGVNZXNzYWdlEiIuc3RvYS5jaGF0LnYxLkRlbGV0ZU1lc3NhZ2VSZXF1ZXN0GiMuc3RvYS5jaGF0LnYxLkRlbGV0ZU1lc3NhZ2VSZXNwb25zZRJJCghNdXRlVXNlchIdLnN0b2EuY2hhdC52MS5NdXRlVXNlclJlcXVlc3QaHi5zdG9hLmNoYXQudjEuTXV0ZVVzZXJSZXNwb25zZRJPCgpVbm11dGVVc2VyEh8uc3RvYS5jaGF0LnYxLlVubXV0ZVVzZXJSZXF1ZXN0GiAuc3RvYS5jaGF0LnYxLlVubXV0ZVVzZXJSZXNwb25zZRJRCglMaXN0TXV0ZXMSHi5zdG9hLmNoYXQudjEuTGlzdE11dGVzUmVxdWVzdBofLnN0b2EuY2hhdC52MS5MaXN0TXV0ZXNSZXNwb25zZSIDkAIBElEKCUdldFRvdGFscxIeLnN0b2EuY2hhdC52MS5HZXRUb3RhbHNSZXF1ZXN0Gh8uc3RvYS5jaGF0LnYxLkdldFRvdGFsc1Jlc3BvbnNlIgOQAgFCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_chat_v1_chat]);
+
+/**
+ * Mute keeps a user from writing.
+ *
+ * @generated from message stoa.chat.v1.Mute
+ */
+export type Mute = Message<"stoa.chat.v1.Mute"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * Why, shown to the user.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it ends, UTC; unset means never.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 4;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Mute.
+ * Use `create(MuteSchema)` to create a new message.
+ */
+export const MuteSchema: GenMessage<Mute> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 0);
 
 /**
  * CreateConversationRequest describes a conversation.
@@ -46,7 +99,7 @@ export type CreateConversationRequest = Message<"stoa.chat.v1.CreateConversation
  * Use `create(CreateConversationRequestSchema)` to create a new message.
  */
 export const CreateConversationRequestSchema: GenMessage<CreateConversationRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 0);
+  messageDesc(file_stoa_chat_v1_conversation_service, 1);
 
 /**
  * CreateConversationResponse is empty.
@@ -61,7 +114,268 @@ export type CreateConversationResponse = Message<"stoa.chat.v1.CreateConversatio
  * Use `create(CreateConversationResponseSchema)` to create a new message.
  */
 export const CreateConversationResponseSchema: GenMessage<CreateConversationResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 1);
+  messageDesc(file_stoa_chat_v1_conversation_service, 2);
+
+/**
+ * DeleteMessageRequest names a message.
+ *
+ * @generated from message stoa.chat.v1.DeleteMessageRequest
+ */
+export type DeleteMessageRequest = Message<"stoa.chat.v1.DeleteMessageRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which one.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 2;
+   */
+  position?: Position | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.DeleteMessageRequest.
+ * Use `create(DeleteMessageRequestSchema)` to create a new message.
+ */
+export const DeleteMessageRequestSchema: GenMessage<DeleteMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 3);
+
+/**
+ * DeleteMessageResponse is what was taken away.
+ *
+ * @generated from message stoa.chat.v1.DeleteMessageResponse
+ */
+export type DeleteMessageResponse = Message<"stoa.chat.v1.DeleteMessageResponse"> & {
+  /**
+   * As it was, with sender and content; without them where it had been taken away before.
+   *
+   * @generated from field: stoa.chat.v1.Message message = 1;
+   */
+  message?: Message$1 | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.DeleteMessageResponse.
+ * Use `create(DeleteMessageResponseSchema)` to create a new message.
+ */
+export const DeleteMessageResponseSchema: GenMessage<DeleteMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 4);
+
+/**
+ * MuteUserRequest describes a mute.
+ *
+ * @generated from message stoa.chat.v1.MuteUserRequest
+ */
+export type MuteUserRequest = Message<"stoa.chat.v1.MuteUserRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * Why, shown to the user, at most 200 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it ends, UTC; unset means never.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 4;
+   */
+  until?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.MuteUserRequest.
+ * Use `create(MuteUserRequestSchema)` to create a new message.
+ */
+export const MuteUserRequestSchema: GenMessage<MuteUserRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 5);
+
+/**
+ * MuteUserResponse is the mute.
+ *
+ * @generated from message stoa.chat.v1.MuteUserResponse
+ */
+export type MuteUserResponse = Message<"stoa.chat.v1.MuteUserResponse"> & {
+  /**
+   * As stored.
+   *
+   * @generated from field: stoa.chat.v1.Mute mute = 1;
+   */
+  mute?: Mute | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.MuteUserResponse.
+ * Use `create(MuteUserResponseSchema)` to create a new message.
+ */
+export const MuteUserResponseSchema: GenMessage<MuteUserResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 6);
+
+/**
+ * UnmuteUserRequest names a mute.
+ *
+ * @generated from message stoa.chat.v1.UnmuteUserRequest
+ */
+export type UnmuteUserRequest = Message<"stoa.chat.v1.UnmuteUserRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Where; empty for everywhere.
+   *
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.UnmuteUserRequest.
+ * Use `create(UnmuteUserRequestSchema)` to create a new message.
+ */
+export const UnmuteUserRequestSchema: GenMessage<UnmuteUserRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 7);
+
+/**
+ * UnmuteUserResponse is empty.
+ *
+ * @generated from message stoa.chat.v1.UnmuteUserResponse
+ */
+export type UnmuteUserResponse = Message<"stoa.chat.v1.UnmuteUserResponse"> & {
+};
+
+/**
+ * Describes the message stoa.chat.v1.UnmuteUserResponse.
+ * Use `create(UnmuteUserResponseSchema)` to create a new message.
+ */
+export const UnmuteUserResponseSchema: GenMessage<UnmuteUserResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 8);
+
+/**
+ * ListMutesRequest pages through mutes (AIP-158).
+ *
+ * @generated from message stoa.chat.v1.ListMutesRequest
+ */
+export type ListMutesRequest = Message<"stoa.chat.v1.ListMutesRequest"> & {
+  /**
+   * Only this user's; empty for all.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * At most this many; 0 means 20, above 100 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListMutesRequest.
+ * Use `create(ListMutesRequestSchema)` to create a new message.
+ */
+export const ListMutesRequestSchema: GenMessage<ListMutesRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 9);
+
+/**
+ * ListMutesResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.ListMutesResponse
+ */
+export type ListMutesResponse = Message<"stoa.chat.v1.ListMutesResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated stoa.chat.v1.Mute mutes = 1;
+   */
+  mutes: Mute[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListMutesResponse.
+ * Use `create(ListMutesResponseSchema)` to create a new message.
+ */
+export const ListMutesResponseSchema: GenMessage<ListMutesResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 10);
+
+/**
+ * GetTotalsRequest is empty.
+ *
+ * @generated from message stoa.chat.v1.GetTotalsRequest
+ */
+export type GetTotalsRequest = Message<"stoa.chat.v1.GetTotalsRequest"> & {
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetTotalsRequest.
+ * Use `create(GetTotalsRequestSchema)` to create a new message.
+ */
+export const GetTotalsRequestSchema: GenMessage<GetTotalsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 11);
+
+/**
+ * GetTotalsResponse counts since the process began.
+ *
+ * @generated from message stoa.chat.v1.GetTotalsResponse
+ */
+export type GetTotalsResponse = Message<"stoa.chat.v1.GetTotalsResponse"> & {
+  /**
+   * Messages stored.
+   *
+   * @generated from field: int64 message_count = 1;
+   */
+  messageCount: bigint;
+
+  /**
+   * Open subscriptions.
+   *
+   * @generated from field: int32 subscription_count = 2;
+   */
+  subscriptionCount: number;
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetTotalsResponse.
+ * Use `create(GetTotalsResponseSchema)` to create a new message.
+ */
+export const GetTotalsResponseSchema: GenMessage<GetTotalsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 12);
 
 /**
  * ConversationKind is who may read and write.
@@ -106,6 +420,58 @@ export const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof CreateConversationRequestSchema;
     output: typeof CreateConversationResponseSchema;
+  },
+  /**
+   * DeleteMessage takes a message away for everyone; taking it away again is no error. Errors: NOT_FOUND
+   * (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.DeleteMessage
+   */
+  deleteMessage: {
+    methodKind: "unary";
+    input: typeof DeleteMessageRequestSchema;
+    output: typeof DeleteMessageResponseSchema;
+  },
+  /**
+   * MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. Errors:
+   * NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.MuteUser
+   */
+  muteUser: {
+    methodKind: "unary";
+    input: typeof MuteUserRequestSchema;
+    output: typeof MuteUserResponseSchema;
+  },
+  /**
+   * UnmuteUser lifts a mute. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.UnmuteUser
+   */
+  unmuteUser: {
+    methodKind: "unary";
+    input: typeof UnmuteUserRequestSchema;
+    output: typeof UnmuteUserResponseSchema;
+  },
+  /**
+   * ListMutes pages through the mutes in force, newest first.
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.ListMutes
+   */
+  listMutes: {
+    methodKind: "unary";
+    input: typeof ListMutesRequestSchema;
+    output: typeof ListMutesResponseSchema;
+  },
+  /**
+   * GetTotals adds up what this service did.
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.GetTotals
+   */
+  getTotals: {
+    methodKind: "unary";
+    input: typeof GetTotalsRequestSchema;
+    output: typeof GetTotalsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stoa_chat_v1_conversation_service, 0);

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Likes, Message as Message$1 } from "./chat_pb";
+import type { Likes, Message as Message$1, Position } from "./chat_pb";
 import { file_stoa_chat_v1_chat } from "./chat_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/chat/v1/events.proto.
  */
 export const file_stoa_chat_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdG9hL2NoYXQvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmNoYXQudjEiNwoNTWVzc2FnZVN0b3JlZBImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UiSQoKTGlrZXNBZGRlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIgoFbGlrZXMYAiABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXMiOAoOVmlld2Vyc0NoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWNvdW50GAIgASgFQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_stoa_chat_v1_chat]);
+  fileDesc("ChlzdG9hL2NoYXQvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmNoYXQudjEiNwoNTWVzc2FnZVN0b3JlZBImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UiVQoQTWVzc2FnZVRha2VuQXdheRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSKAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb24iSQoKTGlrZXNBZGRlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIgoFbGlrZXMYAiABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXMiOAoOVmlld2Vyc0NoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWNvdW50GAIgASgFQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_stoa_chat_v1_chat]);
 
 /**
  * MessageStored is published on the bus topic "chat.message_stored" after a message was committed.
@@ -34,6 +34,34 @@ export type MessageStored = Message<"stoa.chat.v1.MessageStored"> & {
  */
 export const MessageStoredSchema: GenMessage<MessageStored> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_events, 0);
+
+/**
+ * MessageTakenAway is published on the bus topic "chat.message_deleted" after a message was taken away.
+ *
+ * @generated from message stoa.chat.v1.MessageTakenAway
+ */
+export type MessageTakenAway = Message<"stoa.chat.v1.MessageTakenAway"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which one.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 2;
+   */
+  position?: Position | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.MessageTakenAway.
+ * Use `create(MessageTakenAwaySchema)` to create a new message.
+ */
+export const MessageTakenAwaySchema: GenMessage<MessageTakenAway> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_events, 1);
 
 /**
  * LikesAdded is published on the bus topic "chat.likes_added", merged.
@@ -61,7 +89,7 @@ export type LikesAdded = Message<"stoa.chat.v1.LikesAdded"> & {
  * Use `create(LikesAddedSchema)` to create a new message.
  */
 export const LikesAddedSchema: GenMessage<LikesAdded> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_events, 1);
+  messageDesc(file_stoa_chat_v1_events, 2);
 
 /**
  * ViewersChanged is published on the bus topic "chat.viewers_changed" when the number of people in a conversation
@@ -90,5 +118,5 @@ export type ViewersChanged = Message<"stoa.chat.v1.ViewersChanged"> & {
  * Use `create(ViewersChangedSchema)` to create a new message.
  */
 export const ViewersChangedSchema: GenMessage<ViewersChanged> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_events, 2);
+  messageDesc(file_stoa_chat_v1_events, 3);
 

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
-import type { Broadcast } from "./live_pb";
+import type { Broadcast, Room, Warning } from "./live_pb";
 import { file_stoa_live_v1_live } from "./live_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/live/v1/control_service.proto.
  */
 export const file_stoa_live_v1_control_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJzdG9hL2xpdmUvdjEvY29udHJvbF9zZXJ2aWNlLnByb3RvEgxzdG9hLmxpdmUudjEiMgoUU3RvcEJyb2FkY2FzdFJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAIkMKFVN0b3BCcm9hZGNhc3RSZXNwb25zZRIqCglicm9hZGNhc3QYASABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0MmoKDkNvbnRyb2xTZXJ2aWNlElgKDVN0b3BCcm9hZGNhc3QSIi5zdG9hLmxpdmUudjEuU3RvcEJyb2FkY2FzdFJlcXVlc3QaIy5zdG9hLmxpdmUudjEuU3RvcEJyb2FkY2FzdFJlc3BvbnNlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvbGl2ZS92MTtsaXZldjFiBnByb3RvMw", [file_buf_validate_validate, file_stoa_live_v1_live]);
+  fileDesc("CiJzdG9hL2xpdmUvdjEvY29udHJvbF9zZXJ2aWNlLnByb3RvEgxzdG9hLmxpdmUudjEiMgoUU3RvcEJyb2FkY2FzdFJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAIkMKFVN0b3BCcm9hZGNhc3RSZXNwb25zZRIqCglicm9hZGNhc3QYASABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0IkgKEFdhcm5Pd25lclJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAEhgKBHRleHQYAiABKAlCCrpIB3IFEAEYrAIiXQoRV2Fybk93bmVyUmVzcG9uc2USJgoHd2FybmluZxgBIAEoCzIVLnN0b2EubGl2ZS52MS5XYXJuaW5nEiAKBHJvb20YAiABKAsyEi5zdG9hLmxpdmUudjEuUm9vbSIyChRUYWtlRG93bkNvdmVyUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEAiOQoVVGFrZURvd25Db3ZlclJlc3BvbnNlEiAKBHJvb20YASABKAsyEi5zdG9hLmxpdmUudjEuUm9vbSISChBHZXRUb3RhbHNSZXF1ZXN0IlwKEUdldFRvdGFsc1Jlc3BvbnNlEhcKD2Jyb2FkY2FzdF9jb3VudBgBIAEoBRIUCgx2aWV3ZXJfY291bnQYAiABKAUSGAoQY29ubmVjdGlvbl9jb3VudBgDIAEoBTLlAgoOQ29udHJvbFNlcnZpY2USWAoNU3RvcEJyb2FkY2FzdBIiLnN0b2EubGl2ZS52MS5TdG9wQnJvYWRjYXN0UmVxdWVzdBojLnN0b2EubGl2ZS52MS5TdG9wQnJvYWRjYXN0UmVzcG9uc2USTAoJV2Fybk93bmVyEh4uc3RvYS5saXZlLnYxLldhcm5Pd25lclJlcXVlc3QaHy5zdG9hLmxpdmUudjEuV2Fybk93bmVyUmVzcG9uc2USWAoNVGFrZURvd25Db3ZlchIiLnN0b2EubGl2ZS52MS5UYWtlRG93bkNvdmVyUmVxdWVzdBojLnN0b2EubGl2ZS52MS5UYWtlRG93bkNvdmVyUmVzcG9uc2USUQoJR2V0VG90YWxzEh4uc3RvYS5saXZlLnYxLkdldFRvdGFsc1JlcXVlc3QaHy5zdG9hLmxpdmUudjEuR2V0VG90YWxzUmVzcG9uc2UiA5ACAUI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2xpdmUvdjE7bGl2ZXYxYgZwcm90bzM", [file_buf_validate_validate, file_stoa_live_v1_live]);
 
 /**
  * StopBroadcastRequest names a room.
@@ -58,6 +58,154 @@ export const StopBroadcastResponseSchema: GenMessage<StopBroadcastResponse> = /*
   messageDesc(file_stoa_live_v1_control_service, 1);
 
 /**
+ * WarnOwnerRequest names a room and what to say.
+ *
+ * @generated from message stoa.live.v1.WarnOwnerRequest
+ */
+export type WarnOwnerRequest = Message<"stoa.live.v1.WarnOwnerRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * 1 to 300 characters.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.WarnOwnerRequest.
+ * Use `create(WarnOwnerRequestSchema)` to create a new message.
+ */
+export const WarnOwnerRequestSchema: GenMessage<WarnOwnerRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 2);
+
+/**
+ * WarnOwnerResponse is the warning and its room.
+ *
+ * @generated from message stoa.live.v1.WarnOwnerResponse
+ */
+export type WarnOwnerResponse = Message<"stoa.live.v1.WarnOwnerResponse"> & {
+  /**
+   * As stored.
+   *
+   * @generated from field: stoa.live.v1.Warning warning = 1;
+   */
+  warning?: Warning | undefined;
+
+  /**
+   * Whose owner was warned.
+   *
+   * @generated from field: stoa.live.v1.Room room = 2;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message stoa.live.v1.WarnOwnerResponse.
+ * Use `create(WarnOwnerResponseSchema)` to create a new message.
+ */
+export const WarnOwnerResponseSchema: GenMessage<WarnOwnerResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 3);
+
+/**
+ * TakeDownCoverRequest names a room.
+ *
+ * @generated from message stoa.live.v1.TakeDownCoverRequest
+ */
+export type TakeDownCoverRequest = Message<"stoa.live.v1.TakeDownCoverRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.TakeDownCoverRequest.
+ * Use `create(TakeDownCoverRequestSchema)` to create a new message.
+ */
+export const TakeDownCoverRequestSchema: GenMessage<TakeDownCoverRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 4);
+
+/**
+ * TakeDownCoverResponse is the room.
+ *
+ * @generated from message stoa.live.v1.TakeDownCoverResponse
+ */
+export type TakeDownCoverResponse = Message<"stoa.live.v1.TakeDownCoverResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.live.v1.Room room = 1;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message stoa.live.v1.TakeDownCoverResponse.
+ * Use `create(TakeDownCoverResponseSchema)` to create a new message.
+ */
+export const TakeDownCoverResponseSchema: GenMessage<TakeDownCoverResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 5);
+
+/**
+ * GetTotalsRequest is empty.
+ *
+ * @generated from message stoa.live.v1.GetTotalsRequest
+ */
+export type GetTotalsRequest = Message<"stoa.live.v1.GetTotalsRequest"> & {
+};
+
+/**
+ * Describes the message stoa.live.v1.GetTotalsRequest.
+ * Use `create(GetTotalsRequestSchema)` to create a new message.
+ */
+export const GetTotalsRequestSchema: GenMessage<GetTotalsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 6);
+
+/**
+ * GetTotalsResponse is what is on the air.
+ *
+ * @generated from message stoa.live.v1.GetTotalsResponse
+ */
+export type GetTotalsResponse = Message<"stoa.live.v1.GetTotalsResponse"> & {
+  /**
+   * Broadcasts that are live or interrupted.
+   *
+   * @generated from field: int32 broadcast_count = 1;
+   */
+  broadcastCount: number;
+
+  /**
+   * People in their rooms.
+   *
+   * @generated from field: int32 viewer_count = 2;
+   */
+  viewerCount: number;
+
+  /**
+   * Open playback connections (WebSocket and HTTP-FLV).
+   *
+   * @generated from field: int32 connection_count = 3;
+   */
+  connectionCount: number;
+};
+
+/**
+ * Describes the message stoa.live.v1.GetTotalsResponse.
+ * Use `create(GetTotalsResponseSchema)` to create a new message.
+ */
+export const GetTotalsResponseSchema: GenMessage<GetTotalsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_control_service, 7);
+
+/**
  * ControlService is what other services do to rooms. Internal: no gateway routes to it and only services may call it.
  *
  * @generated from service stoa.live.v1.ControlService
@@ -73,6 +221,37 @@ export const ControlService: GenService<{
     methodKind: "unary";
     input: typeof StopBroadcastRequestSchema;
     output: typeof StopBroadcastResponseSchema;
+  },
+  /**
+   * WarnOwner leaves a warning for a room's owner, in place of one that was not acknowledged. Errors: NOT_FOUND
+   * (ROOM_NOT_FOUND).
+   *
+   * @generated from rpc stoa.live.v1.ControlService.WarnOwner
+   */
+  warnOwner: {
+    methodKind: "unary";
+    input: typeof WarnOwnerRequestSchema;
+    output: typeof WarnOwnerResponseSchema;
+  },
+  /**
+   * TakeDownCover removes a room's cover until the next broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+   *
+   * @generated from rpc stoa.live.v1.ControlService.TakeDownCover
+   */
+  takeDownCover: {
+    methodKind: "unary";
+    input: typeof TakeDownCoverRequestSchema;
+    output: typeof TakeDownCoverResponseSchema;
+  },
+  /**
+   * GetTotals adds up what is on the air.
+   *
+   * @generated from rpc stoa.live.v1.ControlService.GetTotals
+   */
+  getTotals: {
+    methodKind: "unary";
+    input: typeof GetTotalsRequestSchema;
+    output: typeof GetTotalsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stoa_live_v1_control_service, 0);

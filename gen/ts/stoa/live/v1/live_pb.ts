@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/live/v1/live.proto.
  */
 export const file_stoa_live_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9hL2xpdmUvdjEvbGl2ZS5wcm90bxIMc3RvYS5saXZlLnYxIuUBCgRSb29tEgoKAmlkGAEgASgJEiEKBW93bmVyGAIgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISDQoFdGl0bGUYAyABKAkSEwoLY2F0ZWdvcnlfaWQYBCABKAkSEQoJY292ZXJfdXJsGAUgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgGIAEoCRIuCgpjcmVhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLJAQoJQnJvYWRjYXN0EgoKAmlkGAEgASgJEg8KB3Jvb21faWQYAiABKAkSKwoFc3RhdGUYAyABKA4yHC5zdG9hLmxpdmUudjEuQnJvYWRjYXN0U3RhdGUSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHZpZXdlcl9jb3VudBgGIAEoBSJwCghQbGF5YmFjaxISCgp3c19mbHZfdXJsGAEgASgJEg8KB2Zsdl91cmwYAiABKAkSDwoHaGxzX3VybBgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI1CghDYXRlZ29yeRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB25hbWVfemgYAyABKAkidAoKVmlkZW9TdGF0cxINCgVjb2RlYxgBIAEoCRIPCgdwcm9maWxlGAIgASgJEg0KBXdpZHRoGAMgASgFEg4KBmhlaWdodBgEIAEoBRISCgpmcmFtZV9yYXRlGAUgASgBEhMKC2JpdHJhdGVfYnBzGAYgASgDIlcKCkF1ZGlvU3RhdHMSDQoFY29kZWMYASABKAkSEwoLc2FtcGxlX3JhdGUYAiABKAUSEAoIY2hhbm5lbHMYAyABKAUSEwoLYml0cmF0ZV9icHMYBCABKAMi9AEKC1N0cmVhbVN0YXRzEicKBXZpZGVvGAEgASgLMhguc3RvYS5saXZlLnYxLlZpZGVvU3RhdHMSJwoFYXVkaW8YAiABKAsyGC5zdG9hLmxpdmUudjEuQXVkaW9TdGF0cxItCgpnb3BfbGVuZ3RoGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGdhcHMYBCABKAMSKQoGdXB0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlY2VpdmVkX2J5dGVzGAYgASgDEhMKC2Nvbm5lY3Rpb25zGAcgASgFKqUBCg5Ccm9hZGNhc3RTdGF0ZRIfChtCUk9BRENBU1RfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhCUk9BRENBU1RfU1RBVEVfU1RBUlRJTkcQARIYChRCUk9BRENBU1RfU1RBVEVfTElWRRACEh8KG0JST0FEQ0FTVF9TVEFURV9JTlRFUlJVUFRFRBADEhkKFUJST0FEQ0FTVF9TVEFURV9FTkRFRBAEQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvbGl2ZS92MTtsaXZldjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
+  fileDesc("ChdzdG9hL2xpdmUvdjEvbGl2ZS5wcm90bxIMc3RvYS5saXZlLnYxIpICCgRSb29tEgoKAmlkGAEgASgJEiEKBW93bmVyGAIgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISDQoFdGl0bGUYAyABKAkSEwoLY2F0ZWdvcnlfaWQYBCABKAkSEQoJY292ZXJfdXJsGAUgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgGIAEoCRIuCgpjcmVhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgpjb3Zlcl9tb2RlGAkgASgOMhcuc3RvYS5saXZlLnYxLkNvdmVyTW9kZSKFAQoQQnJvYWRjYXN0U3VtbWFyeRIrCghkdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFwZWFrX3ZpZXdlcl9jb3VudBgCIAEoBRIVCg1tZXNzYWdlX2NvdW50GAMgASgDEhIKCmxpa2VfY291bnQYBCABKAMiUwoHV2FybmluZxIKCgJpZBgBIAEoCRIMCgR0ZXh0GAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIokCCglCcm9hZGNhc3QSCgoCaWQYASABKAkSDwoHcm9vbV9pZBgCIAEoCRIrCgVzdGF0ZRgDIAEoDjIcLnN0b2EubGl2ZS52MS5Ccm9hZGNhc3RTdGF0ZRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMdmlld2VyX2NvdW50GAYgASgFEg0KBXRpdGxlGAcgASgJEi8KB3N1bW1hcnkYCCABKAsyHi5zdG9hLmxpdmUudjEuQnJvYWRjYXN0U3VtbWFyeSJwCghQbGF5YmFjaxISCgp3c19mbHZfdXJsGAEgASgJEg8KB2Zsdl91cmwYAiABKAkSDwoHaGxzX3VybBgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI1CghDYXRlZ29yeRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB25hbWVfemgYAyABKAkidAoKVmlkZW9TdGF0cxINCgVjb2RlYxgBIAEoCRIPCgdwcm9maWxlGAIgASgJEg0KBXdpZHRoGAMgASgFEg4KBmhlaWdodBgEIAEoBRISCgpmcmFtZV9yYXRlGAUgASgBEhMKC2JpdHJhdGVfYnBzGAYgASgDIlcKCkF1ZGlvU3RhdHMSDQoFY29kZWMYASABKAkSEwoLc2FtcGxlX3JhdGUYAiABKAUSEAoIY2hhbm5lbHMYAyABKAUSEwoLYml0cmF0ZV9icHMYBCABKAMijAIKC1N0cmVhbVN0YXRzEicKBXZpZGVvGAEgASgLMhguc3RvYS5saXZlLnYxLlZpZGVvU3RhdHMSJwoFYXVkaW8YAiABKAsyGC5zdG9hLmxpdmUudjEuQXVkaW9TdGF0cxItCgpnb3BfbGVuZ3RoGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGdhcHMYBCABKAMSKQoGdXB0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlY2VpdmVkX2J5dGVzGAYgASgDEhMKC2Nvbm5lY3Rpb25zGAcgASgFEhYKDmRyb3BwZWRfZnJhbWVzGAggASgDKqUBCg5Ccm9hZGNhc3RTdGF0ZRIfChtCUk9BRENBU1RfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhCUk9BRENBU1RfU1RBVEVfU1RBUlRJTkcQARIYChRCUk9BRENBU1RfU1RBVEVfTElWRRACEh8KG0JST0FEQ0FTVF9TVEFURV9JTlRFUlJVUFRFRBADEhkKFUJST0FEQ0FTVF9TVEFURV9FTkRFRBAEKnAKCUNvdmVyTW9kZRIaChZDT1ZFUl9NT0RFX1VOU1BFQ0lGSUVEEAASGAoUQ09WRVJfTU9ERV9BVVRPTUFUSUMQARISCg5DT1ZFUl9NT0RFX09XThACEhkKFUNPVkVSX01PREVfVEFLRU5fRE9XThADQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvbGl2ZS92MTtsaXZldjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_stoa_auth_v1_auth]);
 
 /**
  * Room is a lasting place where one person goes live and others meet.
@@ -53,7 +53,7 @@ export type Room = Message<"stoa.live.v1.Room"> & {
   categoryId: string;
 
   /**
-   * Latest snapshot of the picture, relative to the API's address; empty before the first.
+   * The cover, relative to the API's address; empty where there is none. It changes with the picture.
    *
    * @generated from field: string cover_url = 5;
    */
@@ -79,6 +79,13 @@ export type Room = Message<"stoa.live.v1.Room"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 8;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * Where the cover comes from.
+   *
+   * @generated from field: stoa.live.v1.CoverMode cover_mode = 9;
+   */
+  coverMode: CoverMode;
 };
 
 /**
@@ -87,6 +94,83 @@ export type Room = Message<"stoa.live.v1.Room"> & {
  */
 export const RoomSchema: GenMessage<Room> = /*@__PURE__*/
   messageDesc(file_stoa_live_v1_live, 0);
+
+/**
+ * BroadcastSummary is what a broadcast came to: so far, or in all once it has ended.
+ *
+ * @generated from message stoa.live.v1.BroadcastSummary
+ */
+export type BroadcastSummary = Message<"stoa.live.v1.BroadcastSummary"> & {
+  /**
+   * From the start to the end, or to now.
+   *
+   * @generated from field: google.protobuf.Duration duration = 1;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Most people in the room at one time.
+   *
+   * @generated from field: int32 peak_viewer_count = 2;
+   */
+  peakViewerCount: number;
+
+  /**
+   * Messages written during the broadcast.
+   *
+   * @generated from field: int64 message_count = 3;
+   */
+  messageCount: bigint;
+
+  /**
+   * Likes given during the broadcast.
+   *
+   * @generated from field: int64 like_count = 4;
+   */
+  likeCount: bigint;
+};
+
+/**
+ * Describes the message stoa.live.v1.BroadcastSummary.
+ * Use `create(BroadcastSummarySchema)` to create a new message.
+ */
+export const BroadcastSummarySchema: GenMessage<BroadcastSummary> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live, 1);
+
+/**
+ * Warning is what the staff have to say to a room's owner.
+ *
+ * @generated from message stoa.live.v1.Warning
+ */
+export type Warning = Message<"stoa.live.v1.Warning"> & {
+  /**
+   * Lasting identifier (ULID).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * In the staff's words, 1 to 300 characters.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 3;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.live.v1.Warning.
+ * Use `create(WarningSchema)` to create a new message.
+ */
+export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live, 2);
 
 /**
  * Broadcast is one going-live in a room.
@@ -135,6 +219,20 @@ export type Broadcast = Message<"stoa.live.v1.Broadcast"> & {
    * @generated from field: int32 viewer_count = 6;
    */
   viewerCount: number;
+
+  /**
+   * The room's title when it began.
+   *
+   * @generated from field: string title = 7;
+   */
+  title: string;
+
+  /**
+   * What it came to.
+   *
+   * @generated from field: stoa.live.v1.BroadcastSummary summary = 8;
+   */
+  summary?: BroadcastSummary | undefined;
 };
 
 /**
@@ -142,7 +240,7 @@ export type Broadcast = Message<"stoa.live.v1.Broadcast"> & {
  * Use `create(BroadcastSchema)` to create a new message.
  */
 export const BroadcastSchema: GenMessage<Broadcast> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 1);
+  messageDesc(file_stoa_live_v1_live, 3);
 
 /**
  * Playback tells where to watch. The addresses are signed for the caller and must be opened before expires_at; what is
@@ -186,7 +284,7 @@ export type Playback = Message<"stoa.live.v1.Playback"> & {
  * Use `create(PlaybackSchema)` to create a new message.
  */
 export const PlaybackSchema: GenMessage<Playback> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 2);
+  messageDesc(file_stoa_live_v1_live, 4);
 
 /**
  * Category groups rooms.
@@ -221,7 +319,7 @@ export type Category = Message<"stoa.live.v1.Category"> & {
  * Use `create(CategorySchema)` to create a new message.
  */
 export const CategorySchema: GenMessage<Category> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 3);
+  messageDesc(file_stoa_live_v1_live, 5);
 
 /**
  * VideoStats describes the picture as it arrives.
@@ -277,7 +375,7 @@ export type VideoStats = Message<"stoa.live.v1.VideoStats"> & {
  * Use `create(VideoStatsSchema)` to create a new message.
  */
 export const VideoStatsSchema: GenMessage<VideoStats> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 4);
+  messageDesc(file_stoa_live_v1_live, 6);
 
 /**
  * AudioStats describes the sound as it arrives.
@@ -319,7 +417,7 @@ export type AudioStats = Message<"stoa.live.v1.AudioStats"> & {
  * Use `create(AudioStatsSchema)` to create a new message.
  */
 export const AudioStatsSchema: GenMessage<AudioStats> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 5);
+  messageDesc(file_stoa_live_v1_live, 7);
 
 /**
  * StreamStats describes a stream as it arrives from the encoder.
@@ -375,6 +473,14 @@ export type StreamStats = Message<"stoa.live.v1.StreamStats"> & {
    * @generated from field: int32 connections = 7;
    */
   connections: number;
+
+  /**
+   * Pictures that are missing by the timestamps of those around them, since the broadcast began: an encoder leaves them
+   * out where its computer or network is too slow.
+   *
+   * @generated from field: int64 dropped_frames = 8;
+   */
+  droppedFrames: bigint;
 };
 
 /**
@@ -382,7 +488,7 @@ export type StreamStats = Message<"stoa.live.v1.StreamStats"> & {
  * Use `create(StreamStatsSchema)` to create a new message.
  */
 export const StreamStatsSchema: GenMessage<StreamStats> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live, 6);
+  messageDesc(file_stoa_live_v1_live, 8);
 
 /**
  * BroadcastState is where a broadcast stands.
@@ -431,4 +537,45 @@ export enum BroadcastState {
  */
 export const BroadcastStateSchema: GenEnum<BroadcastState> = /*@__PURE__*/
   enumDesc(file_stoa_live_v1_live, 0);
+
+/**
+ * CoverMode is where a room's cover comes from.
+ *
+ * @generated from enum stoa.live.v1.CoverMode
+ */
+export enum CoverMode {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: COVER_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A snapshot of the live picture, taken anew now and then.
+   *
+   * @generated from enum value: COVER_MODE_AUTOMATIC = 1;
+   */
+  AUTOMATIC = 1,
+
+  /**
+   * A picture that the owner chose: uploaded, or a snapshot that is kept.
+   *
+   * @generated from enum value: COVER_MODE_OWN = 2;
+   */
+  OWN = 2,
+
+  /**
+   * The staff took the cover down. There is none until the next broadcast begins, which has snapshots again.
+   *
+   * @generated from enum value: COVER_MODE_TAKEN_DOWN = 3;
+   */
+  TAKEN_DOWN = 3,
+}
+
+/**
+ * Describes the enum stoa.live.v1.CoverMode.
+ */
+export const CoverModeSchema: GenEnum<CoverMode> = /*@__PURE__*/
+  enumDesc(file_stoa_live_v1_live, 1);
 

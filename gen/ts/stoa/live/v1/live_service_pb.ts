@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
-import type { Broadcast, Category, Playback, Room, StreamStats } from "./live_pb";
+import type { Broadcast, Category, Playback, Room, StreamStats, Warning } from "./live_pb";
 import { file_stoa_live_v1_live } from "./live_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/live/v1/live_service.proto.
  */
 export const file_stoa_live_v1_live_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zdG9hL2xpdmUvdjEvbGl2ZV9zZXJ2aWNlLnByb3RvEgxzdG9hLmxpdmUudjEibAoRQ3JlYXRlUm9vbVJlcXVlc3QSGAoFdGl0bGUYASABKAlCCbpIBnIEEAEYUBIeCgtjYXRlZ29yeV9pZBgCIAEoCUIJukgGcgQQARggEh0KCnJlcXVlc3RfaWQYAyABKAlCCbpIBnIEEAgYQCI2ChJDcmVhdGVSb29tUmVzcG9uc2USIAoEcm9vbRgBIAEoCzISLnN0b2EubGl2ZS52MS5Sb29tIp4BChFVcGRhdGVSb29tUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEASFgoFdGl0bGUYAiABKAlCB7pIBHICGFASHAoLY2F0ZWdvcnlfaWQYAyABKAlCB7pIBHICGCASNwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQga6SAPIAQEiNgoSVXBkYXRlUm9vbVJlc3BvbnNlEiAKBHJvb20YASABKAsyEi5zdG9hLmxpdmUudjEuUm9vbSIsCg5HZXRSb29tUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEAiiQEKD0dldFJvb21SZXNwb25zZRIgCgRyb29tGAEgASgLMhIuc3RvYS5saXZlLnYxLlJvb20SKgoJYnJvYWRjYXN0GAIgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdBIoCghwbGF5YmFjaxgDIAEoCzIWLnN0b2EubGl2ZS52MS5QbGF5YmFjayKYAQoQTGlzdFJvb21zUmVxdWVzdBIcCgtjYXRlZ29yeV9pZBgBIAEoCUIHukgEcgIYIBIRCglvbmx5X2xpdmUYAiABKAgSGgoJcGFnZV9zaXplGAMgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBCABKAlCCLpIBXIDGIACEhkKCG93bmVyX2lkGAUgASgJQge6SARyAhhAIrcBChFMaXN0Um9vbXNSZXNwb25zZRIzCgVpdGVtcxgBIAMoCzIkLnN0b2EubGl2ZS52MS5MaXN0Um9vbXNSZXNwb25zZS5JdGVtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRpUCgRJdGVtEiAKBHJvb20YASABKAsyEi5zdG9hLmxpdmUudjEuUm9vbRIqCglicm9hZGNhc3QYAiABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0IlEKFUxpc3RDYXRlZ29yaWVzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAIiXQoWTGlzdENhdGVnb3JpZXNSZXNwb25zZRIqCgpjYXRlZ29yaWVzGAEgAygLMhYuc3RvYS5saXZlLnYxLkNhdGVnb3J5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIzChVJc3N1ZVN0cmVhbUtleVJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAIkMKFklzc3VlU3RyZWFtS2V5UmVzcG9uc2USEAoIcnRtcF91cmwYASABKAkSFwoKc3RyZWFtX2tleRgCIAEoCUIDgAEBIjQKFlJldm9rZVN0cmVhbUtleVJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAIhkKF1Jldm9rZVN0cmVhbUtleVJlc3BvbnNlIjEKE0VuZEJyb2FkY2FzdFJlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAIkIKFEVuZEJyb2FkY2FzdFJlc3BvbnNlEioKCWJyb2FkY2FzdBgBIAEoCzIXLnN0b2EubGl2ZS52MS5Ccm9hZGNhc3QiMwoVR2V0U3RyZWFtU3RhdHNSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQCJCChZHZXRTdHJlYW1TdGF0c1Jlc3BvbnNlEigKBXN0YXRzGAEgASgLMhkuc3RvYS5saXZlLnYxLlN0cmVhbVN0YXRzMqcGCgtMaXZlU2VydmljZRJPCgpDcmVhdGVSb29tEh8uc3RvYS5saXZlLnYxLkNyZWF0ZVJvb21SZXF1ZXN0GiAuc3RvYS5saXZlLnYxLkNyZWF0ZVJvb21SZXNwb25zZRJPCgpVcGRhdGVSb29tEh8uc3RvYS5saXZlLnYxLlVwZGF0ZVJvb21SZXF1ZXN0GiAuc3RvYS5saXZlLnYxLlVwZGF0ZVJvb21SZXNwb25zZRJLCgdHZXRSb29tEhwuc3RvYS5saXZlLnYxLkdldFJvb21SZXF1ZXN0Gh0uc3RvYS5saXZlLnYxLkdldFJvb21SZXNwb25zZSIDkAIBElEKCUxpc3RSb29tcxIeLnN0b2EubGl2ZS52MS5MaXN0Um9vbXNSZXF1ZXN0Gh8uc3RvYS5saXZlLnYxLkxpc3RSb29tc1Jlc3BvbnNlIgOQAgESYAoOTGlzdENhdGVnb3JpZXMSIy5zdG9hLmxpdmUudjEuTGlzdENhdGVnb3JpZXNSZXF1ZXN0GiQuc3RvYS5saXZlLnYxLkxpc3RDYXRlZ29yaWVzUmVzcG9uc2UiA5ACARJbCg5Jc3N1ZVN0cmVhbUtleRIjLnN0b2EubGl2ZS52MS5Jc3N1ZVN0cmVhbUtleVJlcXVlc3QaJC5zdG9hLmxpdmUudjEuSXNzdWVTdHJlYW1LZXlSZXNwb25zZRJeCg9SZXZva2VTdHJlYW1LZXkSJC5zdG9hLmxpdmUudjEuUmV2b2tlU3RyZWFtS2V5UmVxdWVzdBolLnN0b2EubGl2ZS52MS5SZXZva2VTdHJlYW1LZXlSZXNwb25zZRJVCgxFbmRCcm9hZGNhc3QSIS5zdG9hLmxpdmUudjEuRW5kQnJvYWRjYXN0UmVxdWVzdBoiLnN0b2EubGl2ZS52MS5FbmRCcm9hZGNhc3RSZXNwb25zZRJgCg5HZXRTdHJlYW1TdGF0cxIjLnN0b2EubGl2ZS52MS5HZXRTdHJlYW1TdGF0c1JlcXVlc3QaJC5zdG9hLmxpdmUudjEuR2V0U3RyZWFtU3RhdHNSZXNwb25zZSIDkAIBQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvbGl2ZS92MTtsaXZldjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_stoa_live_v1_live]);
+  fileDesc("Ch9zdG9hL2xpdmUvdjEvbGl2ZV9zZXJ2aWNlLnByb3RvEgxzdG9hLmxpdmUudjEibAoRQ3JlYXRlUm9vbVJlcXVlc3QSGAoFdGl0bGUYASABKAlCCbpIBnIEEAEYUBIeCgtjYXRlZ29yeV9pZBgCIAEoCUIJukgGcgQQARggEh0KCnJlcXVlc3RfaWQYAyABKAlCCbpIBnIEEAgYQCI2ChJDcmVhdGVSb29tUmVzcG9uc2USIAoEcm9vbRgBIAEoCzISLnN0b2EubGl2ZS52MS5Sb29tIp4BChFVcGRhdGVSb29tUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEASFgoFdGl0bGUYAiABKAlCB7pIBHICGFASHAoLY2F0ZWdvcnlfaWQYAyABKAlCB7pIBHICGCASNwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQga6SAPIAQEiNgoSVXBkYXRlUm9vbVJlc3BvbnNlEiAKBHJvb20YASABKAsyEi5zdG9hLmxpdmUudjEuUm9vbSIsCg5HZXRSb29tUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEAisQEKD0dldFJvb21SZXNwb25zZRIgCgRyb29tGAEgASgLMhIuc3RvYS5saXZlLnYxLlJvb20SKgoJYnJvYWRjYXN0GAIgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdBIoCghwbGF5YmFjaxgDIAEoCzIWLnN0b2EubGl2ZS52MS5QbGF5YmFjaxImCgd3YXJuaW5nGAQgASgLMhUuc3RvYS5saXZlLnYxLldhcm5pbmcisAEKEExpc3RSb29tc1JlcXVlc3QSHAoLY2F0ZWdvcnlfaWQYASABKAlCB7pIBHICGCASEQoJb25seV9saXZlGAIgASgIEhoKCXBhZ2Vfc2l6ZRgDIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhIZCghvd25lcl9pZBgFIAEoCUIHukgEcgIYQBIWCgVxdWVyeRgGIAEoCUIHukgEcgIYUCK3AQoRTGlzdFJvb21zUmVzcG9uc2USMwoFaXRlbXMYASADKAsyJC5zdG9hLmxpdmUudjEuTGlzdFJvb21zUmVzcG9uc2UuSXRlbRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkaVAoESXRlbRIgCgRyb29tGAEgASgLMhIuc3RvYS5saXZlLnYxLlJvb20SKgoJYnJvYWRjYXN0GAIgASgLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdCJRChVMaXN0Q2F0ZWdvcmllc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACIl0KFkxpc3RDYXRlZ29yaWVzUmVzcG9uc2USKgoKY2F0ZWdvcmllcxgBIAMoCzIWLnN0b2EubGl2ZS52MS5DYXRlZ29yeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibQoVTGlzdEJyb2FkY2FzdHNSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQBIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAIiXgoWTGlzdEJyb2FkY2FzdHNSZXNwb25zZRIrCgpicm9hZGNhc3RzGAEgAygLMhcuc3RvYS5saXZlLnYxLkJyb2FkY2FzdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilwEKD1NldENvdmVyUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEASHAoFaW1hZ2UYAiABKAxCC7pICHoGEAEYgOArSAASGwoIc25hcHNob3QYAyABKAhCB7pIBGoCCAFIABIcCglhdXRvbWF0aWMYBCABKAhCB7pIBGoCCAFIAEIPCgZzb3VyY2USBbpIAggBIjQKEFNldENvdmVyUmVzcG9uc2USIAoEcm9vbRgBIAEoCzISLnN0b2EubGl2ZS52MS5Sb29tIlYKGUFja25vd2xlZGdlV2FybmluZ1JlcXVlc3QSGgoHcm9vbV9pZBgBIAEoCUIJukgGcgQQARhAEh0KCndhcm5pbmdfaWQYAiABKAlCCbpIBnIEEAEYQCIcChpBY2tub3dsZWRnZVdhcm5pbmdSZXNwb25zZSIxChNHZXRTdHJlYW1LZXlSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQCJBChRHZXRTdHJlYW1LZXlSZXNwb25zZRIQCghydG1wX3VybBgBIAEoCRIXCgpzdHJlYW1fa2V5GAIgASgJQgOAAQEiMwoVSXNzdWVTdHJlYW1LZXlSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQCJDChZJc3N1ZVN0cmVhbUtleVJlc3BvbnNlEhAKCHJ0bXBfdXJsGAEgASgJEhcKCnN0cmVhbV9rZXkYAiABKAlCA4ABASI0ChZSZXZva2VTdHJlYW1LZXlSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQCIZChdSZXZva2VTdHJlYW1LZXlSZXNwb25zZSIxChNFbmRCcm9hZGNhc3RSZXF1ZXN0EhoKB3Jvb21faWQYASABKAlCCbpIBnIEEAEYQCJCChRFbmRCcm9hZGNhc3RSZXNwb25zZRIqCglicm9hZGNhc3QYASABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0IjMKFUdldFN0cmVhbVN0YXRzUmVxdWVzdBIaCgdyb29tX2lkGAEgASgJQgm6SAZyBBABGEAiQgoWR2V0U3RyZWFtU3RhdHNSZXNwb25zZRIoCgVzdGF0cxgBIAEoCzIZLnN0b2EubGl2ZS52MS5TdHJlYW1TdGF0czKUCQoLTGl2ZVNlcnZpY2USTwoKQ3JlYXRlUm9vbRIfLnN0b2EubGl2ZS52MS5DcmVhdGVSb29tUmVxdWVzdBogLnN0b2EubGl2ZS52MS5DcmVhdGVSb29tUmVzcG9uc2USTwoKVXBkYXRlUm9vbRIfLnN0b2EubGl2ZS52MS5VcGRhdGVSb29tUmVxdWVzdBogLnN0b2EubGl2ZS52MS5VcGRhdGVSb29tUmVzcG9uc2USSwoHR2V0Um9vbRIcLnN0b2EubGl2ZS52MS5HZXRSb29tUmVxdWVzdBodLnN0b2EubGl2ZS52MS5HZXRSb29tUmVzcG9uc2UiA5ACARJRCglMaXN0Um9vbXMSHi5zdG9hLmxpdmUudjEuTGlzdFJvb21zUmVxdWVzdBofLnN0b2EubGl2ZS52MS5MaXN0Um9vbXNSZXNwb25zZSIDkAIBEmAKDkxpc3RDYXRlZ29yaWVzEiMuc3RvYS5saXZlLnYxLkxpc3RDYXRlZ29yaWVzUmVxdWVzdBokLnN0b2EubGl2ZS52MS5MaXN0Q2F0ZWdvcmllc1Jlc3BvbnNlIgOQAgESYAoOTGlzdEJyb2FkY2FzdHMSIy5zdG9hLmxpdmUudjEuTGlzdEJyb2FkY2FzdHNSZXF1ZXN0GiQuc3RvYS5saXZlLnYxLkxpc3RCcm9hZGNhc3RzUmVzcG9uc2UiA5ACARJJCghTZXRDb3ZlchIdLnN0b2EubGl2ZS52MS5TZXRDb3ZlclJlcXVlc3QaHi5zdG9hLmxpdmUudjEuU2V0Q292ZXJSZXNwb25zZRJnChJBY2tub3dsZWRnZVdhcm5pbmcSJy5zdG9hLmxpdmUudjEuQWNrbm93bGVkZ2VXYXJuaW5nUmVxdWVzdBooLnN0b2EubGl2ZS52MS5BY2tub3dsZWRnZVdhcm5pbmdSZXNwb25zZRJVCgxHZXRTdHJlYW1LZXkSIS5zdG9hLmxpdmUudjEuR2V0U3RyZWFtS2V5UmVxdWVzdBoiLnN0b2EubGl2ZS52MS5HZXRTdHJlYW1LZXlSZXNwb25zZRJbCg5Jc3N1ZVN0cmVhbUtleRIjLnN0b2EubGl2ZS52MS5Jc3N1ZVN0cmVhbUtleVJlcXVlc3QaJC5zdG9hLmxpdmUudjEuSXNzdWVTdHJlYW1LZXlSZXNwb25zZRJeCg9SZXZva2VTdHJlYW1LZXkSJC5zdG9hLmxpdmUudjEuUmV2b2tlU3RyZWFtS2V5UmVxdWVzdBolLnN0b2EubGl2ZS52MS5SZXZva2VTdHJlYW1LZXlSZXNwb25zZRJVCgxFbmRCcm9hZGNhc3QSIS5zdG9hLmxpdmUudjEuRW5kQnJvYWRjYXN0UmVxdWVzdBoiLnN0b2EubGl2ZS52MS5FbmRCcm9hZGNhc3RSZXNwb25zZRJgCg5HZXRTdHJlYW1TdGF0cxIjLnN0b2EubGl2ZS52MS5HZXRTdHJlYW1TdGF0c1JlcXVlc3QaJC5zdG9hLmxpdmUudjEuR2V0U3RyZWFtU3RhdHNSZXNwb25zZSIDkAIBQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvbGl2ZS92MTtsaXZldjFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_stoa_live_v1_live]);
 
 /**
  * CreateRoomRequest describes a room.
@@ -183,6 +183,13 @@ export type GetRoomResponse = Message<"stoa.live.v1.GetRoomResponse"> & {
    * @generated from field: stoa.live.v1.Playback playback = 3;
    */
   playback?: Playback | undefined;
+
+  /**
+   * The latest warning of the staff that was not acknowledged; shown to the owner only.
+   *
+   * @generated from field: stoa.live.v1.Warning warning = 4;
+   */
+  warning?: Warning | undefined;
 };
 
 /**
@@ -232,6 +239,13 @@ export type ListRoomsRequest = Message<"stoa.live.v1.ListRoomsRequest"> & {
    * @generated from field: string owner_id = 5;
    */
   ownerId: string;
+
+  /**
+   * Part of a title or of the owner's nickname, without case; empty for all.
+   *
+   * @generated from field: string query = 6;
+   */
+  query: string;
 };
 
 /**
@@ -354,6 +368,234 @@ export const ListCategoriesResponseSchema: GenMessage<ListCategoriesResponse> = 
   messageDesc(file_stoa_live_v1_live_service, 9);
 
 /**
+ * ListBroadcastsRequest pages through a room's broadcasts (AIP-158).
+ *
+ * @generated from message stoa.live.v1.ListBroadcastsRequest
+ */
+export type ListBroadcastsRequest = Message<"stoa.live.v1.ListBroadcastsRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * At most this many; 0 means 20, above 100 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.ListBroadcastsRequest.
+ * Use `create(ListBroadcastsRequestSchema)` to create a new message.
+ */
+export const ListBroadcastsRequestSchema: GenMessage<ListBroadcastsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 10);
+
+/**
+ * ListBroadcastsResponse is one page.
+ *
+ * @generated from message stoa.live.v1.ListBroadcastsResponse
+ */
+export type ListBroadcastsResponse = Message<"stoa.live.v1.ListBroadcastsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated stoa.live.v1.Broadcast broadcasts = 1;
+   */
+  broadcasts: Broadcast[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.ListBroadcastsResponse.
+ * Use `create(ListBroadcastsResponseSchema)` to create a new message.
+ */
+export const ListBroadcastsResponseSchema: GenMessage<ListBroadcastsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 11);
+
+/**
+ * SetCoverRequest names a room and a source.
+ *
+ * @generated from message stoa.live.v1.SetCoverRequest
+ */
+export type SetCoverRequest = Message<"stoa.live.v1.SetCoverRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * Where the cover comes from.
+   *
+   * @generated from oneof stoa.live.v1.SetCoverRequest.source
+   */
+  source: {
+    /**
+     * JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels; scaled to fit 1280 × 720.
+     *
+     * @generated from field: bytes image = 2;
+     */
+    value: Uint8Array;
+    case: "image";
+  } | {
+    /**
+     * True: keep the latest snapshot.
+     *
+     * @generated from field: bool snapshot = 3;
+     */
+    value: boolean;
+    case: "snapshot";
+  } | {
+    /**
+     * True: take snapshots by itself again.
+     *
+     * @generated from field: bool automatic = 4;
+     */
+    value: boolean;
+    case: "automatic";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message stoa.live.v1.SetCoverRequest.
+ * Use `create(SetCoverRequestSchema)` to create a new message.
+ */
+export const SetCoverRequestSchema: GenMessage<SetCoverRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 12);
+
+/**
+ * SetCoverResponse is the changed room.
+ *
+ * @generated from message stoa.live.v1.SetCoverResponse
+ */
+export type SetCoverResponse = Message<"stoa.live.v1.SetCoverResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.live.v1.Room room = 1;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message stoa.live.v1.SetCoverResponse.
+ * Use `create(SetCoverResponseSchema)` to create a new message.
+ */
+export const SetCoverResponseSchema: GenMessage<SetCoverResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 13);
+
+/**
+ * AcknowledgeWarningRequest names a warning.
+ *
+ * @generated from message stoa.live.v1.AcknowledgeWarningRequest
+ */
+export type AcknowledgeWarningRequest = Message<"stoa.live.v1.AcknowledgeWarningRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+
+  /**
+   * The one that was read.
+   *
+   * @generated from field: string warning_id = 2;
+   */
+  warningId: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.AcknowledgeWarningRequest.
+ * Use `create(AcknowledgeWarningRequestSchema)` to create a new message.
+ */
+export const AcknowledgeWarningRequestSchema: GenMessage<AcknowledgeWarningRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 14);
+
+/**
+ * AcknowledgeWarningResponse is empty.
+ *
+ * @generated from message stoa.live.v1.AcknowledgeWarningResponse
+ */
+export type AcknowledgeWarningResponse = Message<"stoa.live.v1.AcknowledgeWarningResponse"> & {
+};
+
+/**
+ * Describes the message stoa.live.v1.AcknowledgeWarningResponse.
+ * Use `create(AcknowledgeWarningResponseSchema)` to create a new message.
+ */
+export const AcknowledgeWarningResponseSchema: GenMessage<AcknowledgeWarningResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 15);
+
+/**
+ * GetStreamKeyRequest names a room.
+ *
+ * @generated from message stoa.live.v1.GetStreamKeyRequest
+ */
+export type GetStreamKeyRequest = Message<"stoa.live.v1.GetStreamKeyRequest"> & {
+  /**
+   * Which room.
+   *
+   * @generated from field: string room_id = 1;
+   */
+  roomId: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.GetStreamKeyRequest.
+ * Use `create(GetStreamKeyRequestSchema)` to create a new message.
+ */
+export const GetStreamKeyRequestSchema: GenMessage<GetStreamKeyRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 16);
+
+/**
+ * GetStreamKeyResponse is what an encoder needs.
+ *
+ * @generated from message stoa.live.v1.GetStreamKeyResponse
+ */
+export type GetStreamKeyResponse = Message<"stoa.live.v1.GetStreamKeyResponse"> & {
+  /**
+   * Server address for the encoder, such as "rtmp://example.org:1935/live".
+   *
+   * @generated from field: string rtmp_url = 1;
+   */
+  rtmpUrl: string;
+
+  /**
+   * Secret; whoever has it can go live in the room.
+   *
+   * @generated from field: string stream_key = 2;
+   */
+  streamKey: string;
+};
+
+/**
+ * Describes the message stoa.live.v1.GetStreamKeyResponse.
+ * Use `create(GetStreamKeyResponseSchema)` to create a new message.
+ */
+export const GetStreamKeyResponseSchema: GenMessage<GetStreamKeyResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_live_v1_live_service, 17);
+
+/**
  * IssueStreamKeyRequest names a room.
  *
  * @generated from message stoa.live.v1.IssueStreamKeyRequest
@@ -372,7 +614,7 @@ export type IssueStreamKeyRequest = Message<"stoa.live.v1.IssueStreamKeyRequest"
  * Use `create(IssueStreamKeyRequestSchema)` to create a new message.
  */
 export const IssueStreamKeyRequestSchema: GenMessage<IssueStreamKeyRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 10);
+  messageDesc(file_stoa_live_v1_live_service, 18);
 
 /**
  * IssueStreamKeyResponse is what an encoder needs.
@@ -400,7 +642,7 @@ export type IssueStreamKeyResponse = Message<"stoa.live.v1.IssueStreamKeyRespons
  * Use `create(IssueStreamKeyResponseSchema)` to create a new message.
  */
 export const IssueStreamKeyResponseSchema: GenMessage<IssueStreamKeyResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 11);
+  messageDesc(file_stoa_live_v1_live_service, 19);
 
 /**
  * RevokeStreamKeyRequest names a room.
@@ -421,7 +663,7 @@ export type RevokeStreamKeyRequest = Message<"stoa.live.v1.RevokeStreamKeyReques
  * Use `create(RevokeStreamKeyRequestSchema)` to create a new message.
  */
 export const RevokeStreamKeyRequestSchema: GenMessage<RevokeStreamKeyRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 12);
+  messageDesc(file_stoa_live_v1_live_service, 20);
 
 /**
  * RevokeStreamKeyResponse is empty.
@@ -436,7 +678,7 @@ export type RevokeStreamKeyResponse = Message<"stoa.live.v1.RevokeStreamKeyRespo
  * Use `create(RevokeStreamKeyResponseSchema)` to create a new message.
  */
 export const RevokeStreamKeyResponseSchema: GenMessage<RevokeStreamKeyResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 13);
+  messageDesc(file_stoa_live_v1_live_service, 21);
 
 /**
  * EndBroadcastRequest names a room.
@@ -457,7 +699,7 @@ export type EndBroadcastRequest = Message<"stoa.live.v1.EndBroadcastRequest"> & 
  * Use `create(EndBroadcastRequestSchema)` to create a new message.
  */
 export const EndBroadcastRequestSchema: GenMessage<EndBroadcastRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 14);
+  messageDesc(file_stoa_live_v1_live_service, 22);
 
 /**
  * EndBroadcastResponse is the ended broadcast.
@@ -478,7 +720,7 @@ export type EndBroadcastResponse = Message<"stoa.live.v1.EndBroadcastResponse"> 
  * Use `create(EndBroadcastResponseSchema)` to create a new message.
  */
 export const EndBroadcastResponseSchema: GenMessage<EndBroadcastResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 15);
+  messageDesc(file_stoa_live_v1_live_service, 23);
 
 /**
  * GetStreamStatsRequest names a room.
@@ -499,7 +741,7 @@ export type GetStreamStatsRequest = Message<"stoa.live.v1.GetStreamStatsRequest"
  * Use `create(GetStreamStatsRequestSchema)` to create a new message.
  */
 export const GetStreamStatsRequestSchema: GenMessage<GetStreamStatsRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 16);
+  messageDesc(file_stoa_live_v1_live_service, 24);
 
 /**
  * GetStreamStatsResponse describes the stream.
@@ -520,7 +762,7 @@ export type GetStreamStatsResponse = Message<"stoa.live.v1.GetStreamStatsRespons
  * Use `create(GetStreamStatsResponseSchema)` to create a new message.
  */
 export const GetStreamStatsResponseSchema: GenMessage<GetStreamStatsResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_live_v1_live_service, 17);
+  messageDesc(file_stoa_live_v1_live_service, 25);
 
 /**
  * LiveService opens rooms, hands out stream keys and says where to watch.
@@ -530,7 +772,8 @@ export const GetStreamStatsResponseSchema: GenMessage<GetStreamStatsResponse> = 
 export const LiveService: GenService<{
   /**
    * CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
-   * INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+   * INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS),
+   * FAILED_PRECONDITION (ROOM_CREATION_DISABLED).
    *
    * @generated from rpc stoa.live.v1.LiveService.CreateRoom
    */
@@ -583,8 +826,53 @@ export const LiveService: GenService<{
     output: typeof ListCategoriesResponseSchema;
   },
   /**
-   * IssueStreamKey makes a new key and revokes the one before; it is shown once. Only the owner may. Errors: NOT_FOUND
-   * (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+   * ListBroadcasts pages through a room's broadcasts, newest first. Errors: NOT_FOUND (ROOM_NOT_FOUND), INVALID_ARGUMENT
+   * (PAGE_TOKEN_INVALID).
+   *
+   * @generated from rpc stoa.live.v1.LiveService.ListBroadcasts
+   */
+  listBroadcasts: {
+    methodKind: "unary";
+    input: typeof ListBroadcastsRequestSchema;
+    output: typeof ListBroadcastsResponseSchema;
+  },
+  /**
+   * SetCover chooses where the room's cover comes from. Only the owner may. Errors: INVALID_ARGUMENT (IMAGE_INVALID),
+   * NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_SNAPSHOT: there is none to
+   * keep; COVER_TAKEN_DOWN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+   *
+   * @generated from rpc stoa.live.v1.LiveService.SetCover
+   */
+  setCover: {
+    methodKind: "unary";
+    input: typeof SetCoverRequestSchema;
+    output: typeof SetCoverResponseSchema;
+  },
+  /**
+   * AcknowledgeWarning says that the owner has read the staff's warning. Errors: NOT_FOUND (ROOM_NOT_FOUND,
+   * WARNING_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+   *
+   * @generated from rpc stoa.live.v1.LiveService.AcknowledgeWarning
+   */
+  acknowledgeWarning: {
+    methodKind: "unary";
+    input: typeof AcknowledgeWarningRequestSchema;
+    output: typeof AcknowledgeWarningResponseSchema;
+  },
+  /**
+   * GetStreamKey returns the room's key. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED
+   * (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_STREAM_KEY: none was issued, or it was revoked).
+   *
+   * @generated from rpc stoa.live.v1.LiveService.GetStreamKey
+   */
+  getStreamKey: {
+    methodKind: "unary";
+    input: typeof GetStreamKeyRequestSchema;
+    output: typeof GetStreamKeyResponseSchema;
+  },
+  /**
+   * IssueStreamKey makes a new key and revokes the one before. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND),
+   * PERMISSION_DENIED (NOT_ROOM_OWNER).
    *
    * @generated from rpc stoa.live.v1.LiveService.IssueStreamKey
    */

@@ -34,8 +34,16 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// AdminServiceGetOverviewProcedure is the fully-qualified name of the AdminService's GetOverview
+	// RPC.
+	AdminServiceGetOverviewProcedure = "/stoa.admin.v1.AdminService/GetOverview"
 	// AdminServiceListUsersProcedure is the fully-qualified name of the AdminService's ListUsers RPC.
 	AdminServiceListUsersProcedure = "/stoa.admin.v1.AdminService/ListUsers"
+	// AdminServiceGetUserProcedure is the fully-qualified name of the AdminService's GetUser RPC.
+	AdminServiceGetUserProcedure = "/stoa.admin.v1.AdminService/GetUser"
+	// AdminServiceRevokeUserDeviceProcedure is the fully-qualified name of the AdminService's
+	// RevokeUserDevice RPC.
+	AdminServiceRevokeUserDeviceProcedure = "/stoa.admin.v1.AdminService/RevokeUserDevice"
 	// AdminServiceBanUserProcedure is the fully-qualified name of the AdminService's BanUser RPC.
 	AdminServiceBanUserProcedure = "/stoa.admin.v1.AdminService/BanUser"
 	// AdminServiceUnbanUserProcedure is the fully-qualified name of the AdminService's UnbanUser RPC.
@@ -48,6 +56,23 @@ const (
 	// AdminServiceEndBroadcastProcedure is the fully-qualified name of the AdminService's EndBroadcast
 	// RPC.
 	AdminServiceEndBroadcastProcedure = "/stoa.admin.v1.AdminService/EndBroadcast"
+	// AdminServiceWarnStreamerProcedure is the fully-qualified name of the AdminService's WarnStreamer
+	// RPC.
+	AdminServiceWarnStreamerProcedure = "/stoa.admin.v1.AdminService/WarnStreamer"
+	// AdminServiceTakeDownCoverProcedure is the fully-qualified name of the AdminService's
+	// TakeDownCover RPC.
+	AdminServiceTakeDownCoverProcedure = "/stoa.admin.v1.AdminService/TakeDownCover"
+	// AdminServiceDeleteMessageProcedure is the fully-qualified name of the AdminService's
+	// DeleteMessage RPC.
+	AdminServiceDeleteMessageProcedure = "/stoa.admin.v1.AdminService/DeleteMessage"
+	// AdminServiceMuteUserProcedure is the fully-qualified name of the AdminService's MuteUser RPC.
+	AdminServiceMuteUserProcedure = "/stoa.admin.v1.AdminService/MuteUser"
+	// AdminServiceUnmuteUserProcedure is the fully-qualified name of the AdminService's UnmuteUser RPC.
+	AdminServiceUnmuteUserProcedure = "/stoa.admin.v1.AdminService/UnmuteUser"
+	// AdminServiceListMutesProcedure is the fully-qualified name of the AdminService's ListMutes RPC.
+	AdminServiceListMutesProcedure = "/stoa.admin.v1.AdminService/ListMutes"
+	// AdminServiceUpdateSiteProcedure is the fully-qualified name of the AdminService's UpdateSite RPC.
+	AdminServiceUpdateSiteProcedure = "/stoa.admin.v1.AdminService/UpdateSite"
 	// AdminServiceListAuditEntriesProcedure is the fully-qualified name of the AdminService's
 	// ListAuditEntries RPC.
 	AdminServiceListAuditEntriesProcedure = "/stoa.admin.v1.AdminService/ListAuditEntries"
@@ -55,19 +80,46 @@ const (
 
 // AdminServiceClient is a client for the stoa.admin.v1.AdminService service.
 type AdminServiceClient interface {
-	// ListUsers pages through users, newest first.
+	// GetOverview tells how the installation does: samples of the last ten minutes, one every two seconds. For moderators.
+	GetOverview(context.Context, *v1.GetOverviewRequest) (*v1.GetOverviewResponse, error)
+	// ListUsers pages through users, newest first. For moderators.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// GetUser returns a user with devices, rooms and mutes. For moderators. Errors: NOT_FOUND (USER_NOT_FOUND).
+	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
+	// RevokeUserDevice signs a user out of one device, whose streams end within 5 seconds. Errors: NOT_FOUND
+	// (SESSION_NOT_FOUND).
+	RevokeUserDevice(context.Context, *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error)
 	// BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
 	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
-	// SetUserRole makes a user an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
+	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
 	SetUserRole(context.Context, *v1.SetUserRoleRequest) (*v1.SetUserRoleResponse, error)
-	// ListRooms pages through rooms as LiveService.ListRooms does.
+	// ListRooms pages through rooms as LiveService.ListRooms does. For moderators.
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
-	// EndBroadcast ends a room's broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (NOT_LIVE).
+	// EndBroadcast ends a room's broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION
+	// (NOT_LIVE).
 	EndBroadcast(context.Context, *v1.EndBroadcastRequest) (*v1.EndBroadcastResponse, error)
+	// WarnStreamer shows a warning to a room's owner until they say that they have read it; a new one replaces the one
+	// before. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	WarnStreamer(context.Context, *v1.WarnStreamerRequest) (*v1.WarnStreamerResponse, error)
+	// TakeDownCover removes a room's cover until its next broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error)
+	// DeleteMessage takes a message away for everyone. For moderators. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND).
+	DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error)
+	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. For
+	// moderators. Errors: NOT_FOUND (USER_NOT_FOUND, CONVERSATION_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
+	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
+	// UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
+	// ListMutes pages through the mutes in force, newest first. For moderators.
+	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// UpdateSite changes the settings named by update_mask: name, announcement, sign_up_enabled, room_creation_enabled.
+	// Errors: INVALID_ARGUMENT (UPDATE_MASK_INVALID, SITE_NAME_INVALID).
+	UpdateSite(context.Context, *v1.UpdateSiteRequest) (*v1.UpdateSiteResponse, error)
 	// ListAuditEntries pages through the audit log, newest first.
 	ListAuditEntries(context.Context, *v1.ListAuditEntriesRequest) (*v1.ListAuditEntriesResponse, error)
 }
@@ -83,11 +135,31 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 	baseURL = strings.TrimRight(baseURL, "/")
 	adminServiceMethods := v1.File_stoa_admin_v1_admin_service_proto.Services().ByName("AdminService").Methods()
 	return &adminServiceClient{
+		getOverview: connect.NewClient[v1.GetOverviewRequest, v1.GetOverviewResponse](
+			httpClient,
+			baseURL+AdminServiceGetOverviewProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GetOverview")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listUsers: connect.NewClient[v1.ListUsersRequest, v1.ListUsersResponse](
 			httpClient,
 			baseURL+AdminServiceListUsersProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ListUsers")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getUser: connect.NewClient[v1.GetUserRequest, v1.GetUserResponse](
+			httpClient,
+			baseURL+AdminServiceGetUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GetUser")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		revokeUserDevice: connect.NewClient[v1.RevokeUserDeviceRequest, v1.RevokeUserDeviceResponse](
+			httpClient,
+			baseURL+AdminServiceRevokeUserDeviceProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RevokeUserDevice")),
 			connect.WithClientOptions(opts...),
 		),
 		banUser: connect.NewClient[v1.BanUserRequest, v1.BanUserResponse](
@@ -121,6 +193,49 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("EndBroadcast")),
 			connect.WithClientOptions(opts...),
 		),
+		warnStreamer: connect.NewClient[v1.WarnStreamerRequest, v1.WarnStreamerResponse](
+			httpClient,
+			baseURL+AdminServiceWarnStreamerProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("WarnStreamer")),
+			connect.WithClientOptions(opts...),
+		),
+		takeDownCover: connect.NewClient[v1.TakeDownCoverRequest, v1.TakeDownCoverResponse](
+			httpClient,
+			baseURL+AdminServiceTakeDownCoverProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("TakeDownCover")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteMessage: connect.NewClient[v1.DeleteMessageRequest, v1.DeleteMessageResponse](
+			httpClient,
+			baseURL+AdminServiceDeleteMessageProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DeleteMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		muteUser: connect.NewClient[v1.MuteUserRequest, v1.MuteUserResponse](
+			httpClient,
+			baseURL+AdminServiceMuteUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("MuteUser")),
+			connect.WithClientOptions(opts...),
+		),
+		unmuteUser: connect.NewClient[v1.UnmuteUserRequest, v1.UnmuteUserResponse](
+			httpClient,
+			baseURL+AdminServiceUnmuteUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("UnmuteUser")),
+			connect.WithClientOptions(opts...),
+		),
+		listMutes: connect.NewClient[v1.ListMutesRequest, v1.ListMutesResponse](
+			httpClient,
+			baseURL+AdminServiceListMutesProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListMutes")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		updateSite: connect.NewClient[v1.UpdateSiteRequest, v1.UpdateSiteResponse](
+			httpClient,
+			baseURL+AdminServiceUpdateSiteProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("UpdateSite")),
+			connect.WithClientOptions(opts...),
+		),
 		listAuditEntries: connect.NewClient[v1.ListAuditEntriesRequest, v1.ListAuditEntriesResponse](
 			httpClient,
 			baseURL+AdminServiceListAuditEntriesProcedure,
@@ -133,18 +248,55 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
+	getOverview      *connect.Client[v1.GetOverviewRequest, v1.GetOverviewResponse]
 	listUsers        *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	getUser          *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
+	revokeUserDevice *connect.Client[v1.RevokeUserDeviceRequest, v1.RevokeUserDeviceResponse]
 	banUser          *connect.Client[v1.BanUserRequest, v1.BanUserResponse]
 	unbanUser        *connect.Client[v1.UnbanUserRequest, v1.UnbanUserResponse]
 	setUserRole      *connect.Client[v1.SetUserRoleRequest, v1.SetUserRoleResponse]
 	listRooms        *connect.Client[v1.ListRoomsRequest, v1.ListRoomsResponse]
 	endBroadcast     *connect.Client[v1.EndBroadcastRequest, v1.EndBroadcastResponse]
+	warnStreamer     *connect.Client[v1.WarnStreamerRequest, v1.WarnStreamerResponse]
+	takeDownCover    *connect.Client[v1.TakeDownCoverRequest, v1.TakeDownCoverResponse]
+	deleteMessage    *connect.Client[v1.DeleteMessageRequest, v1.DeleteMessageResponse]
+	muteUser         *connect.Client[v1.MuteUserRequest, v1.MuteUserResponse]
+	unmuteUser       *connect.Client[v1.UnmuteUserRequest, v1.UnmuteUserResponse]
+	listMutes        *connect.Client[v1.ListMutesRequest, v1.ListMutesResponse]
+	updateSite       *connect.Client[v1.UpdateSiteRequest, v1.UpdateSiteResponse]
 	listAuditEntries *connect.Client[v1.ListAuditEntriesRequest, v1.ListAuditEntriesResponse]
+}
+
+// GetOverview calls stoa.admin.v1.AdminService.GetOverview.
+func (c *adminServiceClient) GetOverview(ctx context.Context, req *v1.GetOverviewRequest) (*v1.GetOverviewResponse, error) {
+	response, err := c.getOverview.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListUsers calls stoa.admin.v1.AdminService.ListUsers.
 func (c *adminServiceClient) ListUsers(ctx context.Context, req *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	response, err := c.listUsers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetUser calls stoa.admin.v1.AdminService.GetUser.
+func (c *adminServiceClient) GetUser(ctx context.Context, req *v1.GetUserRequest) (*v1.GetUserResponse, error) {
+	response, err := c.getUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeUserDevice calls stoa.admin.v1.AdminService.RevokeUserDevice.
+func (c *adminServiceClient) RevokeUserDevice(ctx context.Context, req *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error) {
+	response, err := c.revokeUserDevice.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -196,6 +348,69 @@ func (c *adminServiceClient) EndBroadcast(ctx context.Context, req *v1.EndBroadc
 	return nil, err
 }
 
+// WarnStreamer calls stoa.admin.v1.AdminService.WarnStreamer.
+func (c *adminServiceClient) WarnStreamer(ctx context.Context, req *v1.WarnStreamerRequest) (*v1.WarnStreamerResponse, error) {
+	response, err := c.warnStreamer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TakeDownCover calls stoa.admin.v1.AdminService.TakeDownCover.
+func (c *adminServiceClient) TakeDownCover(ctx context.Context, req *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error) {
+	response, err := c.takeDownCover.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeleteMessage calls stoa.admin.v1.AdminService.DeleteMessage.
+func (c *adminServiceClient) DeleteMessage(ctx context.Context, req *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error) {
+	response, err := c.deleteMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MuteUser calls stoa.admin.v1.AdminService.MuteUser.
+func (c *adminServiceClient) MuteUser(ctx context.Context, req *v1.MuteUserRequest) (*v1.MuteUserResponse, error) {
+	response, err := c.muteUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UnmuteUser calls stoa.admin.v1.AdminService.UnmuteUser.
+func (c *adminServiceClient) UnmuteUser(ctx context.Context, req *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error) {
+	response, err := c.unmuteUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListMutes calls stoa.admin.v1.AdminService.ListMutes.
+func (c *adminServiceClient) ListMutes(ctx context.Context, req *v1.ListMutesRequest) (*v1.ListMutesResponse, error) {
+	response, err := c.listMutes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateSite calls stoa.admin.v1.AdminService.UpdateSite.
+func (c *adminServiceClient) UpdateSite(ctx context.Context, req *v1.UpdateSiteRequest) (*v1.UpdateSiteResponse, error) {
+	response, err := c.updateSite.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListAuditEntries calls stoa.admin.v1.AdminService.ListAuditEntries.
 func (c *adminServiceClient) ListAuditEntries(ctx context.Context, req *v1.ListAuditEntriesRequest) (*v1.ListAuditEntriesResponse, error) {
 	response, err := c.listAuditEntries.CallUnary(ctx, connect.NewRequest(req))
@@ -207,19 +422,46 @@ func (c *adminServiceClient) ListAuditEntries(ctx context.Context, req *v1.ListA
 
 // AdminServiceHandler is an implementation of the stoa.admin.v1.AdminService service.
 type AdminServiceHandler interface {
-	// ListUsers pages through users, newest first.
+	// GetOverview tells how the installation does: samples of the last ten minutes, one every two seconds. For moderators.
+	GetOverview(context.Context, *v1.GetOverviewRequest) (*v1.GetOverviewResponse, error)
+	// ListUsers pages through users, newest first. For moderators.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// GetUser returns a user with devices, rooms and mutes. For moderators. Errors: NOT_FOUND (USER_NOT_FOUND).
+	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
+	// RevokeUserDevice signs a user out of one device, whose streams end within 5 seconds. Errors: NOT_FOUND
+	// (SESSION_NOT_FOUND).
+	RevokeUserDevice(context.Context, *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error)
 	// BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
 	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
-	// SetUserRole makes a user an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND).
+	// SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
+	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
 	SetUserRole(context.Context, *v1.SetUserRoleRequest) (*v1.SetUserRoleResponse, error)
-	// ListRooms pages through rooms as LiveService.ListRooms does.
+	// ListRooms pages through rooms as LiveService.ListRooms does. For moderators.
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
-	// EndBroadcast ends a room's broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION (NOT_LIVE).
+	// EndBroadcast ends a room's broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION
+	// (NOT_LIVE).
 	EndBroadcast(context.Context, *v1.EndBroadcastRequest) (*v1.EndBroadcastResponse, error)
+	// WarnStreamer shows a warning to a room's owner until they say that they have read it; a new one replaces the one
+	// before. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	WarnStreamer(context.Context, *v1.WarnStreamerRequest) (*v1.WarnStreamerResponse, error)
+	// TakeDownCover removes a room's cover until its next broadcast. For moderators. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error)
+	// DeleteMessage takes a message away for everyone. For moderators. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND).
+	DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error)
+	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. For
+	// moderators. Errors: NOT_FOUND (USER_NOT_FOUND, CONVERSATION_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
+	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
+	// UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
+	// ListMutes pages through the mutes in force, newest first. For moderators.
+	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// UpdateSite changes the settings named by update_mask: name, announcement, sign_up_enabled, room_creation_enabled.
+	// Errors: INVALID_ARGUMENT (UPDATE_MASK_INVALID, SITE_NAME_INVALID).
+	UpdateSite(context.Context, *v1.UpdateSiteRequest) (*v1.UpdateSiteResponse, error)
 	// ListAuditEntries pages through the audit log, newest first.
 	ListAuditEntries(context.Context, *v1.ListAuditEntriesRequest) (*v1.ListAuditEntriesResponse, error)
 }
@@ -231,11 +473,31 @@ type AdminServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	adminServiceMethods := v1.File_stoa_admin_v1_admin_service_proto.Services().ByName("AdminService").Methods()
+	adminServiceGetOverviewHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceGetOverviewProcedure,
+		svc.GetOverview,
+		connect.WithSchema(adminServiceMethods.ByName("GetOverview")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceListUsersHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceListUsersProcedure,
 		svc.ListUsers,
 		connect.WithSchema(adminServiceMethods.ByName("ListUsers")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceGetUserHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceGetUserProcedure,
+		svc.GetUser,
+		connect.WithSchema(adminServiceMethods.ByName("GetUser")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRevokeUserDeviceHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRevokeUserDeviceProcedure,
+		svc.RevokeUserDevice,
+		connect.WithSchema(adminServiceMethods.ByName("RevokeUserDevice")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceBanUserHandler := connect.NewUnaryHandlerSimple(
@@ -269,6 +531,49 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("EndBroadcast")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceWarnStreamerHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceWarnStreamerProcedure,
+		svc.WarnStreamer,
+		connect.WithSchema(adminServiceMethods.ByName("WarnStreamer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceTakeDownCoverHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceTakeDownCoverProcedure,
+		svc.TakeDownCover,
+		connect.WithSchema(adminServiceMethods.ByName("TakeDownCover")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDeleteMessageHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceDeleteMessageProcedure,
+		svc.DeleteMessage,
+		connect.WithSchema(adminServiceMethods.ByName("DeleteMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceMuteUserHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceMuteUserProcedure,
+		svc.MuteUser,
+		connect.WithSchema(adminServiceMethods.ByName("MuteUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceUnmuteUserHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceUnmuteUserProcedure,
+		svc.UnmuteUser,
+		connect.WithSchema(adminServiceMethods.ByName("UnmuteUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListMutesHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceListMutesProcedure,
+		svc.ListMutes,
+		connect.WithSchema(adminServiceMethods.ByName("ListMutes")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceUpdateSiteHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceUpdateSiteProcedure,
+		svc.UpdateSite,
+		connect.WithSchema(adminServiceMethods.ByName("UpdateSite")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceListAuditEntriesHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceListAuditEntriesProcedure,
 		svc.ListAuditEntries,
@@ -278,8 +583,14 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 	)
 	return "/stoa.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case AdminServiceGetOverviewProcedure:
+			adminServiceGetOverviewHandler.ServeHTTP(w, r)
 		case AdminServiceListUsersProcedure:
 			adminServiceListUsersHandler.ServeHTTP(w, r)
+		case AdminServiceGetUserProcedure:
+			adminServiceGetUserHandler.ServeHTTP(w, r)
+		case AdminServiceRevokeUserDeviceProcedure:
+			adminServiceRevokeUserDeviceHandler.ServeHTTP(w, r)
 		case AdminServiceBanUserProcedure:
 			adminServiceBanUserHandler.ServeHTTP(w, r)
 		case AdminServiceUnbanUserProcedure:
@@ -290,6 +601,20 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListRoomsHandler.ServeHTTP(w, r)
 		case AdminServiceEndBroadcastProcedure:
 			adminServiceEndBroadcastHandler.ServeHTTP(w, r)
+		case AdminServiceWarnStreamerProcedure:
+			adminServiceWarnStreamerHandler.ServeHTTP(w, r)
+		case AdminServiceTakeDownCoverProcedure:
+			adminServiceTakeDownCoverHandler.ServeHTTP(w, r)
+		case AdminServiceDeleteMessageProcedure:
+			adminServiceDeleteMessageHandler.ServeHTTP(w, r)
+		case AdminServiceMuteUserProcedure:
+			adminServiceMuteUserHandler.ServeHTTP(w, r)
+		case AdminServiceUnmuteUserProcedure:
+			adminServiceUnmuteUserHandler.ServeHTTP(w, r)
+		case AdminServiceListMutesProcedure:
+			adminServiceListMutesHandler.ServeHTTP(w, r)
+		case AdminServiceUpdateSiteProcedure:
+			adminServiceUpdateSiteHandler.ServeHTTP(w, r)
 		case AdminServiceListAuditEntriesProcedure:
 			adminServiceListAuditEntriesHandler.ServeHTTP(w, r)
 		default:
@@ -301,8 +626,20 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 // UnimplementedAdminServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedAdminServiceHandler struct{}
 
+func (UnimplementedAdminServiceHandler) GetOverview(context.Context, *v1.GetOverviewRequest) (*v1.GetOverviewResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.GetOverview is not implemented"))
+}
+
 func (UnimplementedAdminServiceHandler) ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.ListUsers is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.GetUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RevokeUserDevice(context.Context, *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.RevokeUserDevice is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error) {
@@ -323,6 +660,34 @@ func (UnimplementedAdminServiceHandler) ListRooms(context.Context, *v1.ListRooms
 
 func (UnimplementedAdminServiceHandler) EndBroadcast(context.Context, *v1.EndBroadcastRequest) (*v1.EndBroadcastResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.EndBroadcast is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) WarnStreamer(context.Context, *v1.WarnStreamerRequest) (*v1.WarnStreamerResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.WarnStreamer is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.TakeDownCover is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.DeleteMessage is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.MuteUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.UnmuteUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.ListMutes is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) UpdateSite(context.Context, *v1.UpdateSiteRequest) (*v1.UpdateSiteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.admin.v1.AdminService.UpdateSite is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListAuditEntries(context.Context, *v1.ListAuditEntriesRequest) (*v1.ListAuditEntriesResponse, error) {

@@ -46,6 +46,11 @@ const (
 	// AuthServiceSignInAsOperatorProcedure is the fully-qualified name of the AuthService's
 	// SignInAsOperator RPC.
 	AuthServiceSignInAsOperatorProcedure = "/stoa.auth.v1.AuthService/SignInAsOperator"
+	// AuthServiceGetSetupProcedure is the fully-qualified name of the AuthService's GetSetup RPC.
+	AuthServiceGetSetupProcedure = "/stoa.auth.v1.AuthService/GetSetup"
+	// AuthServiceCreateFirstAdminProcedure is the fully-qualified name of the AuthService's
+	// CreateFirstAdmin RPC.
+	AuthServiceCreateFirstAdminProcedure = "/stoa.auth.v1.AuthService/CreateFirstAdmin"
 	// AuthServiceRefreshTokenProcedure is the fully-qualified name of the AuthService's RefreshToken
 	// RPC.
 	AuthServiceRefreshTokenProcedure = "/stoa.auth.v1.AuthService/RefreshToken"
@@ -56,6 +61,15 @@ const (
 	// AuthServiceUpdateProfileProcedure is the fully-qualified name of the AuthService's UpdateProfile
 	// RPC.
 	AuthServiceUpdateProfileProcedure = "/stoa.auth.v1.AuthService/UpdateProfile"
+	// AuthServiceUploadAvatarProcedure is the fully-qualified name of the AuthService's UploadAvatar
+	// RPC.
+	AuthServiceUploadAvatarProcedure = "/stoa.auth.v1.AuthService/UploadAvatar"
+	// AuthServiceDeleteAvatarProcedure is the fully-qualified name of the AuthService's DeleteAvatar
+	// RPC.
+	AuthServiceDeleteAvatarProcedure = "/stoa.auth.v1.AuthService/DeleteAvatar"
+	// AuthServiceChangePasswordProcedure is the fully-qualified name of the AuthService's
+	// ChangePassword RPC.
+	AuthServiceChangePasswordProcedure = "/stoa.auth.v1.AuthService/ChangePassword"
 	// AuthServiceListDevicesProcedure is the fully-qualified name of the AuthService's ListDevices RPC.
 	AuthServiceListDevicesProcedure = "/stoa.auth.v1.AuthService/ListDevices"
 	// AuthServiceRevokeDeviceProcedure is the fully-qualified name of the AuthService's RevokeDevice
@@ -68,7 +82,7 @@ type AuthServiceClient interface {
 	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
 	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+	// FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
 	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
@@ -80,6 +94,12 @@ type AuthServiceClient interface {
 	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder. Errors:
 	// UNAUTHENTICATED (WRONG_CREDENTIALS), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 	SignInAsOperator(context.Context, *v1.SignInAsOperatorRequest) (*v1.SignInAsOperatorResponse, error)
+	// GetSetup tells whether the server still has no administrator.
+	GetSetup(context.Context, *v1.GetSetupRequest) (*v1.GetSetupResponse, error)
+	// CreateFirstAdmin makes the first administrator and signs it in; the token is in the link that the server prints when
+	// it starts without one. Errors: PERMISSION_DENIED (SETUP_TOKEN_INVALID), FAILED_PRECONDITION (SETUP_DONE),
+	// ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+	CreateFirstAdmin(context.Context, *v1.CreateFirstAdminRequest) (*v1.CreateFirstAdminResponse, error)
 	// RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
 	// REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
 	RefreshToken(context.Context, *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error)
@@ -87,8 +107,16 @@ type AuthServiceClient interface {
 	SignOut(context.Context, *v1.SignOutRequest) (*v1.SignOutResponse, error)
 	// GetMe returns the caller.
 	GetMe(context.Context, *v1.GetMeRequest) (*v1.GetMeResponse, error)
-	// UpdateProfile changes the fields named by update_mask: nickname, avatar_url.
+	// UpdateProfile changes the fields named by update_mask: nickname.
 	UpdateProfile(context.Context, *v1.UpdateProfileRequest) (*v1.UpdateProfileResponse, error)
+	// UploadAvatar makes a picture the caller's avatar: cut to a square and scaled to 256 × 256 pixels. Errors:
+	// INVALID_ARGUMENT (IMAGE_INVALID), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	UploadAvatar(context.Context, *v1.UploadAvatarRequest) (*v1.UploadAvatarResponse, error)
+	// DeleteAvatar takes the caller's avatar away; having none is no error.
+	DeleteAvatar(context.Context, *v1.DeleteAvatarRequest) (*v1.DeleteAvatarResponse, error)
+	// ChangePassword sets a new password and signs all other devices out. Errors: PERMISSION_DENIED (WRONG_PASSWORD),
+	// RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
 	// ListDevices lists the devices on which the caller is signed in, latest first.
 	ListDevices(context.Context, *v1.ListDevicesRequest) (*v1.ListDevicesResponse, error)
 	// RevokeDevice signs one of the caller's devices out. Errors: NOT_FOUND (DEVICE_NOT_FOUND).
@@ -136,6 +164,19 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(authServiceMethods.ByName("SignInAsOperator")),
 			connect.WithClientOptions(opts...),
 		),
+		getSetup: connect.NewClient[v1.GetSetupRequest, v1.GetSetupResponse](
+			httpClient,
+			baseURL+AuthServiceGetSetupProcedure,
+			connect.WithSchema(authServiceMethods.ByName("GetSetup")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		createFirstAdmin: connect.NewClient[v1.CreateFirstAdminRequest, v1.CreateFirstAdminResponse](
+			httpClient,
+			baseURL+AuthServiceCreateFirstAdminProcedure,
+			connect.WithSchema(authServiceMethods.ByName("CreateFirstAdmin")),
+			connect.WithClientOptions(opts...),
+		),
 		refreshToken: connect.NewClient[v1.RefreshTokenRequest, v1.RefreshTokenResponse](
 			httpClient,
 			baseURL+AuthServiceRefreshTokenProcedure,
@@ -161,6 +202,24 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(authServiceMethods.ByName("UpdateProfile")),
 			connect.WithClientOptions(opts...),
 		),
+		uploadAvatar: connect.NewClient[v1.UploadAvatarRequest, v1.UploadAvatarResponse](
+			httpClient,
+			baseURL+AuthServiceUploadAvatarProcedure,
+			connect.WithSchema(authServiceMethods.ByName("UploadAvatar")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteAvatar: connect.NewClient[v1.DeleteAvatarRequest, v1.DeleteAvatarResponse](
+			httpClient,
+			baseURL+AuthServiceDeleteAvatarProcedure,
+			connect.WithSchema(authServiceMethods.ByName("DeleteAvatar")),
+			connect.WithClientOptions(opts...),
+		),
+		changePassword: connect.NewClient[v1.ChangePasswordRequest, v1.ChangePasswordResponse](
+			httpClient,
+			baseURL+AuthServiceChangePasswordProcedure,
+			connect.WithSchema(authServiceMethods.ByName("ChangePassword")),
+			connect.WithClientOptions(opts...),
+		),
 		listDevices: connect.NewClient[v1.ListDevicesRequest, v1.ListDevicesResponse](
 			httpClient,
 			baseURL+AuthServiceListDevicesProcedure,
@@ -184,10 +243,15 @@ type authServiceClient struct {
 	signIn           *connect.Client[v1.SignInRequest, v1.SignInResponse]
 	signInAsGuest    *connect.Client[v1.SignInAsGuestRequest, v1.SignInAsGuestResponse]
 	signInAsOperator *connect.Client[v1.SignInAsOperatorRequest, v1.SignInAsOperatorResponse]
+	getSetup         *connect.Client[v1.GetSetupRequest, v1.GetSetupResponse]
+	createFirstAdmin *connect.Client[v1.CreateFirstAdminRequest, v1.CreateFirstAdminResponse]
 	refreshToken     *connect.Client[v1.RefreshTokenRequest, v1.RefreshTokenResponse]
 	signOut          *connect.Client[v1.SignOutRequest, v1.SignOutResponse]
 	getMe            *connect.Client[v1.GetMeRequest, v1.GetMeResponse]
 	updateProfile    *connect.Client[v1.UpdateProfileRequest, v1.UpdateProfileResponse]
+	uploadAvatar     *connect.Client[v1.UploadAvatarRequest, v1.UploadAvatarResponse]
+	deleteAvatar     *connect.Client[v1.DeleteAvatarRequest, v1.DeleteAvatarResponse]
+	changePassword   *connect.Client[v1.ChangePasswordRequest, v1.ChangePasswordResponse]
 	listDevices      *connect.Client[v1.ListDevicesRequest, v1.ListDevicesResponse]
 	revokeDevice     *connect.Client[v1.RevokeDeviceRequest, v1.RevokeDeviceResponse]
 }
@@ -237,6 +301,24 @@ func (c *authServiceClient) SignInAsOperator(ctx context.Context, req *v1.SignIn
 	return nil, err
 }
 
+// GetSetup calls stoa.auth.v1.AuthService.GetSetup.
+func (c *authServiceClient) GetSetup(ctx context.Context, req *v1.GetSetupRequest) (*v1.GetSetupResponse, error) {
+	response, err := c.getSetup.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateFirstAdmin calls stoa.auth.v1.AuthService.CreateFirstAdmin.
+func (c *authServiceClient) CreateFirstAdmin(ctx context.Context, req *v1.CreateFirstAdminRequest) (*v1.CreateFirstAdminResponse, error) {
+	response, err := c.createFirstAdmin.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // RefreshToken calls stoa.auth.v1.AuthService.RefreshToken.
 func (c *authServiceClient) RefreshToken(ctx context.Context, req *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error) {
 	response, err := c.refreshToken.CallUnary(ctx, connect.NewRequest(req))
@@ -273,6 +355,33 @@ func (c *authServiceClient) UpdateProfile(ctx context.Context, req *v1.UpdatePro
 	return nil, err
 }
 
+// UploadAvatar calls stoa.auth.v1.AuthService.UploadAvatar.
+func (c *authServiceClient) UploadAvatar(ctx context.Context, req *v1.UploadAvatarRequest) (*v1.UploadAvatarResponse, error) {
+	response, err := c.uploadAvatar.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeleteAvatar calls stoa.auth.v1.AuthService.DeleteAvatar.
+func (c *authServiceClient) DeleteAvatar(ctx context.Context, req *v1.DeleteAvatarRequest) (*v1.DeleteAvatarResponse, error) {
+	response, err := c.deleteAvatar.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangePassword calls stoa.auth.v1.AuthService.ChangePassword.
+func (c *authServiceClient) ChangePassword(ctx context.Context, req *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
+	response, err := c.changePassword.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListDevices calls stoa.auth.v1.AuthService.ListDevices.
 func (c *authServiceClient) ListDevices(ctx context.Context, req *v1.ListDevicesRequest) (*v1.ListDevicesResponse, error) {
 	response, err := c.listDevices.CallUnary(ctx, connect.NewRequest(req))
@@ -296,7 +405,7 @@ type AuthServiceHandler interface {
 	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
 	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+	// FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
 	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
@@ -308,6 +417,12 @@ type AuthServiceHandler interface {
 	// SignInAsOperator signs in whoever holds the operator key that the server wrote into its data folder. Errors:
 	// UNAUTHENTICATED (WRONG_CREDENTIALS), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 	SignInAsOperator(context.Context, *v1.SignInAsOperatorRequest) (*v1.SignInAsOperatorResponse, error)
+	// GetSetup tells whether the server still has no administrator.
+	GetSetup(context.Context, *v1.GetSetupRequest) (*v1.GetSetupResponse, error)
+	// CreateFirstAdmin makes the first administrator and signs it in; the token is in the link that the server prints when
+	// it starts without one. Errors: PERMISSION_DENIED (SETUP_TOKEN_INVALID), FAILED_PRECONDITION (SETUP_DONE),
+	// ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+	CreateFirstAdmin(context.Context, *v1.CreateFirstAdminRequest) (*v1.CreateFirstAdminResponse, error)
 	// RefreshToken exchanges a refresh token for a new pair. Errors: UNAUTHENTICATED (REFRESH_TOKEN_INVALID,
 	// REFRESH_TOKEN_REUSED: the session is revoked), PERMISSION_DENIED (BANNED).
 	RefreshToken(context.Context, *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error)
@@ -315,8 +430,16 @@ type AuthServiceHandler interface {
 	SignOut(context.Context, *v1.SignOutRequest) (*v1.SignOutResponse, error)
 	// GetMe returns the caller.
 	GetMe(context.Context, *v1.GetMeRequest) (*v1.GetMeResponse, error)
-	// UpdateProfile changes the fields named by update_mask: nickname, avatar_url.
+	// UpdateProfile changes the fields named by update_mask: nickname.
 	UpdateProfile(context.Context, *v1.UpdateProfileRequest) (*v1.UpdateProfileResponse, error)
+	// UploadAvatar makes a picture the caller's avatar: cut to a square and scaled to 256 × 256 pixels. Errors:
+	// INVALID_ARGUMENT (IMAGE_INVALID), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	UploadAvatar(context.Context, *v1.UploadAvatarRequest) (*v1.UploadAvatarResponse, error)
+	// DeleteAvatar takes the caller's avatar away; having none is no error.
+	DeleteAvatar(context.Context, *v1.DeleteAvatarRequest) (*v1.DeleteAvatarResponse, error)
+	// ChangePassword sets a new password and signs all other devices out. Errors: PERMISSION_DENIED (WRONG_PASSWORD),
+	// RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
 	// ListDevices lists the devices on which the caller is signed in, latest first.
 	ListDevices(context.Context, *v1.ListDevicesRequest) (*v1.ListDevicesResponse, error)
 	// RevokeDevice signs one of the caller's devices out. Errors: NOT_FOUND (DEVICE_NOT_FOUND).
@@ -360,6 +483,19 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(authServiceMethods.ByName("SignInAsOperator")),
 		connect.WithHandlerOptions(opts...),
 	)
+	authServiceGetSetupHandler := connect.NewUnaryHandlerSimple(
+		AuthServiceGetSetupProcedure,
+		svc.GetSetup,
+		connect.WithSchema(authServiceMethods.ByName("GetSetup")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	authServiceCreateFirstAdminHandler := connect.NewUnaryHandlerSimple(
+		AuthServiceCreateFirstAdminProcedure,
+		svc.CreateFirstAdmin,
+		connect.WithSchema(authServiceMethods.ByName("CreateFirstAdmin")),
+		connect.WithHandlerOptions(opts...),
+	)
 	authServiceRefreshTokenHandler := connect.NewUnaryHandlerSimple(
 		AuthServiceRefreshTokenProcedure,
 		svc.RefreshToken,
@@ -383,6 +519,24 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		AuthServiceUpdateProfileProcedure,
 		svc.UpdateProfile,
 		connect.WithSchema(authServiceMethods.ByName("UpdateProfile")),
+		connect.WithHandlerOptions(opts...),
+	)
+	authServiceUploadAvatarHandler := connect.NewUnaryHandlerSimple(
+		AuthServiceUploadAvatarProcedure,
+		svc.UploadAvatar,
+		connect.WithSchema(authServiceMethods.ByName("UploadAvatar")),
+		connect.WithHandlerOptions(opts...),
+	)
+	authServiceDeleteAvatarHandler := connect.NewUnaryHandlerSimple(
+		AuthServiceDeleteAvatarProcedure,
+		svc.DeleteAvatar,
+		connect.WithSchema(authServiceMethods.ByName("DeleteAvatar")),
+		connect.WithHandlerOptions(opts...),
+	)
+	authServiceChangePasswordHandler := connect.NewUnaryHandlerSimple(
+		AuthServiceChangePasswordProcedure,
+		svc.ChangePassword,
+		connect.WithSchema(authServiceMethods.ByName("ChangePassword")),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceListDevicesHandler := connect.NewUnaryHandlerSimple(
@@ -410,6 +564,10 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 			authServiceSignInAsGuestHandler.ServeHTTP(w, r)
 		case AuthServiceSignInAsOperatorProcedure:
 			authServiceSignInAsOperatorHandler.ServeHTTP(w, r)
+		case AuthServiceGetSetupProcedure:
+			authServiceGetSetupHandler.ServeHTTP(w, r)
+		case AuthServiceCreateFirstAdminProcedure:
+			authServiceCreateFirstAdminHandler.ServeHTTP(w, r)
 		case AuthServiceRefreshTokenProcedure:
 			authServiceRefreshTokenHandler.ServeHTTP(w, r)
 		case AuthServiceSignOutProcedure:
@@ -418,6 +576,12 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 			authServiceGetMeHandler.ServeHTTP(w, r)
 		case AuthServiceUpdateProfileProcedure:
 			authServiceUpdateProfileHandler.ServeHTTP(w, r)
+		case AuthServiceUploadAvatarProcedure:
+			authServiceUploadAvatarHandler.ServeHTTP(w, r)
+		case AuthServiceDeleteAvatarProcedure:
+			authServiceDeleteAvatarHandler.ServeHTTP(w, r)
+		case AuthServiceChangePasswordProcedure:
+			authServiceChangePasswordHandler.ServeHTTP(w, r)
 		case AuthServiceListDevicesProcedure:
 			authServiceListDevicesHandler.ServeHTTP(w, r)
 		case AuthServiceRevokeDeviceProcedure:
@@ -451,6 +615,14 @@ func (UnimplementedAuthServiceHandler) SignInAsOperator(context.Context, *v1.Sig
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.SignInAsOperator is not implemented"))
 }
 
+func (UnimplementedAuthServiceHandler) GetSetup(context.Context, *v1.GetSetupRequest) (*v1.GetSetupResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.GetSetup is not implemented"))
+}
+
+func (UnimplementedAuthServiceHandler) CreateFirstAdmin(context.Context, *v1.CreateFirstAdminRequest) (*v1.CreateFirstAdminResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.CreateFirstAdmin is not implemented"))
+}
+
 func (UnimplementedAuthServiceHandler) RefreshToken(context.Context, *v1.RefreshTokenRequest) (*v1.RefreshTokenResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.RefreshToken is not implemented"))
 }
@@ -465,6 +637,18 @@ func (UnimplementedAuthServiceHandler) GetMe(context.Context, *v1.GetMeRequest) 
 
 func (UnimplementedAuthServiceHandler) UpdateProfile(context.Context, *v1.UpdateProfileRequest) (*v1.UpdateProfileResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.UpdateProfile is not implemented"))
+}
+
+func (UnimplementedAuthServiceHandler) UploadAvatar(context.Context, *v1.UploadAvatarRequest) (*v1.UploadAvatarResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.UploadAvatar is not implemented"))
+}
+
+func (UnimplementedAuthServiceHandler) DeleteAvatar(context.Context, *v1.DeleteAvatarRequest) (*v1.DeleteAvatarResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.DeleteAvatar is not implemented"))
+}
+
+func (UnimplementedAuthServiceHandler) ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.AuthService.ChangePassword is not implemented"))
 }
 
 func (UnimplementedAuthServiceHandler) ListDevices(context.Context, *v1.ListDevicesRequest) (*v1.ListDevicesResponse, error) {

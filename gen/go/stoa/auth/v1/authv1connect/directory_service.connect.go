@@ -39,6 +39,15 @@ const (
 	// DirectoryServiceListUsersProcedure is the fully-qualified name of the DirectoryService's
 	// ListUsers RPC.
 	DirectoryServiceListUsersProcedure = "/stoa.auth.v1.DirectoryService/ListUsers"
+	// DirectoryServiceGetAccountProcedure is the fully-qualified name of the DirectoryService's
+	// GetAccount RPC.
+	DirectoryServiceGetAccountProcedure = "/stoa.auth.v1.DirectoryService/GetAccount"
+	// DirectoryServiceListSessionsProcedure is the fully-qualified name of the DirectoryService's
+	// ListSessions RPC.
+	DirectoryServiceListSessionsProcedure = "/stoa.auth.v1.DirectoryService/ListSessions"
+	// DirectoryServiceRevokeSessionProcedure is the fully-qualified name of the DirectoryService's
+	// RevokeSession RPC.
+	DirectoryServiceRevokeSessionProcedure = "/stoa.auth.v1.DirectoryService/RevokeSession"
 	// DirectoryServiceBanUserProcedure is the fully-qualified name of the DirectoryService's BanUser
 	// RPC.
 	DirectoryServiceBanUserProcedure = "/stoa.auth.v1.DirectoryService/BanUser"
@@ -59,6 +68,12 @@ type DirectoryServiceClient interface {
 	BatchGetUsers(context.Context, *v1.BatchGetUsersRequest) (*v1.BatchGetUsersResponse, error)
 	// ListUsers pages through users, newest first.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// GetAccount returns one account. Errors: NOT_FOUND (USER_NOT_FOUND).
+	GetAccount(context.Context, *v1.GetAccountRequest) (*v1.GetAccountResponse, error)
+	// ListSessions lists where a user is signed in, latest first; nothing for unknown users.
+	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
+	// RevokeSession signs a user out of one place. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+	RevokeSession(context.Context, *v1.RevokeSessionRequest) (*v1.RevokeSessionResponse, error)
 	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the
 	// operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
@@ -96,6 +111,26 @@ func NewDirectoryServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getAccount: connect.NewClient[v1.GetAccountRequest, v1.GetAccountResponse](
+			httpClient,
+			baseURL+DirectoryServiceGetAccountProcedure,
+			connect.WithSchema(directoryServiceMethods.ByName("GetAccount")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listSessions: connect.NewClient[v1.ListSessionsRequest, v1.ListSessionsResponse](
+			httpClient,
+			baseURL+DirectoryServiceListSessionsProcedure,
+			connect.WithSchema(directoryServiceMethods.ByName("ListSessions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		revokeSession: connect.NewClient[v1.RevokeSessionRequest, v1.RevokeSessionResponse](
+			httpClient,
+			baseURL+DirectoryServiceRevokeSessionProcedure,
+			connect.WithSchema(directoryServiceMethods.ByName("RevokeSession")),
+			connect.WithClientOptions(opts...),
+		),
 		banUser: connect.NewClient[v1.BanUserRequest, v1.BanUserResponse](
 			httpClient,
 			baseURL+DirectoryServiceBanUserProcedure,
@@ -128,6 +163,9 @@ func NewDirectoryServiceClient(httpClient connect.HTTPClient, baseURL string, op
 type directoryServiceClient struct {
 	batchGetUsers   *connect.Client[v1.BatchGetUsersRequest, v1.BatchGetUsersResponse]
 	listUsers       *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	getAccount      *connect.Client[v1.GetAccountRequest, v1.GetAccountResponse]
+	listSessions    *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
+	revokeSession   *connect.Client[v1.RevokeSessionRequest, v1.RevokeSessionResponse]
 	banUser         *connect.Client[v1.BanUserRequest, v1.BanUserResponse]
 	unbanUser       *connect.Client[v1.UnbanUserRequest, v1.UnbanUserResponse]
 	setRole         *connect.Client[v1.SetRoleRequest, v1.SetRoleResponse]
@@ -146,6 +184,33 @@ func (c *directoryServiceClient) BatchGetUsers(ctx context.Context, req *v1.Batc
 // ListUsers calls stoa.auth.v1.DirectoryService.ListUsers.
 func (c *directoryServiceClient) ListUsers(ctx context.Context, req *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	response, err := c.listUsers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetAccount calls stoa.auth.v1.DirectoryService.GetAccount.
+func (c *directoryServiceClient) GetAccount(ctx context.Context, req *v1.GetAccountRequest) (*v1.GetAccountResponse, error) {
+	response, err := c.getAccount.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListSessions calls stoa.auth.v1.DirectoryService.ListSessions.
+func (c *directoryServiceClient) ListSessions(ctx context.Context, req *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error) {
+	response, err := c.listSessions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeSession calls stoa.auth.v1.DirectoryService.RevokeSession.
+func (c *directoryServiceClient) RevokeSession(ctx context.Context, req *v1.RevokeSessionRequest) (*v1.RevokeSessionResponse, error) {
+	response, err := c.revokeSession.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -194,6 +259,12 @@ type DirectoryServiceHandler interface {
 	BatchGetUsers(context.Context, *v1.BatchGetUsersRequest) (*v1.BatchGetUsersResponse, error)
 	// ListUsers pages through users, newest first.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// GetAccount returns one account. Errors: NOT_FOUND (USER_NOT_FOUND).
+	GetAccount(context.Context, *v1.GetAccountRequest) (*v1.GetAccountResponse, error)
+	// ListSessions lists where a user is signed in, latest first; nothing for unknown users.
+	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
+	// RevokeSession signs a user out of one place. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+	RevokeSession(context.Context, *v1.RevokeSessionRequest) (*v1.RevokeSessionResponse, error)
 	// BanUser bans a user and revokes every session. Errors: NOT_FOUND (USER_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: the
 	// operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
@@ -227,6 +298,26 @@ func NewDirectoryServiceHandler(svc DirectoryServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	directoryServiceGetAccountHandler := connect.NewUnaryHandlerSimple(
+		DirectoryServiceGetAccountProcedure,
+		svc.GetAccount,
+		connect.WithSchema(directoryServiceMethods.ByName("GetAccount")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	directoryServiceListSessionsHandler := connect.NewUnaryHandlerSimple(
+		DirectoryServiceListSessionsProcedure,
+		svc.ListSessions,
+		connect.WithSchema(directoryServiceMethods.ByName("ListSessions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	directoryServiceRevokeSessionHandler := connect.NewUnaryHandlerSimple(
+		DirectoryServiceRevokeSessionProcedure,
+		svc.RevokeSession,
+		connect.WithSchema(directoryServiceMethods.ByName("RevokeSession")),
+		connect.WithHandlerOptions(opts...),
+	)
 	directoryServiceBanUserHandler := connect.NewUnaryHandlerSimple(
 		DirectoryServiceBanUserProcedure,
 		svc.BanUser,
@@ -258,6 +349,12 @@ func NewDirectoryServiceHandler(svc DirectoryServiceHandler, opts ...connect.Han
 			directoryServiceBatchGetUsersHandler.ServeHTTP(w, r)
 		case DirectoryServiceListUsersProcedure:
 			directoryServiceListUsersHandler.ServeHTTP(w, r)
+		case DirectoryServiceGetAccountProcedure:
+			directoryServiceGetAccountHandler.ServeHTTP(w, r)
+		case DirectoryServiceListSessionsProcedure:
+			directoryServiceListSessionsHandler.ServeHTTP(w, r)
+		case DirectoryServiceRevokeSessionProcedure:
+			directoryServiceRevokeSessionHandler.ServeHTTP(w, r)
 		case DirectoryServiceBanUserProcedure:
 			directoryServiceBanUserHandler.ServeHTTP(w, r)
 		case DirectoryServiceUnbanUserProcedure:
@@ -281,6 +378,18 @@ func (UnimplementedDirectoryServiceHandler) BatchGetUsers(context.Context, *v1.B
 
 func (UnimplementedDirectoryServiceHandler) ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.DirectoryService.ListUsers is not implemented"))
+}
+
+func (UnimplementedDirectoryServiceHandler) GetAccount(context.Context, *v1.GetAccountRequest) (*v1.GetAccountResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.DirectoryService.GetAccount is not implemented"))
+}
+
+func (UnimplementedDirectoryServiceHandler) ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.DirectoryService.ListSessions is not implemented"))
+}
+
+func (UnimplementedDirectoryServiceHandler) RevokeSession(context.Context, *v1.RevokeSessionRequest) (*v1.RevokeSessionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.auth.v1.DirectoryService.RevokeSession is not implemented"))
 }
 
 func (UnimplementedDirectoryServiceHandler) BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error) {

@@ -36,12 +36,39 @@ const (
 	// ConversationServiceCreateConversationProcedure is the fully-qualified name of the
 	// ConversationService's CreateConversation RPC.
 	ConversationServiceCreateConversationProcedure = "/stoa.chat.v1.ConversationService/CreateConversation"
+	// ConversationServiceDeleteMessageProcedure is the fully-qualified name of the
+	// ConversationService's DeleteMessage RPC.
+	ConversationServiceDeleteMessageProcedure = "/stoa.chat.v1.ConversationService/DeleteMessage"
+	// ConversationServiceMuteUserProcedure is the fully-qualified name of the ConversationService's
+	// MuteUser RPC.
+	ConversationServiceMuteUserProcedure = "/stoa.chat.v1.ConversationService/MuteUser"
+	// ConversationServiceUnmuteUserProcedure is the fully-qualified name of the ConversationService's
+	// UnmuteUser RPC.
+	ConversationServiceUnmuteUserProcedure = "/stoa.chat.v1.ConversationService/UnmuteUser"
+	// ConversationServiceListMutesProcedure is the fully-qualified name of the ConversationService's
+	// ListMutes RPC.
+	ConversationServiceListMutesProcedure = "/stoa.chat.v1.ConversationService/ListMutes"
+	// ConversationServiceGetTotalsProcedure is the fully-qualified name of the ConversationService's
+	// GetTotals RPC.
+	ConversationServiceGetTotalsProcedure = "/stoa.chat.v1.ConversationService/GetTotals"
 )
 
 // ConversationServiceClient is a client for the stoa.chat.v1.ConversationService service.
 type ConversationServiceClient interface {
 	// CreateConversation makes a conversation with an identifier that the caller chose; making it again is no error.
 	CreateConversation(context.Context, *v1.CreateConversationRequest) (*v1.CreateConversationResponse, error)
+	// DeleteMessage takes a message away for everyone; taking it away again is no error. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND).
+	DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error)
+	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. Errors:
+	// NOT_FOUND (CONVERSATION_NOT_FOUND).
+	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
+	// UnmuteUser lifts a mute. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
+	// ListMutes pages through the mutes in force, newest first.
+	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// GetTotals adds up what this service did.
+	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
 
 // NewConversationServiceClient constructs a client for the stoa.chat.v1.ConversationService
@@ -61,12 +88,49 @@ func NewConversationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithSchema(conversationServiceMethods.ByName("CreateConversation")),
 			connect.WithClientOptions(opts...),
 		),
+		deleteMessage: connect.NewClient[v1.DeleteMessageRequest, v1.DeleteMessageResponse](
+			httpClient,
+			baseURL+ConversationServiceDeleteMessageProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("DeleteMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		muteUser: connect.NewClient[v1.MuteUserRequest, v1.MuteUserResponse](
+			httpClient,
+			baseURL+ConversationServiceMuteUserProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("MuteUser")),
+			connect.WithClientOptions(opts...),
+		),
+		unmuteUser: connect.NewClient[v1.UnmuteUserRequest, v1.UnmuteUserResponse](
+			httpClient,
+			baseURL+ConversationServiceUnmuteUserProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("UnmuteUser")),
+			connect.WithClientOptions(opts...),
+		),
+		listMutes: connect.NewClient[v1.ListMutesRequest, v1.ListMutesResponse](
+			httpClient,
+			baseURL+ConversationServiceListMutesProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("ListMutes")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getTotals: connect.NewClient[v1.GetTotalsRequest, v1.GetTotalsResponse](
+			httpClient,
+			baseURL+ConversationServiceGetTotalsProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("GetTotals")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // conversationServiceClient implements ConversationServiceClient.
 type conversationServiceClient struct {
 	createConversation *connect.Client[v1.CreateConversationRequest, v1.CreateConversationResponse]
+	deleteMessage      *connect.Client[v1.DeleteMessageRequest, v1.DeleteMessageResponse]
+	muteUser           *connect.Client[v1.MuteUserRequest, v1.MuteUserResponse]
+	unmuteUser         *connect.Client[v1.UnmuteUserRequest, v1.UnmuteUserResponse]
+	listMutes          *connect.Client[v1.ListMutesRequest, v1.ListMutesResponse]
+	getTotals          *connect.Client[v1.GetTotalsRequest, v1.GetTotalsResponse]
 }
 
 // CreateConversation calls stoa.chat.v1.ConversationService.CreateConversation.
@@ -78,10 +142,67 @@ func (c *conversationServiceClient) CreateConversation(ctx context.Context, req 
 	return nil, err
 }
 
+// DeleteMessage calls stoa.chat.v1.ConversationService.DeleteMessage.
+func (c *conversationServiceClient) DeleteMessage(ctx context.Context, req *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error) {
+	response, err := c.deleteMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MuteUser calls stoa.chat.v1.ConversationService.MuteUser.
+func (c *conversationServiceClient) MuteUser(ctx context.Context, req *v1.MuteUserRequest) (*v1.MuteUserResponse, error) {
+	response, err := c.muteUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UnmuteUser calls stoa.chat.v1.ConversationService.UnmuteUser.
+func (c *conversationServiceClient) UnmuteUser(ctx context.Context, req *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error) {
+	response, err := c.unmuteUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListMutes calls stoa.chat.v1.ConversationService.ListMutes.
+func (c *conversationServiceClient) ListMutes(ctx context.Context, req *v1.ListMutesRequest) (*v1.ListMutesResponse, error) {
+	response, err := c.listMutes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetTotals calls stoa.chat.v1.ConversationService.GetTotals.
+func (c *conversationServiceClient) GetTotals(ctx context.Context, req *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
+	response, err := c.getTotals.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ConversationServiceHandler is an implementation of the stoa.chat.v1.ConversationService service.
 type ConversationServiceHandler interface {
 	// CreateConversation makes a conversation with an identifier that the caller chose; making it again is no error.
 	CreateConversation(context.Context, *v1.CreateConversationRequest) (*v1.CreateConversationResponse, error)
+	// DeleteMessage takes a message away for everyone; taking it away again is no error. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND).
+	DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error)
+	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. Errors:
+	// NOT_FOUND (CONVERSATION_NOT_FOUND).
+	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
+	// UnmuteUser lifts a mute. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
+	// ListMutes pages through the mutes in force, newest first.
+	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// GetTotals adds up what this service did.
+	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
 
 // NewConversationServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -97,10 +218,52 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 		connect.WithSchema(conversationServiceMethods.ByName("CreateConversation")),
 		connect.WithHandlerOptions(opts...),
 	)
+	conversationServiceDeleteMessageHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceDeleteMessageProcedure,
+		svc.DeleteMessage,
+		connect.WithSchema(conversationServiceMethods.ByName("DeleteMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceMuteUserHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceMuteUserProcedure,
+		svc.MuteUser,
+		connect.WithSchema(conversationServiceMethods.ByName("MuteUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceUnmuteUserHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceUnmuteUserProcedure,
+		svc.UnmuteUser,
+		connect.WithSchema(conversationServiceMethods.ByName("UnmuteUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceListMutesHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceListMutesProcedure,
+		svc.ListMutes,
+		connect.WithSchema(conversationServiceMethods.ByName("ListMutes")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceGetTotalsHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceGetTotalsProcedure,
+		svc.GetTotals,
+		connect.WithSchema(conversationServiceMethods.ByName("GetTotals")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/stoa.chat.v1.ConversationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ConversationServiceCreateConversationProcedure:
 			conversationServiceCreateConversationHandler.ServeHTTP(w, r)
+		case ConversationServiceDeleteMessageProcedure:
+			conversationServiceDeleteMessageHandler.ServeHTTP(w, r)
+		case ConversationServiceMuteUserProcedure:
+			conversationServiceMuteUserHandler.ServeHTTP(w, r)
+		case ConversationServiceUnmuteUserProcedure:
+			conversationServiceUnmuteUserHandler.ServeHTTP(w, r)
+		case ConversationServiceListMutesProcedure:
+			conversationServiceListMutesHandler.ServeHTTP(w, r)
+		case ConversationServiceGetTotalsProcedure:
+			conversationServiceGetTotalsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -112,4 +275,24 @@ type UnimplementedConversationServiceHandler struct{}
 
 func (UnimplementedConversationServiceHandler) CreateConversation(context.Context, *v1.CreateConversationRequest) (*v1.CreateConversationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.CreateConversation is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) DeleteMessage(context.Context, *v1.DeleteMessageRequest) (*v1.DeleteMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.DeleteMessage is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.MuteUser is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.UnmuteUser is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.ListMutes is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.GetTotals is not implemented"))
 }

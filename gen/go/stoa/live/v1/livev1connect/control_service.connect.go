@@ -36,6 +36,15 @@ const (
 	// ControlServiceStopBroadcastProcedure is the fully-qualified name of the ControlService's
 	// StopBroadcast RPC.
 	ControlServiceStopBroadcastProcedure = "/stoa.live.v1.ControlService/StopBroadcast"
+	// ControlServiceWarnOwnerProcedure is the fully-qualified name of the ControlService's WarnOwner
+	// RPC.
+	ControlServiceWarnOwnerProcedure = "/stoa.live.v1.ControlService/WarnOwner"
+	// ControlServiceTakeDownCoverProcedure is the fully-qualified name of the ControlService's
+	// TakeDownCover RPC.
+	ControlServiceTakeDownCoverProcedure = "/stoa.live.v1.ControlService/TakeDownCover"
+	// ControlServiceGetTotalsProcedure is the fully-qualified name of the ControlService's GetTotals
+	// RPC.
+	ControlServiceGetTotalsProcedure = "/stoa.live.v1.ControlService/GetTotals"
 )
 
 // ControlServiceClient is a client for the stoa.live.v1.ControlService service.
@@ -43,6 +52,13 @@ type ControlServiceClient interface {
 	// StopBroadcast ends a room's broadcast whoever owns it. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION
 	// (NOT_LIVE).
 	StopBroadcast(context.Context, *v1.StopBroadcastRequest) (*v1.StopBroadcastResponse, error)
+	// WarnOwner leaves a warning for a room's owner, in place of one that was not acknowledged. Errors: NOT_FOUND
+	// (ROOM_NOT_FOUND).
+	WarnOwner(context.Context, *v1.WarnOwnerRequest) (*v1.WarnOwnerResponse, error)
+	// TakeDownCover removes a room's cover until the next broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error)
+	// GetTotals adds up what is on the air.
+	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
 
 // NewControlServiceClient constructs a client for the stoa.live.v1.ControlService service. By
@@ -62,12 +78,34 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("StopBroadcast")),
 			connect.WithClientOptions(opts...),
 		),
+		warnOwner: connect.NewClient[v1.WarnOwnerRequest, v1.WarnOwnerResponse](
+			httpClient,
+			baseURL+ControlServiceWarnOwnerProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("WarnOwner")),
+			connect.WithClientOptions(opts...),
+		),
+		takeDownCover: connect.NewClient[v1.TakeDownCoverRequest, v1.TakeDownCoverResponse](
+			httpClient,
+			baseURL+ControlServiceTakeDownCoverProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("TakeDownCover")),
+			connect.WithClientOptions(opts...),
+		),
+		getTotals: connect.NewClient[v1.GetTotalsRequest, v1.GetTotalsResponse](
+			httpClient,
+			baseURL+ControlServiceGetTotalsProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetTotals")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // controlServiceClient implements ControlServiceClient.
 type controlServiceClient struct {
 	stopBroadcast *connect.Client[v1.StopBroadcastRequest, v1.StopBroadcastResponse]
+	warnOwner     *connect.Client[v1.WarnOwnerRequest, v1.WarnOwnerResponse]
+	takeDownCover *connect.Client[v1.TakeDownCoverRequest, v1.TakeDownCoverResponse]
+	getTotals     *connect.Client[v1.GetTotalsRequest, v1.GetTotalsResponse]
 }
 
 // StopBroadcast calls stoa.live.v1.ControlService.StopBroadcast.
@@ -79,11 +117,45 @@ func (c *controlServiceClient) StopBroadcast(ctx context.Context, req *v1.StopBr
 	return nil, err
 }
 
+// WarnOwner calls stoa.live.v1.ControlService.WarnOwner.
+func (c *controlServiceClient) WarnOwner(ctx context.Context, req *v1.WarnOwnerRequest) (*v1.WarnOwnerResponse, error) {
+	response, err := c.warnOwner.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TakeDownCover calls stoa.live.v1.ControlService.TakeDownCover.
+func (c *controlServiceClient) TakeDownCover(ctx context.Context, req *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error) {
+	response, err := c.takeDownCover.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetTotals calls stoa.live.v1.ControlService.GetTotals.
+func (c *controlServiceClient) GetTotals(ctx context.Context, req *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
+	response, err := c.getTotals.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ControlServiceHandler is an implementation of the stoa.live.v1.ControlService service.
 type ControlServiceHandler interface {
 	// StopBroadcast ends a room's broadcast whoever owns it. Errors: NOT_FOUND (ROOM_NOT_FOUND), FAILED_PRECONDITION
 	// (NOT_LIVE).
 	StopBroadcast(context.Context, *v1.StopBroadcastRequest) (*v1.StopBroadcastResponse, error)
+	// WarnOwner leaves a warning for a room's owner, in place of one that was not acknowledged. Errors: NOT_FOUND
+	// (ROOM_NOT_FOUND).
+	WarnOwner(context.Context, *v1.WarnOwnerRequest) (*v1.WarnOwnerResponse, error)
+	// TakeDownCover removes a room's cover until the next broadcast. Errors: NOT_FOUND (ROOM_NOT_FOUND).
+	TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error)
+	// GetTotals adds up what is on the air.
+	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
 
 // NewControlServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -99,10 +171,35 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("StopBroadcast")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceWarnOwnerHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceWarnOwnerProcedure,
+		svc.WarnOwner,
+		connect.WithSchema(controlServiceMethods.ByName("WarnOwner")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceTakeDownCoverHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceTakeDownCoverProcedure,
+		svc.TakeDownCover,
+		connect.WithSchema(controlServiceMethods.ByName("TakeDownCover")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceGetTotalsHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceGetTotalsProcedure,
+		svc.GetTotals,
+		connect.WithSchema(controlServiceMethods.ByName("GetTotals")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/stoa.live.v1.ControlService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ControlServiceStopBroadcastProcedure:
 			controlServiceStopBroadcastHandler.ServeHTTP(w, r)
+		case ControlServiceWarnOwnerProcedure:
+			controlServiceWarnOwnerHandler.ServeHTTP(w, r)
+		case ControlServiceTakeDownCoverProcedure:
+			controlServiceTakeDownCoverHandler.ServeHTTP(w, r)
+		case ControlServiceGetTotalsProcedure:
+			controlServiceGetTotalsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -114,4 +211,16 @@ type UnimplementedControlServiceHandler struct{}
 
 func (UnimplementedControlServiceHandler) StopBroadcast(context.Context, *v1.StopBroadcastRequest) (*v1.StopBroadcastResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.ControlService.StopBroadcast is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) WarnOwner(context.Context, *v1.WarnOwnerRequest) (*v1.WarnOwnerResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.ControlService.WarnOwner is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) TakeDownCover(context.Context, *v1.TakeDownCoverRequest) (*v1.TakeDownCoverResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.ControlService.TakeDownCover is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.ControlService.GetTotals is not implemented"))
 }

@@ -44,6 +44,17 @@ const (
 	// LiveServiceListCategoriesProcedure is the fully-qualified name of the LiveService's
 	// ListCategories RPC.
 	LiveServiceListCategoriesProcedure = "/stoa.live.v1.LiveService/ListCategories"
+	// LiveServiceListBroadcastsProcedure is the fully-qualified name of the LiveService's
+	// ListBroadcasts RPC.
+	LiveServiceListBroadcastsProcedure = "/stoa.live.v1.LiveService/ListBroadcasts"
+	// LiveServiceSetCoverProcedure is the fully-qualified name of the LiveService's SetCover RPC.
+	LiveServiceSetCoverProcedure = "/stoa.live.v1.LiveService/SetCover"
+	// LiveServiceAcknowledgeWarningProcedure is the fully-qualified name of the LiveService's
+	// AcknowledgeWarning RPC.
+	LiveServiceAcknowledgeWarningProcedure = "/stoa.live.v1.LiveService/AcknowledgeWarning"
+	// LiveServiceGetStreamKeyProcedure is the fully-qualified name of the LiveService's GetStreamKey
+	// RPC.
+	LiveServiceGetStreamKeyProcedure = "/stoa.live.v1.LiveService/GetStreamKey"
 	// LiveServiceIssueStreamKeyProcedure is the fully-qualified name of the LiveService's
 	// IssueStreamKey RPC.
 	LiveServiceIssueStreamKeyProcedure = "/stoa.live.v1.LiveService/IssueStreamKey"
@@ -61,7 +72,8 @@ const (
 // LiveServiceClient is a client for the stoa.live.v1.LiveService service.
 type LiveServiceClient interface {
 	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
-	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS),
+	// FAILED_PRECONDITION (ROOM_CREATION_DISABLED).
 	CreateRoom(context.Context, *v1.CreateRoomRequest) (*v1.CreateRoomResponse, error)
 	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors:
 	// INVALID_ARGUMENT (TITLE_INVALID, UPDATE_MASK_INVALID), NOT_FOUND (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND),
@@ -74,8 +86,21 @@ type LiveServiceClient interface {
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
 	// ListCategories lists all categories.
 	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
-	// IssueStreamKey makes a new key and revokes the one before; it is shown once. Only the owner may. Errors: NOT_FOUND
-	// (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	// ListBroadcasts pages through a room's broadcasts, newest first. Errors: NOT_FOUND (ROOM_NOT_FOUND), INVALID_ARGUMENT
+	// (PAGE_TOKEN_INVALID).
+	ListBroadcasts(context.Context, *v1.ListBroadcastsRequest) (*v1.ListBroadcastsResponse, error)
+	// SetCover chooses where the room's cover comes from. Only the owner may. Errors: INVALID_ARGUMENT (IMAGE_INVALID),
+	// NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_SNAPSHOT: there is none to
+	// keep; COVER_TAKEN_DOWN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	SetCover(context.Context, *v1.SetCoverRequest) (*v1.SetCoverResponse, error)
+	// AcknowledgeWarning says that the owner has read the staff's warning. Errors: NOT_FOUND (ROOM_NOT_FOUND,
+	// WARNING_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	AcknowledgeWarning(context.Context, *v1.AcknowledgeWarningRequest) (*v1.AcknowledgeWarningResponse, error)
+	// GetStreamKey returns the room's key. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED
+	// (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_STREAM_KEY: none was issued, or it was revoked).
+	GetStreamKey(context.Context, *v1.GetStreamKeyRequest) (*v1.GetStreamKeyResponse, error)
+	// IssueStreamKey makes a new key and revokes the one before. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND),
+	// PERMISSION_DENIED (NOT_ROOM_OWNER).
 	IssueStreamKey(context.Context, *v1.IssueStreamKeyRequest) (*v1.IssueStreamKeyResponse, error)
 	// RevokeStreamKey revokes the key; an encoder that uses it is cut. Only the owner may. Errors: NOT_FOUND
 	// (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
@@ -131,6 +156,31 @@ func NewLiveServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listBroadcasts: connect.NewClient[v1.ListBroadcastsRequest, v1.ListBroadcastsResponse](
+			httpClient,
+			baseURL+LiveServiceListBroadcastsProcedure,
+			connect.WithSchema(liveServiceMethods.ByName("ListBroadcasts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setCover: connect.NewClient[v1.SetCoverRequest, v1.SetCoverResponse](
+			httpClient,
+			baseURL+LiveServiceSetCoverProcedure,
+			connect.WithSchema(liveServiceMethods.ByName("SetCover")),
+			connect.WithClientOptions(opts...),
+		),
+		acknowledgeWarning: connect.NewClient[v1.AcknowledgeWarningRequest, v1.AcknowledgeWarningResponse](
+			httpClient,
+			baseURL+LiveServiceAcknowledgeWarningProcedure,
+			connect.WithSchema(liveServiceMethods.ByName("AcknowledgeWarning")),
+			connect.WithClientOptions(opts...),
+		),
+		getStreamKey: connect.NewClient[v1.GetStreamKeyRequest, v1.GetStreamKeyResponse](
+			httpClient,
+			baseURL+LiveServiceGetStreamKeyProcedure,
+			connect.WithSchema(liveServiceMethods.ByName("GetStreamKey")),
+			connect.WithClientOptions(opts...),
+		),
 		issueStreamKey: connect.NewClient[v1.IssueStreamKeyRequest, v1.IssueStreamKeyResponse](
 			httpClient,
 			baseURL+LiveServiceIssueStreamKeyProcedure,
@@ -161,15 +211,19 @@ func NewLiveServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // liveServiceClient implements LiveServiceClient.
 type liveServiceClient struct {
-	createRoom      *connect.Client[v1.CreateRoomRequest, v1.CreateRoomResponse]
-	updateRoom      *connect.Client[v1.UpdateRoomRequest, v1.UpdateRoomResponse]
-	getRoom         *connect.Client[v1.GetRoomRequest, v1.GetRoomResponse]
-	listRooms       *connect.Client[v1.ListRoomsRequest, v1.ListRoomsResponse]
-	listCategories  *connect.Client[v1.ListCategoriesRequest, v1.ListCategoriesResponse]
-	issueStreamKey  *connect.Client[v1.IssueStreamKeyRequest, v1.IssueStreamKeyResponse]
-	revokeStreamKey *connect.Client[v1.RevokeStreamKeyRequest, v1.RevokeStreamKeyResponse]
-	endBroadcast    *connect.Client[v1.EndBroadcastRequest, v1.EndBroadcastResponse]
-	getStreamStats  *connect.Client[v1.GetStreamStatsRequest, v1.GetStreamStatsResponse]
+	createRoom         *connect.Client[v1.CreateRoomRequest, v1.CreateRoomResponse]
+	updateRoom         *connect.Client[v1.UpdateRoomRequest, v1.UpdateRoomResponse]
+	getRoom            *connect.Client[v1.GetRoomRequest, v1.GetRoomResponse]
+	listRooms          *connect.Client[v1.ListRoomsRequest, v1.ListRoomsResponse]
+	listCategories     *connect.Client[v1.ListCategoriesRequest, v1.ListCategoriesResponse]
+	listBroadcasts     *connect.Client[v1.ListBroadcastsRequest, v1.ListBroadcastsResponse]
+	setCover           *connect.Client[v1.SetCoverRequest, v1.SetCoverResponse]
+	acknowledgeWarning *connect.Client[v1.AcknowledgeWarningRequest, v1.AcknowledgeWarningResponse]
+	getStreamKey       *connect.Client[v1.GetStreamKeyRequest, v1.GetStreamKeyResponse]
+	issueStreamKey     *connect.Client[v1.IssueStreamKeyRequest, v1.IssueStreamKeyResponse]
+	revokeStreamKey    *connect.Client[v1.RevokeStreamKeyRequest, v1.RevokeStreamKeyResponse]
+	endBroadcast       *connect.Client[v1.EndBroadcastRequest, v1.EndBroadcastResponse]
+	getStreamStats     *connect.Client[v1.GetStreamStatsRequest, v1.GetStreamStatsResponse]
 }
 
 // CreateRoom calls stoa.live.v1.LiveService.CreateRoom.
@@ -217,6 +271,42 @@ func (c *liveServiceClient) ListCategories(ctx context.Context, req *v1.ListCate
 	return nil, err
 }
 
+// ListBroadcasts calls stoa.live.v1.LiveService.ListBroadcasts.
+func (c *liveServiceClient) ListBroadcasts(ctx context.Context, req *v1.ListBroadcastsRequest) (*v1.ListBroadcastsResponse, error) {
+	response, err := c.listBroadcasts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetCover calls stoa.live.v1.LiveService.SetCover.
+func (c *liveServiceClient) SetCover(ctx context.Context, req *v1.SetCoverRequest) (*v1.SetCoverResponse, error) {
+	response, err := c.setCover.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AcknowledgeWarning calls stoa.live.v1.LiveService.AcknowledgeWarning.
+func (c *liveServiceClient) AcknowledgeWarning(ctx context.Context, req *v1.AcknowledgeWarningRequest) (*v1.AcknowledgeWarningResponse, error) {
+	response, err := c.acknowledgeWarning.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetStreamKey calls stoa.live.v1.LiveService.GetStreamKey.
+func (c *liveServiceClient) GetStreamKey(ctx context.Context, req *v1.GetStreamKeyRequest) (*v1.GetStreamKeyResponse, error) {
+	response, err := c.getStreamKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // IssueStreamKey calls stoa.live.v1.LiveService.IssueStreamKey.
 func (c *liveServiceClient) IssueStreamKey(ctx context.Context, req *v1.IssueStreamKeyRequest) (*v1.IssueStreamKeyResponse, error) {
 	response, err := c.issueStreamKey.CallUnary(ctx, connect.NewRequest(req))
@@ -256,7 +346,8 @@ func (c *liveServiceClient) GetStreamStats(ctx context.Context, req *v1.GetStrea
 // LiveServiceHandler is an implementation of the stoa.live.v1.LiveService service.
 type LiveServiceHandler interface {
 	// CreateRoom opens a room for the caller; the same request_id again returns the same room. Errors:
-	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS).
+	// INVALID_ARGUMENT (TITLE_INVALID), NOT_FOUND (CATEGORY_NOT_FOUND), RESOURCE_EXHAUSTED (TOO_MANY_ROOMS),
+	// FAILED_PRECONDITION (ROOM_CREATION_DISABLED).
 	CreateRoom(context.Context, *v1.CreateRoomRequest) (*v1.CreateRoomResponse, error)
 	// UpdateRoom changes the fields named by update_mask: title, category_id. Only the owner may. Errors:
 	// INVALID_ARGUMENT (TITLE_INVALID, UPDATE_MASK_INVALID), NOT_FOUND (ROOM_NOT_FOUND, CATEGORY_NOT_FOUND),
@@ -269,8 +360,21 @@ type LiveServiceHandler interface {
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
 	// ListCategories lists all categories.
 	ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error)
-	// IssueStreamKey makes a new key and revokes the one before; it is shown once. Only the owner may. Errors: NOT_FOUND
-	// (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	// ListBroadcasts pages through a room's broadcasts, newest first. Errors: NOT_FOUND (ROOM_NOT_FOUND), INVALID_ARGUMENT
+	// (PAGE_TOKEN_INVALID).
+	ListBroadcasts(context.Context, *v1.ListBroadcastsRequest) (*v1.ListBroadcastsResponse, error)
+	// SetCover chooses where the room's cover comes from. Only the owner may. Errors: INVALID_ARGUMENT (IMAGE_INVALID),
+	// NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_SNAPSHOT: there is none to
+	// keep; COVER_TAKEN_DOWN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	SetCover(context.Context, *v1.SetCoverRequest) (*v1.SetCoverResponse, error)
+	// AcknowledgeWarning says that the owner has read the staff's warning. Errors: NOT_FOUND (ROOM_NOT_FOUND,
+	// WARNING_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
+	AcknowledgeWarning(context.Context, *v1.AcknowledgeWarningRequest) (*v1.AcknowledgeWarningResponse, error)
+	// GetStreamKey returns the room's key. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND), PERMISSION_DENIED
+	// (NOT_ROOM_OWNER), FAILED_PRECONDITION (NO_STREAM_KEY: none was issued, or it was revoked).
+	GetStreamKey(context.Context, *v1.GetStreamKeyRequest) (*v1.GetStreamKeyResponse, error)
+	// IssueStreamKey makes a new key and revokes the one before. Only the owner may. Errors: NOT_FOUND (ROOM_NOT_FOUND),
+	// PERMISSION_DENIED (NOT_ROOM_OWNER).
 	IssueStreamKey(context.Context, *v1.IssueStreamKeyRequest) (*v1.IssueStreamKeyResponse, error)
 	// RevokeStreamKey revokes the key; an encoder that uses it is cut. Only the owner may. Errors: NOT_FOUND
 	// (ROOM_NOT_FOUND), PERMISSION_DENIED (NOT_ROOM_OWNER).
@@ -322,6 +426,31 @@ func NewLiveServiceHandler(svc LiveServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	liveServiceListBroadcastsHandler := connect.NewUnaryHandlerSimple(
+		LiveServiceListBroadcastsProcedure,
+		svc.ListBroadcasts,
+		connect.WithSchema(liveServiceMethods.ByName("ListBroadcasts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	liveServiceSetCoverHandler := connect.NewUnaryHandlerSimple(
+		LiveServiceSetCoverProcedure,
+		svc.SetCover,
+		connect.WithSchema(liveServiceMethods.ByName("SetCover")),
+		connect.WithHandlerOptions(opts...),
+	)
+	liveServiceAcknowledgeWarningHandler := connect.NewUnaryHandlerSimple(
+		LiveServiceAcknowledgeWarningProcedure,
+		svc.AcknowledgeWarning,
+		connect.WithSchema(liveServiceMethods.ByName("AcknowledgeWarning")),
+		connect.WithHandlerOptions(opts...),
+	)
+	liveServiceGetStreamKeyHandler := connect.NewUnaryHandlerSimple(
+		LiveServiceGetStreamKeyProcedure,
+		svc.GetStreamKey,
+		connect.WithSchema(liveServiceMethods.ByName("GetStreamKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	liveServiceIssueStreamKeyHandler := connect.NewUnaryHandlerSimple(
 		LiveServiceIssueStreamKeyProcedure,
 		svc.IssueStreamKey,
@@ -359,6 +488,14 @@ func NewLiveServiceHandler(svc LiveServiceHandler, opts ...connect.HandlerOption
 			liveServiceListRoomsHandler.ServeHTTP(w, r)
 		case LiveServiceListCategoriesProcedure:
 			liveServiceListCategoriesHandler.ServeHTTP(w, r)
+		case LiveServiceListBroadcastsProcedure:
+			liveServiceListBroadcastsHandler.ServeHTTP(w, r)
+		case LiveServiceSetCoverProcedure:
+			liveServiceSetCoverHandler.ServeHTTP(w, r)
+		case LiveServiceAcknowledgeWarningProcedure:
+			liveServiceAcknowledgeWarningHandler.ServeHTTP(w, r)
+		case LiveServiceGetStreamKeyProcedure:
+			liveServiceGetStreamKeyHandler.ServeHTTP(w, r)
 		case LiveServiceIssueStreamKeyProcedure:
 			liveServiceIssueStreamKeyHandler.ServeHTTP(w, r)
 		case LiveServiceRevokeStreamKeyProcedure:
@@ -394,6 +531,22 @@ func (UnimplementedLiveServiceHandler) ListRooms(context.Context, *v1.ListRoomsR
 
 func (UnimplementedLiveServiceHandler) ListCategories(context.Context, *v1.ListCategoriesRequest) (*v1.ListCategoriesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.LiveService.ListCategories is not implemented"))
+}
+
+func (UnimplementedLiveServiceHandler) ListBroadcasts(context.Context, *v1.ListBroadcastsRequest) (*v1.ListBroadcastsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.LiveService.ListBroadcasts is not implemented"))
+}
+
+func (UnimplementedLiveServiceHandler) SetCover(context.Context, *v1.SetCoverRequest) (*v1.SetCoverResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.LiveService.SetCover is not implemented"))
+}
+
+func (UnimplementedLiveServiceHandler) AcknowledgeWarning(context.Context, *v1.AcknowledgeWarningRequest) (*v1.AcknowledgeWarningResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.LiveService.AcknowledgeWarning is not implemented"))
+}
+
+func (UnimplementedLiveServiceHandler) GetStreamKey(context.Context, *v1.GetStreamKeyRequest) (*v1.GetStreamKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.live.v1.LiveService.GetStreamKey is not implemented"))
 }
 
 func (UnimplementedLiveServiceHandler) IssueStreamKey(context.Context, *v1.IssueStreamKeyRequest) (*v1.IssueStreamKeyResponse, error) {
