@@ -16,6 +16,7 @@ const (
 	ActionUnbanUser    = "user.unban"
 	ActionSetUserRole  = "user.set_role"
 	ActionEndBroadcast = "broadcast.end"
+	ActionUpdateSite   = "site.update"
 )
 
 // ReasonCannotBanSelf is the reason of an administrator's attempt to ban themselves.

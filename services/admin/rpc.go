@@ -9,6 +9,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	sitev1 "github.com/stoa-live/stoa/gen/go/stoa/site/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/pagination"
 )
@@ -126,9 +127,41 @@ func account(a *authv1.Account) *adminv1.UserAccount {
 	return &adminv1.UserAccount{User: a.GetUser(), Ban: a.GetBan()}
 }
 
+// UpdateSite implements AdminService.
+func (h *handler) UpdateSite(ctx context.Context, r *adminv1.UpdateSiteRequest) (*adminv1.UpdateSiteResponse, error) {
+	change, err := newSiteChange(Site{
+		Name: r.GetSite().GetName(), Announcement: r.GetSite().GetAnnouncement(),
+		SignUpEnabled: r.GetSite().GetSignUpEnabled(), RoomCreationEnabled: r.GetSite().GetRoomCreationEnabled(),
+	}, r.GetUpdateMask().GetPaths())
+	if err != nil {
+		return nil, err
+	}
+	site, err := h.service.UpdateSite(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return &adminv1.UpdateSiteResponse{Site: siteProto(site)}, nil
+}
+
+var _ sitev1connect.SiteServiceHandler = (*siteHandler)(nil)
+
 // siteHandler speaks SiteService.
 type siteHandler struct {
-	sitev1connect.UnimplementedSiteServiceHandler
-
 	service *Service
+}
+
+// GetSite implements SiteService.
+func (h *siteHandler) GetSite(ctx context.Context, _ *sitev1.GetSiteRequest) (*sitev1.GetSiteResponse, error) {
+	site, err := h.service.Site(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sitev1.GetSiteResponse{Site: siteProto(site)}, nil
+}
+
+func siteProto(site Site) *sitev1.Site {
+	return &sitev1.Site{
+		Name: site.Name, Announcement: site.Announcement, SignUpEnabled: site.SignUpEnabled,
+		RoomCreationEnabled: site.RoomCreationEnabled,
+	}
 }

@@ -87,3 +87,32 @@ func (s *store) list(ctx context.Context, filter Filter, before string, limit in
 	}
 	return entries, nil
 }
+
+// siteID is the one row of settings.
+const siteID = 1
+
+// site returns the settings.
+func (s *store) site(ctx context.Context) (Site, error) {
+	row, err := s.read.Site.Get(ctx, siteID)
+	if err != nil {
+		return Site{}, err
+	}
+	return siteOf(row), nil
+}
+
+// updateSite changes the settings that are set in change, and returns all of them.
+func (s *store) updateSite(ctx context.Context, change SiteChange) (Site, error) {
+	row, err := s.write.Site.UpdateOneID(siteID).SetNillableName(change.Name).SetNillableAnnouncement(change.Announcement).
+		SetNillableSignUpEnabled(change.SignUpEnabled).SetNillableRoomCreationEnabled(change.RoomCreationEnabled).Save(ctx)
+	if err != nil {
+		return Site{}, fmt.Errorf("update site: %w", err)
+	}
+	return siteOf(row), nil
+}
+
+func siteOf(row *ent.Site) Site {
+	return Site{
+		Name: row.Name, Announcement: row.Announcement, SignUpEnabled: row.SignUpEnabled,
+		RoomCreationEnabled: row.RoomCreationEnabled,
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/stoa-live/stoa/gen/ent/admin/auditentry"
+	"github.com/stoa-live/stoa/gen/ent/admin/site"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -74,6 +75,7 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			auditentry.Table: auditentry.ValidColumn,
+			site.Table:       site.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -21,6 +21,18 @@ func (f AuditEntryFunc) Mutate(ctx context.Context, m admin.Mutation) (admin.Val
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *admin.AuditEntryMutation", m)
 }
 
+// The SiteFunc type is an adapter to allow the use of ordinary
+// function as Site mutator.
+type SiteFunc func(context.Context, *admin.SiteMutation) (admin.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f SiteFunc) Mutate(ctx context.Context, m admin.Mutation) (admin.Value, error) {
+	if mv, ok := m.(*admin.SiteMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *admin.SiteMutation", m)
+}
+
 // Condition is a hook condition function.
 type Condition func(context.Context, admin.Mutation) bool
 

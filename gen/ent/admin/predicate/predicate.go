@@ -8,3 +8,6 @@ import (
 
 // AuditEntry is the predicate function for auditentry builders.
 type AuditEntry func(*sql.Selector)
+
+// Site is the predicate function for site builders.
+type Site func(*sql.Selector)
