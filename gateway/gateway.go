@@ -35,11 +35,11 @@ type Config struct {
 	IsLocal func(name string) bool
 	// Registry finds the others.
 	Registry registry.Registry
-	// Playback serves /live/; nil where this process serves no streams.
+	// Playback serves /live/ and /auth/avatars/; nil where this process serves no streams.
 	Playback http.Handler
 	// JWKS serves /.well-known/jwks.json; nil where this process has no auth service.
 	JWKS http.Handler
-	// Web is the built web app; nil for none.
+	// Web is the built web apps in the folders app and console; nil for none.
 	Web fs.FS
 
 	Metrics        *telemetry.Metrics
@@ -59,6 +59,7 @@ type Config struct {
 // Where things are, besides services and the web app.
 const (
 	playbackPath = "/live/"
+	avatarsPath  = "/auth/avatars/"
 	livePage     = "/live"
 	healthPath   = "/healthz"
 	readyPath    = "/readyz"
@@ -94,6 +95,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	if config.Playback != nil {
 		mux.Handle(playbackPath, g.open(config.Playback))
+		mux.Handle(avatarsPath, g.open(config.Playback))
 	}
 	if config.JWKS != nil {
 		mux.Handle("GET /.well-known/jwks.json", g.open(config.JWKS))

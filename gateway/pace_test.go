@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -35,7 +36,7 @@ func slow(t *testing.T, local http.Handler, do func(*testing.T, *memhttp.Server)
 		g, err := gateway.New(gateway.Config{
 			Services: []string{chatv1connect.ChatServiceName, unknown}, Local: local, IsLocal: func(string) bool { return true },
 			Playback: local, Metrics: telemetry.NewMetrics(), Logger: discard(), MaxBody: maxBody,
-			Web: fstest.MapFS{"index.html": {}, "assets/a.js": {Data: make([]byte, large)}},
+			Web: fstest.MapFS{"app/index.html": {}, "console/index.html": {}, "app/assets/a.js": {Data: noise(large)}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -48,6 +49,13 @@ func slow(t *testing.T, local http.Handler, do func(*testing.T, *memhttp.Server)
 		}()
 		do(t, server)
 	})
+}
+
+// noise is n bytes that no compression makes fewer.
+func noise(n int) []byte {
+	out := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(out)
+	return out
 }
 
 // dripping sends a byte every few seconds for as long as somebody takes them.

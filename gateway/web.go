@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,19 +24,41 @@ func contentSecurityPolicy(playbackOrigin string) string {
 		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-// web serves the built app: hashed files for ever, its pages never cached.
+// web serves the built apps: hashed files for ever, pages never cached.
 type web struct {
 	files  fs.FS
-	index  []byte
 	policy string
+	app    *webApp
+	// console is below /admin.
+	console *webApp
+
+	mu      sync.Mutex
+	gzipped map[string][]byte // files that shrink, once each was asked for; nil for those that do not
 }
 
+// webApp is one of the apps: a folder of files, and the page that all its own addresses show.
+type webApp struct {
+	folder string
+	index  []byte
+	isPage func(name string) bool
+}
+
+const consolePrefix = "admin"
+
 func newWeb(files fs.FS, playbackOrigin string) (*web, error) {
-	index, err := fs.ReadFile(files, "index.html")
+	w := &web{files: files, policy: contentSecurityPolicy(playbackOrigin), gzipped: make(map[string][]byte)}
+	var err1, err2 error
+	w.app, err1 = newWebApp(files, "app", isAppPage)
+	w.console, err2 = newWebApp(files, "console", isConsolePage)
+	return w, errors.Join(err1, err2)
+}
+
+func newWebApp(files fs.FS, folder string, isPage func(string) bool) (*webApp, error) {
+	index, err := fs.ReadFile(files, folder+"/index.html")
 	if err != nil {
-		return nil, fmt.Errorf("read the web app's index.html: %w", err)
+		return nil, fmt.Errorf("read the page of the web app %s: %w", folder, err)
 	}
-	return &web{files: files, index: index, policy: contentSecurityPolicy(playbackOrigin)}, nil
+	return &webApp{folder: folder, index: index, isPage: isPage}, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -48,25 +73,99 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		notFound(rw, r)
 		return
 	}
-	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-	if info, err := fs.Stat(w.files, name); err == nil && !info.IsDir() && name != "index.html" {
+	app, name := w.app, strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	if rest, below := strings.CutPrefix(name, consolePrefix); below && (rest == "" || rest[0] == '/') {
+		app, name = w.console, strings.TrimPrefix(rest, "/")
+	}
+	file := path.Join(app.folder, name)
+	if info, err := fs.Stat(w.files, file); err == nil && !info.IsDir() && name != "index.html" {
 		if strings.HasPrefix(name, "assets/") {
 			h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		} else {
 			h.Set("Cache-Control", "public, max-age=300")
 		}
-		http.ServeFileFS(rw, r, w.files, name)
+		w.serveFile(rw, r, file)
 		return
 	}
-	if !isPage(name) {
+	if !app.isPage(name) {
 		notFound(rw, r)
 		return
 	}
 	h.Set("Cache-Control", "no-cache")
-	http.ServeContent(rw, r, "index.html", time.Time{}, bytes.NewReader(w.index))
+	http.ServeContent(rw, r, "index.html", time.Time{}, bytes.NewReader(app.index))
 }
 
-// isPage tells the app's own routes from addresses that do not exist.
-func isPage(name string) bool {
-	return name == "" || name == "." || name == "live" || name == "signin" || strings.HasPrefix(name, "room/") && strings.Count(name, "/") == 1
+// serveFile answers with a file, compressed for those who can read that.
+func (w *web) serveFile(rw http.ResponseWriter, r *http.Request, file string) {
+	h := rw.Header()
+	h.Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) && r.Header.Get("Range") == "" {
+		if small := w.gzip(file); small != nil {
+			h.Set("Content-Encoding", "gzip")
+			http.ServeContent(rw, r, file, time.Time{}, bytes.NewReader(small))
+			return
+		}
+	}
+	http.ServeFileFS(rw, r, w.files, file)
+}
+
+// gzip returns a file compressed, or nil where that makes it no smaller. It is done once a file.
+func (w *web) gzip(file string) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if small, done := w.gzipped[file]; done {
+		return small
+	}
+	w.gzipped[file] = compressed(w.files, file)
+	return w.gzipped[file]
+}
+
+func compressed(files fs.FS, file string) []byte {
+	whole, err := fs.ReadFile(files, file)
+	if err != nil {
+		return nil
+	}
+	var out bytes.Buffer
+	zip, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // a known level is no error
+	_, _ = zip.Write(whole)                                   // nor is memory
+	_ = zip.Close()
+	if out.Len() >= len(whole) {
+		return nil
+	}
+	return out.Bytes()
+}
+
+// acceptsGzip reports whether a client reads gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, parameters, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") && strings.TrimSpace(parameters) != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// isAppPage tells the app's own addresses from those that do not exist.
+func isAppPage(name string) bool {
+	switch name {
+	case "", ".", "live", "signin", "account":
+		return true
+	}
+	return isItem(name, "room")
+}
+
+// isConsolePage tells the console's own addresses, without their prefix, from those that do not exist.
+func isConsolePage(name string) bool {
+	switch name {
+	case "", "signin", "setup", "users", "rooms", "chat", "mutes", "settings", "audit":
+		return true
+	}
+	return isItem(name, "users") || isItem(name, "rooms")
+}
+
+// isItem reports whether name is one thing of a kind: "room/01J".
+func isItem(name, kind string) bool {
+	id, ok := strings.CutPrefix(name, kind+"/")
+	return ok && id != "" && !strings.Contains(id, "/")
 }

@@ -1,6 +1,9 @@
 package gateway_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -14,7 +17,7 @@ import (
 func TestWebApp(t *testing.T) {
 	// With playback at /live/, which must not hide the page /live.
 	w := serve(t, func(c *gateway.Config) { c.Playback = http.NotFoundHandler() })
-	const page, missing = "<title>the app</title>", "NOT_FOUND"
+	const page, console, missing = "<title>the app</title>", "<title>the console</title>", "NOT_FOUND"
 	for path, c := range map[string]struct {
 		status      int
 		body, cache string
@@ -24,7 +27,18 @@ func TestWebApp(t *testing.T) {
 		"/live":                {200, page, "no-cache", "text/html; charset=utf-8"},
 		"/live?x=1":            {200, page, "no-cache", "text/html; charset=utf-8"},
 		"/signin":              {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/account":             {200, page, "no-cache", "text/html; charset=utf-8"},
 		"/room/01J":            {200, page, "no-cache", "text/html; charset=utf-8"},
+		"/admin":               {200, console, "no-cache", "text/html; charset=utf-8"},
+		"/admin/":              {200, console, "no-cache", "text/html; charset=utf-8"},
+		"/admin/users":         {200, console, "no-cache", "text/html; charset=utf-8"},
+		"/admin/users/01J":     {200, console, "no-cache", "text/html; charset=utf-8"},
+		"/admin/assets/c-1.js": {200, "export {}", "public, max-age=31536000, immutable", "text/javascript; charset=utf-8"},
+		"/admin/index.html":    {404, missing, "no-store", "application/json"},
+		"/admin/nothing":       {404, missing, "no-store", "application/json"},
+		"/admin/users/a/b":     {404, missing, "no-store", "application/json"},
+		"/admin/../app/x":      {404, missing, "no-store", "application/json"},
+		"/administrator":       {404, missing, "no-store", "application/json"},
 		"/index.html":          {404, missing, "no-store", "application/json"},
 		"/room":                {404, missing, "no-store", "application/json"},
 		"/room/":               {404, missing, "no-store", "application/json"},
@@ -83,6 +97,49 @@ func TestWebApp(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		if a := w.do(t, method, "/", ""); a.StatusCode != http.StatusNotFound || !strings.Contains(a.body, "google.rpc.ErrorInfo") {
 			t.Errorf("%s /: %d %s", method, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestWebCompresses(t *testing.T) {
+	w := serve(t)
+	const short, long = "/assets/app-1a2b.js", "/assets/long-1a2b.js"
+	for _, c := range []struct {
+		path, accept, byteRange, want string
+	}{
+		{long, "gzip, br", "", "gzip"},
+		{long, "br;q=1, GZIP;q=0.5", "", "gzip"},
+		{long, "gzip;q=0", "", ""},
+		{long, "identity", "", ""},
+		{long, "gzip", "bytes=0-9", ""},
+		{short, "gzip", "", ""},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", c.accept)
+		if c.byteRange != "" {
+			r.Header.Set("Range", c.byteRange)
+		}
+		res, err := w.http1.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.Header.Get("Content-Encoding") != c.want || res.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s, %q: %v, %v", c.path, c.accept, res.Header, err)
+		}
+		if c.want == "gzip" {
+			reader, err := gzip.NewReader(bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := io.ReadAll(reader)
+			if err != nil || len(whole) != 10_000 || len(body) > 1_000 {
+				t.Errorf("%d bytes of %d, %v", len(whole), len(body), err)
+			}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package web holds the built web app, so that the binary serves it by itself.
+// Package web holds the built web apps, so that the binary serves them by itself.
 package web
 
 import (
@@ -11,14 +11,17 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// FS returns the built app, or nil where `make web` has not run.
+// FS returns the built apps: the folder app for people, the folder console for operators. It is nil where `make web` has
+// not run.
 func FS() fs.FS {
-	files, err := fs.Sub(dist, "dist/app")
+	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		return nil
 	}
-	if _, err := fs.Stat(files, "index.html"); err != nil {
-		return nil
+	for _, app := range []string{"app", "console"} {
+		if _, err := fs.Stat(files, app+"/index.html"); err != nil {
+			return nil
+		}
 	}
 	return files
 }

@@ -7,7 +7,7 @@ export default ts.config(
   { ignores: ['dist/', 'node_modules/'] },
   js.configs.recommended,
   {
-    files: ['src/**/*.{ts,vue}'],
+    files: ['*/src/**/*.{ts,vue}'],
     extends: [...ts.configs.strictTypeChecked, ...ts.configs.stylisticTypeChecked, ...vue.configs['flat/recommended']],
     languageOptions: {
       globals: globals.browser,
@@ -31,9 +31,9 @@ export default ts.config(
       'max-lines': ['error', { max: 200 }],
     },
   },
-  { files: ['src/i18n/*.ts', 'src/**/*.test.ts'], rules: { 'max-lines': 'off' } },
-  { files: ['src/**/*.ts'], rules: { 'no-undef': 'off' } },
-  { files: ['src/**/*.vue'], rules: { 'no-undef': 'off' } },
-  { files: ['e2e/**/*.mjs', '*.js', '*.ts'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
-  { files: ['*.ts'], extends: [...ts.configs.strict] },
+  { files: ['*/src/i18n/*.ts', '*/src/**/*.test.ts'], rules: { 'max-lines': 'off' } },
+  { files: ['*/src/**/*.ts'], rules: { 'no-undef': 'off' } },
+  { files: ['*/src/**/*.vue'], rules: { 'no-undef': 'off' } },
+  { files: ['e2e/**/*.mjs', '*.js', '*.ts', '*/*.ts'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  { files: ['*.ts', '*/*.ts'], extends: [...ts.configs.strict] },
 )

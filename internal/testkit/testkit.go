@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,15 @@ func Config(t testing.TB) config.Serve {
 	}
 }
 
-// Web is an app of one page and one file.
+// Web is two apps of one page and one file each.
 func Web() fs.FS {
 	return fstest.MapFS{
-		"index.html":         {Data: []byte("<!doctype html><title>the app</title>")},
-		"favicon.svg":        {Data: []byte("<svg/>")},
-		"assets/app-1a2b.js": {Data: []byte("export {}")},
+		"app/index.html":          {Data: []byte("<!doctype html><title>the app</title>")},
+		"app/favicon.svg":         {Data: []byte("<svg/>")},
+		"app/assets/app-1a2b.js":  {Data: []byte("export {}")},
+		"app/assets/long-1a2b.js": {Data: bytes.Repeat([]byte("export {}\n"), 1000)},
+		"console/index.html":      {Data: []byte("<!doctype html><title>the console</title>")},
+		"console/assets/c-1.js":   {Data: []byte("export {}")},
 	}
 }
 

@@ -1,0 +1,43 @@
+export const en = {
+  account: {
+    signIn: 'Sign in',
+    signUp: 'Create an account',
+    signInText: 'To talk in rooms and to go live yourself.',
+    signUpText: 'A name and a password are all it takes.',
+    username: 'Username',
+    usernameHint: '3 to 32 letters, digits, “_”, “.” or “-”, starting with a letter',
+    password: 'Password',
+    passwordHint: 'At least 8 characters',
+    showPassword: 'Show',
+    hidePassword: 'Hide',
+    nickname: 'Display name',
+    nicknameHint: 'Optional; what others see in the chat',
+    noAccount: 'New here?',
+    haveAccount: 'Already have an account?',
+    signedInAs: 'You are signed in as {name}.',
+    ended: 'Your session has ended. Sign in again.',
+    closeNotice: 'Close this notice',
+  },
+}
+
+export const zh: typeof en = {
+  account: {
+    signIn: '登录',
+    signUp: '注册账号',
+    signInText: '登录后可以聊天，也可以自己开播。',
+    signUpText: '只需要一个用户名和密码。',
+    username: '用户名',
+    usernameHint: '3 到 32 个字母、数字、“_”、“.”或“-”，以字母开头',
+    password: '密码',
+    passwordHint: '至少 8 个字符',
+    showPassword: '显示',
+    hidePassword: '隐藏',
+    nickname: '昵称',
+    nicknameHint: '选填，聊天时显示给其他人',
+    noAccount: '第一次来？',
+    haveAccount: '已有账号？',
+    signedInAs: '你已登录为 {name}。',
+    ended: '登录已失效，请重新登录。',
+    closeNotice: '关闭此提示',
+  },
+}

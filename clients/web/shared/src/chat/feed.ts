@@ -1,0 +1,116 @@
+import { Code, ConnectError } from '@connectrpc/connect'
+import type { Event, Message, Position, Subscribed } from '@gen/stoa/chat/v1/chat_pb'
+import type { SubscribeResponse } from '@gen/stoa/chat/v1/chat_service_pb'
+import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
+import { retryAfterMs } from '../api/errors'
+import { backoffMs } from '../lib/backoff'
+import { isAborted, sleep } from '../lib/sleep'
+import type { MessageWindow } from './window'
+
+export type FeedStatus = 'connecting' | 'open' | 'reconnecting' | 'refused'
+
+export interface FeedDeps {
+  subscribe: (after: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal) => AsyncIterable<SubscribeResponse>
+  /** Called when the server refused the stream's token. */
+  renewToken: () => Promise<unknown>
+  window: MessageWindow
+  onStatus: (status: FeedStatus) => void
+  onMessage: (message: Message) => void
+  onSubscribed: (subscribed: Subscribed) => void
+  onLikes: (total: bigint) => void
+  onViewerCount: (count: number) => void
+  onBroadcast: (broadcast: Broadcast) => void
+}
+
+/** A stream that is silent for this long is dead: the server sends a heartbeat every 15 s. */
+export const HEARTBEAT_TIMEOUT_MS = 40_000
+const retry = { firstMs: 500, maxMs: 15_000 }
+
+/** Ends one connection so that the next asks again from the last position. */
+class Gap extends Error {}
+
+/** Follows a conversation until the signal aborts, resuming from the last message after every cut. */
+export async function followConversation(deps: FeedDeps, signal: AbortSignal): Promise<void> {
+  let attempt = 0
+  let gapAt: bigint | undefined
+  let openedAt = 0
+  deps.onStatus('connecting')
+  while (!isAborted(signal)) {
+    let waitMs = 0
+    try {
+      // A gap that is still there after asking again is the server's truth.
+      const acceptGap = gapAt !== undefined && gapAt === deps.window.position?.seq
+      openedAt = 0
+      await readStream(deps, acceptGap, signal, () => (openedAt = Date.now()))
+    } catch (error) {
+      if (error instanceof Gap) {
+        gapAt = deps.window.position?.seq
+        continue
+      }
+      const failure = ConnectError.from(error)
+      if (failure.code === Code.NotFound || failure.code === Code.InvalidArgument) {
+        deps.onStatus('refused')
+        return
+      }
+      if (failure.code === Code.Unauthenticated) await deps.renewToken().catch(() => undefined)
+      waitMs = retryAfterMs(error)
+    }
+    if (isAborted(signal)) return
+    deps.onStatus('reconnecting')
+    if (openedAt > 0 && Date.now() - openedAt > 5_000) attempt = 0
+    await sleep(Math.max(waitMs, backoffMs(attempt++, retry)), signal)
+  }
+}
+
+/** Reads one stream to its end; throws when it fails, is silent for too long, or leaves something out. */
+async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSignal, onOpen: () => void): Promise<void> {
+  const connection = new AbortController()
+  const onAbort = (): void => connection.abort()
+  signal.addEventListener('abort', onAbort)
+  let silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
+  try {
+    for await (const { event } of deps.subscribe(deps.window.position, connection.signal)) {
+      clearTimeout(silence)
+      silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
+      if (signal.aborted) return
+      if (event) {
+        dispatch(event, deps, acceptGap)
+        if (event.kind.case === 'subscribed') onOpen()
+      }
+    }
+  } finally {
+    clearTimeout(silence)
+    signal.removeEventListener('abort', onAbort)
+    // Also ends the request when the reader left early.
+    connection.abort()
+  }
+}
+
+function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean): void {
+  switch (kind.case) {
+    case 'message': {
+      const arrival = deps.window.add(kind.value, acceptGap)
+      if (arrival === 'gap') throw new Gap()
+      if (arrival === 'added') deps.onMessage(kind.value)
+      break
+    }
+    case 'subscribed':
+      deps.onStatus('open')
+      deps.onSubscribed(kind.value)
+      deps.onLikes(kind.value.likeCount)
+      deps.onViewerCount(kind.value.viewerCount)
+      break
+    case 'likes':
+      deps.onLikes(kind.value.total)
+      break
+    case 'viewerCount':
+      deps.onViewerCount(kind.value.count)
+      break
+    case 'broadcast':
+      deps.onBroadcast(kind.value)
+      break
+    default:
+      // A heartbeat, or something that a newer server tells: hearing it was enough.
+      break
+  }
+}

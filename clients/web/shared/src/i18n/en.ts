@@ -1,0 +1,62 @@
+/** What both apps say. Each app adds its own under other names. */
+export const en = {
+  viewers: '{count} viewer | {count} viewers',
+  phase: {
+    offline: 'Offline',
+    starting: 'Starting',
+    live: 'Live',
+    interrupted: 'Be right back',
+    ended: 'Ended',
+  },
+  state: {
+    loadFailed: 'This did not load',
+    retry: 'Try again',
+    offline: 'The server cannot be reached. Trying again.',
+    notFoundTitle: 'There is nothing here',
+  },
+  errors: {
+    WRONG_CREDENTIALS: 'That username and password do not belong together.',
+    USERNAME_TAKEN: 'That username is taken. Try another one.',
+    TOO_MANY_ATTEMPTS: 'Too many attempts. Wait {wait} and try again.',
+    RATE_LIMITED: 'That was a bit fast. Wait {wait} and try again.',
+    BANNED: 'This account is banned.',
+    DEVICE_NOT_FOUND: 'This browser is not known to the server any more. Reload the page.',
+    SESSION_REVOKED: 'Your session has ended. Sign in again.',
+    REFRESH_TOKEN_INVALID: 'Your session has ended. Sign in again.',
+    REFRESH_TOKEN_REUSED: 'Your session has ended. Sign in again.',
+    UNAUTHENTICATED: 'Sign in to do that.',
+    FORBIDDEN: 'You may not do that.',
+    INVALID_ARGUMENT: 'Something in that is not valid. Check it and try again.',
+    REQUEST_TOO_LARGE: 'That is too large.',
+    ROOM_NOT_FOUND: 'There is no such room.',
+    CONVERSATION_NOT_FOUND: 'There is no such conversation.',
+    CATEGORY_NOT_FOUND: 'There is no such category.',
+    TOO_MANY_ROOMS: 'You have as many rooms as one account may have.',
+    TOO_MANY_SUBSCRIPTIONS: 'You have this open too often. Close a tab.',
+    NOT_ROOM_OWNER: 'Only the owner of the room may do that.',
+    NOT_LIVE: 'The room is not live.',
+    SLOW_CONSUMER: 'Your connection is too slow for this chat. Coming back.',
+    DRAINING: 'The server is restarting. Trying again.',
+    UNAVAILABLE: 'The server cannot be reached. Try again in a moment.',
+    DEADLINE_EXCEEDED: 'The server took too long. Try again.',
+    CANCELED: 'That was cancelled.',
+    INTERNAL: 'Something went wrong on the server. Try again.',
+  },
+  wait: { moment: 'a moment', seconds: '{count} second | {count} seconds', minutes: '{count} minute | {count} minutes' },
+  language: { switch: '中文', label: 'Language' },
+  copy: {
+    reveal: 'Reveal',
+    hide: 'Hide',
+    copy: 'Copy',
+    copied: 'Copied',
+    copyFailed: 'Select and copy it by hand',
+  },
+  theme: { label: 'Appearance', system: 'System', light: 'Light', dark: 'Dark' },
+  role: { guest: 'Guest', user: 'User', moderator: 'Moderator', admin: 'Administrator' },
+  platform: { web: 'Browser', android: 'Android', ios: 'iOS', desktop: 'Desktop', miniProgram: 'Mini-program', cli: 'Command line', unknown: 'Unknown' },
+  action: { cancel: 'Cancel', close: 'Close', save: 'Save', confirm: 'Confirm' },
+}
+
+/** The shape that every language fills in completely. */
+export type SharedMessages = typeof en
+export type ErrorWord = keyof SharedMessages['errors']
