@@ -15,8 +15,9 @@ const upright turn = 1
 // sideways reports whether width and height change places.
 func (t turn) sideways() bool { return t >= 5 }
 
-// upright returns the size that a picture of a size has once it is turned, and the other way round.
-func (t turn) upright(size image.Point) image.Point {
+// swap exchanges what is along and what is across, if the picture lies on its side: its size becomes that of the upright
+// one, and the other way round.
+func (t turn) swap(size image.Point) image.Point {
 	if t.sideways() {
 		return image.Pt(size.Y, size.X)
 	}
@@ -29,10 +30,10 @@ func (t turn) apply(m *image.RGBA) *image.RGBA {
 		return m
 	}
 	last := m.Bounds().Max.Sub(image.Pt(1, 1))
-	out := image.NewRGBA(image.Rectangle{Max: t.upright(m.Bounds().Size())})
+	out := image.NewRGBA(image.Rectangle{Max: t.swap(m.Bounds().Size())})
 	for y := range out.Bounds().Dy() {
 		for x := range out.Bounds().Dx() {
-			from := t.upright(image.Pt(x, y))
+			from := t.swap(image.Pt(x, y))
 			switch t {
 			case 2, 3, 7, 8:
 				from.X = last.X - from.X

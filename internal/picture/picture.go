@@ -71,12 +71,12 @@ func remake(
 	}
 	turn := orientation(data)
 	bounds := source.Bounds()
-	from, to := plan(turn.upright(bounds.Size()))
+	from, to := plan(turn.swap(bounds.Size()))
 	// Scaled as it lies and turned when it is small. The part that is cut out is always in the middle.
 	if turn.sideways() {
 		from = image.Rect(from.Min.Y, from.Min.X, from.Max.Y, from.Max.X)
 	}
-	target := image.NewRGBA(image.Rectangle{Max: turn.upright(to)})
+	target := image.NewRGBA(image.Rectangle{Max: turn.swap(to)})
 	// What is transparent becomes white: a JPEG has no other way.
 	draw.Draw(target, target.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
 	draw.CatmullRom.Scale(target, target.Bounds(), source, from.Add(bounds.Min), draw.Over, nil)

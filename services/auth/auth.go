@@ -32,6 +32,11 @@ const (
 	ReasonDeviceNotFound      = "DEVICE_NOT_FOUND"
 	ReasonUserNotFound        = "USER_NOT_FOUND"
 	ReasonUserIsGuest         = "USER_IS_GUEST"
+	ReasonSessionNotFound     = "SESSION_NOT_FOUND"
+	ReasonSignUpDisabled      = "SIGN_UP_DISABLED"
+	ReasonSetupTokenInvalid   = "SETUP_TOKEN_INVALID"
+	ReasonSetupDone           = "SETUP_DONE"
+	ReasonWrongPassword       = "WRONG_PASSWORD"
 	ReasonWrongCredentials    = "WRONG_CREDENTIALS"
 	ReasonBanned              = "BANNED"
 	ReasonTooManyAttempts     = "TOO_MANY_ATTEMPTS"
@@ -58,8 +63,9 @@ type User struct {
 	// ID is a ULID, or operatorID.
 	ID string
 	// Username is in lower case; empty for guests.
-	Username  string
-	Nickname  string
+	Username string
+	Nickname string
+	// AvatarURL is relative to the API's address, empty without a picture. Nobody sees it while the user is banned.
 	AvatarURL string
 	Role      authv1.Role
 	// PasswordHash is a PHC string; empty for those who cannot sign in by password.
@@ -113,11 +119,24 @@ type Session struct {
 	RevokedAt time.Time
 }
 
-// SignedInDevice is a device with the time of its session's last token.
+// SignedInDevice is a device with what its session tells.
 type SignedInDevice struct {
 	Device
 
+	SessionID  string
+	SignedInAt time.Time
+	// LastSeenAt is when the session was issued its last token.
 	LastSeenAt time.Time
+}
+
+// UserFilter says which users a list holds. The zero value means all.
+type UserFilter struct {
+	// Contains is a part of a username or nickname, in any case.
+	Contains string
+	// NicknameOnly looks into nicknames only.
+	NicknameOnly bool
+	OnlyBanned   bool
+	OnlyStaff    bool
 }
 
 // Grant is what a client gets for proving who it is.
@@ -208,12 +227,22 @@ func errWrongCredentials() *errs.Error {
 	return errs.Unauthenticated(ReasonWrongCredentials, "the username or the password is wrong")
 }
 
+// errPasswordMoved says that a hash was replaced while a password was compared with it: it was changed, or renewed by
+// another sign-in. The next try finds out.
+func errPasswordMoved() *errs.Error {
+	return errs.Unavailable(errs.ReasonUnavailable, "the password changed meanwhile: try again")
+}
+
 func errTokenInvalid() *errs.Error {
 	return errs.Unauthenticated(ReasonRefreshTokenInvalid, "the refresh token is not valid: sign in again")
 }
 
 func errTokenReused() *errs.Error {
 	return errs.Unauthenticated(ReasonRefreshTokenReused, "the refresh token was used before: the session has ended")
+}
+
+func errSessionNotFound() *errs.Error {
+	return errs.NotFound(ReasonSessionNotFound, "there is no such session")
 }
 
 // errBanned tells the banned why and until when: "ban_reason", and "ban_until" (RFC 3339, UTC) unless it is for ever.

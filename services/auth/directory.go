@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	entauth "github.com/stoa-live/stoa/gen/ent/auth"
+	"github.com/stoa-live/stoa/gen/ent/auth/session"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/pagination"
@@ -16,20 +18,13 @@ type userCursor struct {
 	ID string `json:"u"`
 }
 
-// listUsers lists users whose name or nickname contains a text, newest first. Errors: INVALID_ARGUMENT
-// (PAGE_TOKEN_INVALID).
-func (s *Service) listUsers(
-	ctx context.Context, contains string, onlyBanned bool, size int, token string,
-) ([]User, string, error) {
+// listUsers lists the users that a filter asks for, newest first. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+func (s *Service) listUsers(ctx context.Context, filter UserFilter, size int, token string) ([]User, string, error) {
 	cursor, _, err := pagination.Decode[userCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
-	var bannedAt time.Time
-	if onlyBanned {
-		bannedAt = s.now()
-	}
-	rows, err := s.storage.listUsers(ctx, contains, bannedAt, cursor.ID, size+1)
+	rows, err := s.storage.listUsers(ctx, filter, s.now(), cursor.ID, size+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -79,6 +74,27 @@ func (s *Service) setRole(ctx context.Context, id string, role authv1.Role) (Use
 		}
 		u.Role = role
 		return true, nil
+	})
+}
+
+// revokeSession signs a user out of one place. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+func (s *Service) revokeSession(ctx context.Context, userID, sessionID string) error {
+	return s.end(ctx, userID, causeStaff, func(tx *entauth.Client) ([]Revocation, error) {
+		user, err := s.storage.userByID(ctx, tx, userID)
+		if errs.Reason(err) == ReasonUserNotFound {
+			return nil, errSessionNotFound()
+		}
+		if err != nil {
+			return nil, err
+		}
+		deviceID, ok, err := s.storage.deviceOfSession(ctx, tx, userID, sessionID, s.now())
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errSessionNotFound()
+		}
+		return s.leave(ctx, tx, user.Role, session.ID(sessionID), deviceID)
 	})
 }
 

@@ -125,7 +125,16 @@ func TestARoleTakesEffectAtTheNextSignIn(t *testing.T) {
 	if event := <-w.changed; event.GetUser().GetRole() != authv1.Role_ROLE_ADMIN {
 		t.Errorf("told the others %v", event)
 	}
-	if p := w.principal(w.signIn(device, "ada").GetAccessToken()); !p.IsAdmin() {
+	asAdmin := w.signIn(device, "ada")
+	if p := w.principal(asAdmin.GetAccessToken()); !p.IsAdmin() || !p.IsStaff() {
+		t.Errorf("signed in as %v", p)
+	}
+	_, err = w.directory().SetRole(ctx, &authv1.SetRoleRequest{UserId: up.GetUser().GetId(), Role: authv1.Role_ROLE_MODERATOR})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.wantRevoked(asAdmin.GetAccessToken())
+	if p := w.principal(w.signIn(device, "ada").GetAccessToken()); p.IsAdmin() || !p.IsStaff() || p.Role != authv1.Role_ROLE_MODERATOR {
 		t.Errorf("signed in as %v", p)
 	}
 	guest := w.guest(w.device()).GetUser().GetId()
@@ -168,26 +177,51 @@ func TestListUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for username, role := range map[string]authv1.Role{
+		"percent": authv1.Role_ROLE_MODERATOR, "letter": authv1.Role_ROLE_MODERATOR, "umlaut": authv1.Role_ROLE_ADMIN,
+	} {
+		found, err := w.directory().ListUsers(ctx, &authv1.ListUsersRequest{Query: username})
+		if err != nil || len(found.GetAccounts()) != 1 {
+			t.Fatalf("%v, %v", found, err)
+		}
+		_, err = w.directory().SetRole(ctx, &authv1.SetRoleRequest{UserId: found.GetAccounts()[0].GetUser().GetId(), Role: role})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	operatorToken(t, w) // who is in no list
+	type request = authv1.ListUsersRequest
 	for name, c := range map[string]struct {
-		query      string
-		onlyBanned bool
-		want       []string
+		request *request
+		want    []string
 	}{
-		"all":            {want: newestFirst},
-		"username":       {query: "percen", want: []string{"percent"}},
-		"case":           {query: "PERCEN", want: []string{"percent"}},
-		"nickname":       {query: "off", want: []string{"percent"}},
-		"percent sign":   {query: "%", want: []string{"percent"}},
-		"underscore":     {query: "a_b", want: []string{"underscore"}},
-		"backslash":      {query: `\`, want: []string{"backslash"}},
-		"quote":          {query: `' OR 'a'='a`},
-		"other letters":  {query: "Ä", want: []string{"umlaut"}},
-		"banned":         {onlyBanned: true, want: []string{"percent"}},
-		"banned no more": {query: "axb", onlyBanned: true},
+		"all":                 {&request{}, newestFirst},
+		"username":            {&request{Query: "percen"}, []string{"percent"}},
+		"case":                {&request{Query: "PERCEN"}, []string{"percent"}},
+		"nickname":            {&request{Query: "OFF"}, []string{"percent"}},
+		"percent sign":        {&request{Query: "%"}, []string{"percent"}},
+		"underscore":          {&request{Query: "a_b"}, []string{"underscore"}},
+		"backslash":           {&request{Query: `\`}, []string{"backslash"}},
+		"quote":               {&request{Query: `' OR 'a'='a`}, nil},
+		"NUL":                 {&request{Query: "\x00"}, nil},
+		"other letters":       {&request{Query: "Ä"}, []string{"umlaut"}},
+		"other letters' case": {&request{Query: "äRGE"}, []string{"umlaut"}},
+		"nickname only":       {&request{Query: "50", NicknameOnly: true}, []string{"percent"}},
+		"its case":            {&request{Query: "ÄRGER", NicknameOnly: true}, []string{"umlaut"}},
+		"not the username":    {&request{Query: "percen", NicknameOnly: true}, nil},
+		"its percent sign":    {&request{Query: "%", NicknameOnly: true}, []string{"percent"}},
+		"its underscore":      {&request{Query: "a_b", NicknameOnly: true}, []string{"underscore"}},
+		"everybody's":         {&request{NicknameOnly: true}, newestFirst},
+		"banned":              {&request{OnlyBanned: true}, []string{"percent"}},
+		"banned no more":      {&request{Query: "axb", OnlyBanned: true}, nil},
+		"staff":               {&request{OnlyStaff: true}, []string{"umlaut", "letter", "percent"}},
+		"staff by name":       {&request{Query: "r", OnlyStaff: true}, []string{"umlaut", "letter", "percent"}},
+		"banned staff":        {&request{OnlyStaff: true, OnlyBanned: true}, []string{"percent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			request := &authv1.ListUsersRequest{Query: c.query, OnlyBanned: c.onlyBanned, PageSize: 2}
+			request := c.request
+			request.PageSize = 2
 			for {
 				res, err := w.directory().ListUsers(ctx, request)
 				if err != nil {

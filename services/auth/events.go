@@ -16,6 +16,8 @@ const (
 	causeReused    = "token_reused"
 	causeBanned    = "banned"
 	causeRole      = "role_changed"
+	causePassword  = "password_changed"
+	causeStaff     = "revoked_by_staff"
 )
 
 // publishTimeout bounds how long a caller waits for a subscriber that is behind.
@@ -40,7 +42,7 @@ func (s *Service) announceRevoked(ctx context.Context, userID, cause string, end
 func (s *Service) announceChanged(ctx context.Context, user User) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
-	event := &authv1.UserChanged{User: userProto(user), Ban: banProto(user.BannedAt(s.now()))}
+	event := &authv1.UserChanged{User: s.userProto(user), Ban: banProto(user.BannedAt(s.now()))}
 	if err := bus.Publish(ctx, s.bus, TopicUserChanged, user.ID, event); err != nil {
 		s.logger.ErrorContext(ctx, "a changed user was not announced", "user_id", user.ID, "error", err)
 	}

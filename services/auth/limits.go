@@ -159,7 +159,7 @@ func (q *quota) take(key string) error {
 	}
 	if b.used+1 > q.burst {
 		wait := time.Duration((b.used + 1 - q.burst) / q.perMinute * float64(time.Minute))
-		return retryLater(errs.ReasonRateLimited, "too many requests from this address", wait)
+		return retryLater(errs.ReasonRateLimited, "too many at once: wait before the next one", wait)
 	}
 	b.used++
 	return nil

@@ -2,13 +2,13 @@ package auth
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/pagination"
 
 	entauth "github.com/stoa-live/stoa/gen/ent/auth"
+	"github.com/stoa-live/stoa/gen/ent/auth/predicate"
 	"github.com/stoa-live/stoa/gen/ent/auth/session"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 )
@@ -24,31 +24,14 @@ func (s *Service) user(ctx context.Context, id string) (User, error) {
 	return s.storage.userByID(ctx, s.storage.read, id)
 }
 
-// profile is what a user may change; nil leaves it.
-type profile struct {
-	nickname  *string
-	avatarURL *string
-}
-
-// updateProfile changes a user. Errors: INVALID_ARGUMENT.
-func (s *Service) updateProfile(ctx context.Context, id string, change profile) (User, error) {
-	if change.nickname != nil {
-		nickname, err := checkNickname(*change.nickname)
-		if err != nil {
-			return User{}, err
-		}
-		change.nickname = &nickname
-	}
-	if change.avatarURL != nil && !validAvatar(*change.avatarURL) {
-		return User{}, errField("avatar_url", "a picture has an https address, without a user or a password")
+// rename gives a user another nickname. Errors: INVALID_ARGUMENT.
+func (s *Service) rename(ctx context.Context, id, nickname string) (User, error) {
+	nickname, err := checkNickname(nickname)
+	if err != nil {
+		return User{}, err
 	}
 	return s.changeUser(ctx, id, func(u *User) error {
-		if change.nickname != nil {
-			u.Nickname = *change.nickname
-		}
-		if change.avatarURL != nil {
-			u.AvatarURL = *change.avatarURL
-		}
+		u.Nickname = nickname
 		return nil
 	})
 }
@@ -92,15 +75,6 @@ func (s *Service) changeUserAndRevoke(
 	return user, nil
 }
 
-// validAvatar accepts what browsers load without harm to who sees it.
-func validAvatar(address string) bool {
-	if address == "" {
-		return true
-	}
-	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
-}
-
 // signOut ends the caller's session. Ending it twice is no error.
 func (s *Service) signOut(ctx context.Context, p authn.Principal) error {
 	return s.end(ctx, p.UserID, causeSignedOut, func(tx *entauth.Client) ([]Revocation, error) {
@@ -130,22 +104,27 @@ func (s *Service) devices(ctx context.Context, userID string, size int, token st
 	return list, next, nil
 }
 
-// revokeDevice signs one of a user's devices out. A device that is not a guest's forgets its user, too: it may be in
-// other hands, and shall be no better placed to guess the password than any other. Errors: NOT_FOUND (DEVICE_NOT_FOUND).
+// revokeDevice signs one of a user's devices out. Errors: NOT_FOUND (DEVICE_NOT_FOUND).
 func (s *Service) revokeDevice(ctx context.Context, p authn.Principal, deviceID string) error {
 	return s.end(ctx, p.UserID, causeDevice, func(tx *entauth.Client) ([]Revocation, error) {
-		ended, err := s.storage.revoke(ctx, tx, s.now(), session.UserID(p.UserID), session.DeviceID(deviceID))
-		if err != nil {
-			return nil, err
-		}
-		if len(ended) == 0 {
+		ended, err := s.leave(ctx, tx, p.Role, session.UserID(p.UserID), deviceID)
+		if err == nil && len(ended) == 0 {
 			return nil, errDeviceNotFound()
 		}
-		if p.Role == authv1.Role_ROLE_GUEST || deviceID == operatorID {
-			return ended, nil
-		}
-		return ended, s.storage.bindDevice(ctx, tx, deviceID, "")
+		return ended, err
 	})
+}
+
+// leave ends the sessions on a device that match. A device that is not a guest's forgets its user, too: it may be in other
+// hands, and shall be no better placed to guess the password than any other.
+func (s *Service) leave(
+	ctx context.Context, tx *entauth.Client, role authv1.Role, which predicate.Session, deviceID string,
+) ([]Revocation, error) {
+	ended, err := s.storage.revoke(ctx, tx, s.now(), which, session.DeviceID(deviceID))
+	if err != nil || len(ended) == 0 || role == authv1.Role_ROLE_GUEST || deviceID == operatorID {
+		return ended, err
+	}
+	return ended, s.storage.bindDevice(ctx, tx, deviceID, "")
 }
 
 // end ends sessions of a user in a transaction and tells the others afterwards.
@@ -169,6 +148,6 @@ func pageSize(asked int32) int { return pagination.Size(asked, defaultPage, larg
 
 // maskError is what an update that names no field, or one that cannot be changed, is answered with.
 func maskError(path string) *errs.Error {
-	return errs.InvalidArgument(errs.ReasonInvalidArgument, "update_mask must name nickname or avatar_url and nothing else").
+	return errs.InvalidArgument(errs.ReasonInvalidArgument, "update_mask must name nickname and nothing else").
 		With("field", "update_mask").With("path", path)
 }

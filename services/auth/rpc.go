@@ -12,11 +12,7 @@ import (
 )
 
 // authHandler is AuthService.
-type authHandler struct {
-	authv1connect.UnimplementedAuthServiceHandler
-
-	s *Service
-}
+type authHandler struct{ s *Service }
 
 var _ authv1connect.AuthServiceHandler = authHandler{}
 
@@ -40,13 +36,15 @@ func (h authHandler) RegisterDevice(
 
 // SignUp implements authv1connect.AuthServiceHandler.
 func (h authHandler) SignUp(ctx context.Context, r *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
-	g, err := h.s.signUp(ctx, h.address(ctx), r.GetDeviceId(), r.GetUsername(), r.GetPassword(), r.GetNickname())
+	g, err := h.s.signUp(ctx, h.address(ctx), newcomer{
+		deviceID: r.GetDeviceId(), username: r.GetUsername(), password: r.GetPassword(), nickname: r.GetNickname(),
+	})
 	h.s.metrics.signedIn(methodSignUp, err)
 	if err != nil {
 		return nil, err
 	}
 	return &authv1.SignUpResponse{
-		User: userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
 	}, nil
 }
 
@@ -58,7 +56,7 @@ func (h authHandler) SignIn(ctx context.Context, r *authv1.SignInRequest) (*auth
 		return nil, err
 	}
 	return &authv1.SignInResponse{
-		User: userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
 	}, nil
 }
 
@@ -72,7 +70,7 @@ func (h authHandler) SignInAsGuest(
 		return nil, err
 	}
 	return &authv1.SignInAsGuestResponse{
-		User: userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
 	}, nil
 }
 
@@ -86,7 +84,32 @@ func (h authHandler) SignInAsOperator(
 		return nil, err
 	}
 	return &authv1.SignInAsOperatorResponse{
-		User: userProto(g.User), AccessToken: g.AccessToken, ExpiresAt: timeProto(g.ExpiresAt),
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, ExpiresAt: timeProto(g.ExpiresAt),
+	}, nil
+}
+
+// GetSetup implements authv1connect.AuthServiceHandler.
+func (h authHandler) GetSetup(ctx context.Context, _ *authv1.GetSetupRequest) (*authv1.GetSetupResponse, error) {
+	done, err := h.s.storage.hasAdmin(ctx, h.s.storage.read)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.GetSetupResponse{Needed: !done}, nil
+}
+
+// CreateFirstAdmin implements authv1connect.AuthServiceHandler.
+func (h authHandler) CreateFirstAdmin(
+	ctx context.Context, r *authv1.CreateFirstAdminRequest,
+) (*authv1.CreateFirstAdminResponse, error) {
+	g, err := h.s.createFirstAdmin(ctx, h.address(ctx), r.GetSetupToken(), newcomer{
+		deviceID: r.GetDeviceId(), username: r.GetUsername(), password: r.GetPassword(), nickname: r.GetNickname(),
+	})
+	h.s.metrics.signedIn(methodSetup, err)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.CreateFirstAdminResponse{
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
 	}, nil
 }
 
@@ -100,7 +123,7 @@ func (h authHandler) RefreshToken(
 		return nil, err
 	}
 	return &authv1.RefreshTokenResponse{
-		User: userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
+		User: h.s.userProto(g.User), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken, ExpiresAt: timeProto(g.ExpiresAt),
 	}, nil
 }
 
@@ -118,7 +141,7 @@ func (h authHandler) GetMe(ctx context.Context, _ *authv1.GetMeRequest) (*authv1
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.GetMeResponse{User: userProto(user)}, nil
+	return &authv1.GetMeResponse{User: h.s.userProto(user)}, nil
 }
 
 // UpdateProfile implements authv1connect.AuthServiceHandler.
@@ -128,20 +151,49 @@ func (h authHandler) UpdateProfile(
 	if len(r.GetUpdateMask().GetPaths()) == 0 {
 		return nil, maskError("")
 	}
-	var change profile
 	for _, path := range r.GetUpdateMask().GetPaths() {
-		switch path {
-		case "nickname":
-			change.nickname = &r.Nickname
-		default:
+		if path != "nickname" {
 			return nil, maskError(path)
 		}
 	}
-	user, err := h.s.updateProfile(ctx, authn.MustFrom(ctx).UserID, change)
+	user, err := h.s.rename(ctx, authn.MustFrom(ctx).UserID, r.GetNickname())
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.UpdateProfileResponse{User: userProto(user)}, nil
+	return &authv1.UpdateProfileResponse{User: h.s.userProto(user)}, nil
+}
+
+// UploadAvatar implements authv1connect.AuthServiceHandler.
+func (h authHandler) UploadAvatar(
+	ctx context.Context, r *authv1.UploadAvatarRequest,
+) (*authv1.UploadAvatarResponse, error) {
+	user, err := h.s.setAvatar(ctx, authn.MustFrom(ctx).UserID, r.GetImage())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.UploadAvatarResponse{User: h.s.userProto(user)}, nil
+}
+
+// DeleteAvatar implements authv1connect.AuthServiceHandler.
+func (h authHandler) DeleteAvatar(
+	ctx context.Context, _ *authv1.DeleteAvatarRequest,
+) (*authv1.DeleteAvatarResponse, error) {
+	user, err := h.s.removeAvatar(ctx, authn.MustFrom(ctx).UserID)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteAvatarResponse{User: h.s.userProto(user)}, nil
+}
+
+// ChangePassword implements authv1connect.AuthServiceHandler.
+func (h authHandler) ChangePassword(
+	ctx context.Context, r *authv1.ChangePasswordRequest,
+) (*authv1.ChangePasswordResponse, error) {
+	err := h.s.changePassword(ctx, authn.MustFrom(ctx), h.address(ctx), r.GetCurrentPassword(), r.GetNewPassword())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ChangePasswordResponse{}, nil
 }
 
 // ListDevices implements authv1connect.AuthServiceHandler.
@@ -173,109 +225,16 @@ func (h authHandler) RevokeDevice(
 	return &authv1.RevokeDeviceResponse{}, nil
 }
 
-// directoryHandler is DirectoryService.
-type directoryHandler struct {
-	authv1connect.UnimplementedDirectoryServiceHandler
-
-	s *Service
-}
-
-var _ authv1connect.DirectoryServiceHandler = directoryHandler{}
-
-// BatchGetUsers implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) BatchGetUsers(
-	ctx context.Context, r *authv1.BatchGetUsersRequest,
-) (*authv1.BatchGetUsersResponse, error) {
-	users, err := h.s.storage.usersByID(ctx, r.GetUserIds())
-	if err != nil {
-		return nil, err
-	}
-	res := &authv1.BatchGetUsersResponse{}
-	for _, user := range users {
-		res.Users = append(res.Users, userProto(user))
-		if user.BannedAt(h.s.now()) != nil {
-			res.BannedUserIds = append(res.BannedUserIds, user.ID)
-		}
-	}
-	return res, nil
-}
-
-// ListUsers implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) ListUsers(
-	ctx context.Context, r *authv1.ListUsersRequest,
-) (*authv1.ListUsersResponse, error) {
-	page, next, err := h.s.listUsers(ctx, r.GetQuery(), r.GetOnlyBanned(), pageSize(r.GetPageSize()), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	res := &authv1.ListUsersResponse{NextPageToken: next}
-	for _, user := range page {
-		res.Accounts = append(res.Accounts, h.account(user))
-	}
-	return res, nil
-}
-
-// BanUser implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) BanUser(ctx context.Context, r *authv1.BanUserRequest) (*authv1.BanUserResponse, error) {
-	ban := Ban{Reason: r.GetBan().GetReason()}
-	if until := r.GetBan().GetUntil(); until != nil {
-		if err := until.CheckValid(); err != nil {
-			return nil, errField("ban.until", "this is no time").Because(err)
-		}
-		ban.Until = until.AsTime()
-	}
-	user, err := h.s.ban(ctx, r.GetUserId(), ban)
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.BanUserResponse{Account: h.account(user)}, nil
-}
-
-// UnbanUser implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) UnbanUser(
-	ctx context.Context, r *authv1.UnbanUserRequest,
-) (*authv1.UnbanUserResponse, error) {
-	user, err := h.s.unban(ctx, r.GetUserId())
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.UnbanUserResponse{Account: h.account(user)}, nil
-}
-
-// SetRole implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) SetRole(ctx context.Context, r *authv1.SetRoleRequest) (*authv1.SetRoleResponse, error) {
-	user, err := h.s.setRole(ctx, r.GetUserId(), r.GetRole())
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.SetRoleResponse{Account: h.account(user)}, nil
-}
-
-// ListRevocations implements authv1connect.DirectoryServiceHandler.
-func (h directoryHandler) ListRevocations(
-	ctx context.Context, r *authv1.ListRevocationsRequest,
-) (*authv1.ListRevocationsResponse, error) {
-	if err := r.GetSince().CheckValid(); err != nil {
-		return nil, errField("since", "this is no time").Because(err)
-	}
-	list, err := h.s.revocationsSince(ctx, r.GetSince().AsTime())
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.ListRevocationsResponse{Revocations: revocationsProto(list)}, nil
-}
-
-func (h directoryHandler) account(u User) *authv1.Account {
-	account := &authv1.Account{User: userProto(u)}
-	account.Ban = banProto(u.BannedAt(h.s.now()))
-	return account
-}
-
-func userProto(u User) *authv1.User {
-	return &authv1.User{
+// userProto is a user as services and the user see it. Who is banned has no picture.
+func (s *Service) userProto(u User) *authv1.User {
+	out := &authv1.User{
 		Id: u.ID, Username: u.Username, Nickname: u.Nickname, AvatarUrl: u.AvatarURL, Role: u.Role,
 		CreatedAt: timeProto(u.CreatedAt),
 	}
+	if u.BannedAt(s.now()) != nil {
+		out.AvatarUrl = ""
+	}
+	return out
 }
 
 func revocationsProto(list []Revocation) []*authv1.Revocation {

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/internal/picture"
+	"github.com/stoa-live/stoa/internal/rpc"
 	"github.com/stoa-live/stoa/internal/service"
 )
 
@@ -33,8 +37,15 @@ type Service struct {
 	passwords *passwords
 	guesses   *tries
 	creations *quota
+	uploads   *quota
 	operator  operatorKey
+	setup     *setup
+	avatars   *picture.Folder
 	metrics   *metrics
+
+	deps    service.Deps
+	site    sitev1connect.SiteServiceClient // set when started is closed
+	started chan struct{}
 
 	background sync.WaitGroup
 	stop       context.CancelFunc // nil before Start
@@ -42,15 +53,16 @@ type Service struct {
 
 var _ service.Service = (*Service)(nil)
 
-// New opens the database, makes the first signing key and the operator's key, and returns a service that can be mounted.
-// It publishes to the bus and calls no neighbour. Close ends it, also without a Start.
+// New opens the database, makes the first signing key, the operator's key and, while there is no administrator, a setup
+// token, and returns a service that can be mounted. It publishes to the bus and calls no neighbour. Close ends it, also
+// without a Start.
 func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if deps.Logger == nil || deps.Metrics == nil || deps.Bus == nil {
-		return nil, errors.New("open auth: the logger, the metrics or the bus is missing")
+	if deps.Logger == nil || deps.Metrics == nil || deps.Bus == nil || deps.Registry == nil || deps.Client == nil {
+		return nil, errors.New("open auth: the logger, the metrics, the bus, the registry or the client option is missing")
 	}
 	clock := deps.Now
 	if clock == nil {
@@ -60,6 +72,8 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 		config: cfg, logger: deps.Logger, clock: clock, bus: deps.Bus, passwords: newPasswords(cfg),
 		guesses:   newTries(cfg.SignInWindow, clock),
 		creations: newQuota(cfg.RegistrationsPerMinute, cfg.RegistrationBurst, clock),
+		uploads:   newQuota(avatarsPerMinute, avatarBurst, clock),
+		setup:     &setup{}, deps: deps, started: make(chan struct{}),
 	}
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
@@ -68,11 +82,21 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	if s.operator, err = openOperatorKey(deps.DataDir); err != nil {
 		return nil, fmt.Errorf("open auth: %w", err)
 	}
+	if s.avatars, err = picture.OpenFolder(filepath.Join(deps.DataDir, avatarFolder), avatarPrefix); err != nil {
+		return nil, fmt.Errorf("open auth: %w", err)
+	}
 	if s.storage, err = openStorage(ctx, deps.StoreURL, deps.Logger); err != nil {
 		return nil, fmt.Errorf("open auth: %w", err)
 	}
 	if s.keys, err = openKeyring(ctx, cfg, s.storage, deps.Logger, s.now); err != nil {
 		return nil, fmt.Errorf("open auth: %w", errors.Join(err, s.storage.close()))
+	}
+	done, err := s.storage.hasAdmin(ctx, s.storage.read)
+	if err != nil {
+		return nil, fmt.Errorf("open auth: %w", errors.Join(err, s.storage.close()))
+	}
+	if !done {
+		s.setup = newSetup()
 	}
 	return s, nil
 }
@@ -81,6 +105,7 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
 	handle(authv1connect.NewAuthServiceHandler(authHandler{s: s}, options))
 	handle(authv1connect.NewDirectoryServiceHandler(directoryHandler{s: s}, options))
+	handle(avatarPrefix, http.HandlerFunc(s.serveAvatar))
 }
 
 // Names implements service.Service.
@@ -94,8 +119,13 @@ func (s *Service) JWKS() http.Handler { return s.keys }
 // KeySource finds the public keys for verifiers in this process.
 func (s *Service) KeySource() authn.KeySource { return s.keys }
 
-// Start implements service.Service: it begins to rotate keys and to remove old rows.
-func (s *Service) Start(ctx context.Context) error {
+// Start implements service.Service: it finds the site's settings, and begins to rotate keys and to remove old rows.
+func (s *Service) Start(ctx context.Context) (err error) {
+	s.site, err = rpc.Client(ctx, s.deps.Registry, "site", sitev1connect.NewSiteServiceClient, s.deps.Client)
+	if err != nil {
+		return fmt.Errorf("start auth: %w", err)
+	}
+	close(s.started)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.background.Go(func() { s.work(ctx) })
 	return nil

@@ -51,6 +51,21 @@ func (s *storage) sessionByFamily(ctx context.Context, c *entauth.Client, family
 	return one, true, nil
 }
 
+// deviceOfSession returns on which device a user's session is, false if it is none of the user's or has ended.
+func (s *storage) deviceOfSession(
+	ctx context.Context, c *entauth.Client, userID, id string, now time.Time,
+) (string, bool, error) {
+	row, err := c.Session.Query().
+		Where(session.ID(id), session.UserID(userID), session.RevokedAtIsNil(), session.ExpiresAtGT(now)).Only(ctx)
+	if entauth.IsNotFound(err) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("read session: %w", err)
+	}
+	return row.DeviceID, true, nil
+}
+
 // rotate writes the tokens of a session in place of replaced, the hash of its latest one; false if that was replaced or
 // the session revoked meanwhile.
 func (s *storage) rotate(ctx context.Context, c *entauth.Client, one Session, replaced []byte) (bool, error) {
@@ -110,7 +125,7 @@ type deviceCursor struct {
 	SessionID string `json:"s"`
 }
 
-// placedDevice is a device with its place.
+// placedDevice is a device with its place in the list.
 type placedDevice struct {
 	SignedInDevice
 
@@ -152,8 +167,10 @@ func (s *storage) signedIn(
 			one = Device{ID: row.DeviceID}
 		}
 		list[i] = placedDevice{
-			SignedInDevice: SignedInDevice{Device: one, LastSeenAt: row.RefreshedAt.UTC()},
-			cursor:         deviceCursor{SeenMS: row.RefreshedAt.UnixMilli(), SessionID: row.ID},
+			SignedInDevice: SignedInDevice{
+				Device: one, SessionID: row.ID, SignedInAt: row.CreatedAt.UTC(), LastSeenAt: row.RefreshedAt.UTC(),
+			},
+			cursor: deviceCursor{SeenMS: row.RefreshedAt.UnixMilli(), SessionID: row.ID},
 		}
 	}
 	return list, nil

@@ -13,6 +13,8 @@ import (
 	entauth "github.com/stoa-live/stoa/gen/ent/auth"
 	"github.com/stoa-live/stoa/gen/ent/auth/session"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // Ways to sign in, for the metrics.
@@ -21,6 +23,7 @@ const (
 	methodPassword = "password"
 	methodGuest    = "guest"
 	methodOperator = "operator"
+	methodSetup    = "setup"
 	methodRefresh  = "refresh"
 )
 
@@ -33,25 +36,42 @@ func (s *Service) registerDevice(ctx context.Context, address string, d Device) 
 	return d, s.storage.insertDevice(ctx, d, s.now())
 }
 
-// signUp makes a user and signs it in. Errors: INVALID_ARGUMENT, ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND
-// (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
-func (s *Service) signUp(
-	ctx context.Context, address, deviceID, username, password, nickname string,
-) (Grant, error) {
-	if strings.TrimSpace(nickname) == "" {
-		nickname = username
+// newcomer is what a person says to get an account.
+type newcomer struct {
+	deviceID, username, password string
+	nickname                     string // the username when empty
+}
+
+// signUp makes a user and signs it in. Errors: those of register, FAILED_PRECONDITION (SIGN_UP_DISABLED), UNAVAILABLE,
+// RESOURCE_EXHAUSTED (RATE_LIMITED).
+func (s *Service) signUp(ctx context.Context, address string, who newcomer) (Grant, error) {
+	if err := s.limitCreation("user", address); err != nil {
+		return Grant{}, err
 	}
-	nickname, err := checkNickname(nickname)
+	if err := s.signUpOpen(ctx); err != nil {
+		return Grant{}, err
+	}
+	return s.register(ctx, who, authv1.Role_ROLE_USER, func(context.Context, *entauth.Client) error { return nil })
+}
+
+// register makes a user of a role and signs it in, unless allow, in the same transaction, says no. Errors: those of allow,
+// INVALID_ARGUMENT, ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED
+// (TOO_MANY_ATTEMPTS).
+func (s *Service) register(
+	ctx context.Context, who newcomer, role authv1.Role, allow func(ctx context.Context, tx *entauth.Client) error,
+) (Grant, error) {
+	if strings.TrimSpace(who.nickname) == "" {
+		who.nickname = who.username
+	}
+	nickname, err := checkNickname(who.nickname)
 	if err != nil {
 		return Grant{}, err
 	}
-	if username, err = checkUsername(username); err != nil {
+	username, err := checkUsername(who.username)
+	if err != nil {
 		return Grant{}, err
 	}
-	if _, err := s.storage.deviceByID(ctx, s.storage.read, deviceID); err != nil {
-		return Grant{}, err
-	}
-	if err := s.limitCreation("user", address); err != nil {
+	if _, err := s.storage.deviceByID(ctx, s.storage.read, who.deviceID); err != nil {
 		return Grant{}, err
 	}
 	// Known to be taken costs no hash; the constraint decides.
@@ -60,15 +80,16 @@ func (s *Service) signUp(
 	} else if taken {
 		return Grant{}, errUsernameTaken()
 	}
-	hash, err := s.passwords.hash(ctx, password)
+	hash, err := s.passwords.hash(ctx, who.password)
 	if err != nil {
 		return Grant{}, err
 	}
 	now := s.now()
-	user := User{
-		ID: newID(now), Username: username, Nickname: nickname, Role: authv1.Role_ROLE_USER, PasswordHash: hash, CreatedAt: now,
-	}
-	return s.open(ctx, deviceID, func(ctx context.Context, tx *entauth.Client, _ Device) (User, error) {
+	user := User{ID: newID(now), Username: username, Nickname: nickname, Role: role, PasswordHash: hash, CreatedAt: now}
+	return s.open(ctx, who.deviceID, func(ctx context.Context, tx *entauth.Client, _ Device) (User, error) {
+		if err := allow(ctx, tx); err != nil {
+			return User{}, err
+		}
 		return user, s.storage.insertUser(ctx, tx, user)
 	})
 }
@@ -92,27 +113,16 @@ func (s *Service) signIn(ctx context.Context, address, deviceID, username, passw
 	} else if !known {
 		names = append(names, try{"name " + username, s.config.SignInAttempts})
 	}
-	counted := append(slices.Clone(names), try{"device " + deviceID, s.config.DeviceAttempts})
-	if address != "" {
-		counted = append(counted, try{"address " + address, s.config.AddressAttempts})
-	}
-	if err := s.guesses.take(counted...); err != nil {
-		return Grant{}, err
-	}
-	user, _, err := s.storage.userByName(ctx, s.storage.read, username)
+	var user User
+	err = s.guess(names, deviceID, address, func() (right bool, err error) {
+		if user, _, err = s.storage.userByName(ctx, s.storage.read, username); err != nil {
+			return false, err
+		}
+		return s.passwords.matches(ctx, user.PasswordHash, password)
+	}, errWrongCredentials())
 	if err != nil {
 		return Grant{}, err
 	}
-	right, err := s.passwords.matches(ctx, user.PasswordHash, password)
-	if err != nil {
-		s.guesses.forgive(counted...) // nothing was compared
-		return Grant{}, err
-	}
-	if !right {
-		return Grant{}, errWrongCredentials()
-	}
-	s.guesses.forgive(counted...)
-	s.guesses.forget(names...)
 	if ban := user.BannedAt(s.now()); ban != nil {
 		return Grant{}, errBanned(*ban)
 	}
@@ -123,13 +133,42 @@ func (s *Service) signIn(ctx context.Context, address, deviceID, username, passw
 		}
 	}
 	return s.open(ctx, deviceID, func(ctx context.Context, tx *entauth.Client, _ Device) (User, error) {
-		if renewed != "" {
-			if err := s.storage.renewPasswordHash(ctx, tx, user.ID, user.PasswordHash, renewed); err != nil {
-				return User{}, err
-			}
+		compared := user.PasswordHash
+		if user, err = s.storage.userByID(ctx, tx, user.ID); err != nil {
+			return User{}, err
 		}
-		return s.storage.userByID(ctx, tx, user.ID)
+		if user.PasswordHash != compared { // a password that was just changed opens no session any more
+			return User{}, errPasswordMoved()
+		}
+		if renewed != "" {
+			_, err = s.storage.replacePasswordHash(ctx, tx, user.ID, compared, renewed)
+		}
+		return user, err
 	})
+}
+
+// guess lets somebody on a device try a password. The attempt counts for each of the names, for the device and for the
+// address, before it is made; a right one counts for nothing and lets the names start anew. Errors: wrong, those of
+// attempt, which then compared nothing, RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
+func (s *Service) guess(
+	names []try, deviceID, address string, attempt func() (right bool, err error), wrong error,
+) error {
+	counted := append(slices.Clone(names), try{"device " + deviceID, s.config.DeviceAttempts})
+	if address != "" {
+		counted = append(counted, try{"address " + address, s.config.AddressAttempts})
+	}
+	if err := s.guesses.take(counted...); err != nil {
+		return err
+	}
+	right, err := attempt()
+	if err == nil && !right {
+		return wrong
+	}
+	s.guesses.forgive(counted...)
+	if err == nil {
+		s.guesses.forget(names...)
+	}
+	return err
 }
 
 // signedInBefore reports whether a user was the last to sign in on a device. Guesses at a password there do not count with
@@ -140,6 +179,37 @@ func (s *Service) signedInBefore(ctx context.Context, device Device, username st
 	}
 	last, err := s.storage.userByID(ctx, s.storage.read, device.UserID)
 	return err == nil && last.Username == username, err
+}
+
+// changePassword sets a user's password and ends all other sessions of the user. Guesses at the former one count with
+// those made at sign-in on the device. Errors: PERMISSION_DENIED (WRONG_PASSWORD), RESOURCE_EXHAUSTED
+// (TOO_MANY_ATTEMPTS), UNAVAILABLE.
+func (s *Service) changePassword(ctx context.Context, p authn.Principal, address, current, next string) error {
+	user, err := s.user(ctx, p.UserID)
+	if err != nil {
+		return err
+	}
+	names := []try{{"name " + user.Username + " at " + p.DeviceID, s.config.SignInAttempts}}
+	err = s.guess(names, p.DeviceID, address, func() (bool, error) {
+		return s.passwords.matches(ctx, user.PasswordHash, current)
+	}, errs.PermissionDenied(ReasonWrongPassword, "the current password is wrong"))
+	if err != nil {
+		return err
+	}
+	hash, err := s.passwords.hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	return s.end(ctx, p.UserID, causePassword, func(tx *entauth.Client) ([]Revocation, error) {
+		won, err := s.storage.replacePasswordHash(ctx, tx, user.ID, user.PasswordHash, hash)
+		if err != nil {
+			return nil, err
+		}
+		if !won {
+			return nil, errPasswordMoved()
+		}
+		return s.storage.revoke(ctx, tx, s.now(), session.UserID(user.ID), session.IDNEQ(p.SessionID))
+	})
 }
 
 // signInAsGuest signs a device in as the guest that it was, or as a new one. Errors: NOT_FOUND (DEVICE_NOT_FOUND),

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
@@ -13,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	entauth "github.com/stoa-live/stoa/gen/ent/auth"
+	"github.com/stoa-live/stoa/gen/ent/auth/predicate"
 	"github.com/stoa-live/stoa/gen/ent/auth/signingkey"
 	"github.com/stoa-live/stoa/gen/ent/auth/user"
 	"github.com/stoa-live/stoa/internal/store"
@@ -80,20 +82,28 @@ func (s *storage) usersByID(ctx context.Context, ids []string) ([]User, error) {
 	return toUsers(rows), nil
 }
 
-// listUsers returns users whose name or nickname contains a text, newest first, from before the cursor ("" is the start).
-// The operator is not in it.
+// listUsers returns the users that a filter asks for, newest first, from before the cursor ("" is the start). The operator
+// is not in it.
 func (s *storage) listUsers(
-	ctx context.Context, contains string, bannedAt time.Time, before string, limit int,
+	ctx context.Context, filter UserFilter, now time.Time, before string, limit int,
 ) ([]User, error) {
 	query := s.read.User.Query().Where(user.IDNEQ(operatorID))
-	if contains != "" {
-		// SQLite folds ASCII only, so other letters are found as they are written, too.
-		query.Where(user.Or(
-			user.UsernameContainsFold(contains), user.NicknameContainsFold(contains), user.NicknameContains(contains),
-		))
+	if strings.ContainsRune(filter.Contains, 0) {
+		return nil, nil // no name has it, and for SQLite the text would end there
 	}
-	if !bannedAt.IsZero() {
-		query.Where(user.BannedAtNotNil(), user.Or(user.BanUntilIsNil(), user.BanUntilGT(bannedAt)))
+	if filter.Contains != "" {
+		folded := fold(filter.Contains)
+		matches := []predicate.User{user.NicknameFoldedContains(folded)}
+		if !filter.NicknameOnly {
+			matches = append(matches, user.UsernameContains(folded))
+		}
+		query.Where(user.Or(matches...))
+	}
+	if filter.OnlyBanned {
+		query.Where(user.BannedAtNotNil(), user.Or(user.BanUntilIsNil(), user.BanUntilGT(now)))
+	}
+	if filter.OnlyStaff {
+		query.Where(user.RoleIn(int(authv1.Role_ROLE_MODERATOR), int(authv1.Role_ROLE_ADMIN)))
 	}
 	if before != "" {
 		query.Where(user.IDLT(before))
@@ -105,10 +115,19 @@ func (s *storage) listUsers(
 	return toUsers(rows), nil
 }
 
+// hasAdmin reports whether anybody but the operator is an administrator.
+func (s *storage) hasAdmin(ctx context.Context, c *entauth.Client) (bool, error) {
+	is, err := c.User.Query().Where(user.Role(int(authv1.Role_ROLE_ADMIN)), user.IDNEQ(operatorID)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for an administrator: %w", err)
+	}
+	return is, nil
+}
+
 // insertUser adds a user. Errors: ALREADY_EXISTS (USERNAME_TAKEN).
 func (s *storage) insertUser(ctx context.Context, c *entauth.Client, u User) error {
-	row := c.User.Create().SetID(u.ID).SetNickname(u.Nickname).SetAvatarURL(u.AvatarURL).SetRole(int(u.Role)).
-		SetCreatedAt(u.CreatedAt).SetUpdatedAt(u.CreatedAt)
+	row := c.User.Create().SetID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(fold(u.Nickname)).
+		SetAvatarURL(u.AvatarURL).SetRole(int(u.Role)).SetCreatedAt(u.CreatedAt).SetUpdatedAt(u.CreatedAt)
 	if u.Username != "" {
 		row.SetUsername(u.Username)
 	}
@@ -136,7 +155,8 @@ func (s *storage) seen(ctx context.Context, c *entauth.Client, u User, now time.
 
 // updateUser writes what can change of a user.
 func (s *storage) updateUser(ctx context.Context, c *entauth.Client, u User, now time.Time) error {
-	row := c.User.UpdateOneID(u.ID).SetNickname(u.Nickname).SetAvatarURL(u.AvatarURL).SetRole(int(u.Role)).SetUpdatedAt(now)
+	row := c.User.UpdateOneID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(fold(u.Nickname)).SetAvatarURL(u.AvatarURL).
+		SetRole(int(u.Role)).SetUpdatedAt(now)
 	switch {
 	case u.Ban == nil:
 		row.ClearBannedAt().ClearBanUntil().SetBanReason("")
@@ -151,13 +171,15 @@ func (s *storage) updateUser(ctx context.Context, c *entauth.Client, u User, now
 	return nil
 }
 
-// renewPasswordHash replaces a hash by another one of the same password, unless it was changed meanwhile.
-func (s *storage) renewPasswordHash(ctx context.Context, c *entauth.Client, userID, former, renewed string) error {
-	_, err := c.User.Update().Where(user.ID(userID), user.PasswordHash(former)).SetPasswordHash(renewed).Save(ctx)
+// replacePasswordHash replaces a hash by another one; false if it was replaced meanwhile.
+func (s *storage) replacePasswordHash(
+	ctx context.Context, c *entauth.Client, userID, former, replacement string,
+) (bool, error) {
+	n, err := c.User.Update().Where(user.ID(userID), user.PasswordHash(former)).SetPasswordHash(replacement).Save(ctx)
 	if err != nil {
-		return fmt.Errorf("renew password hash: %w", err)
+		return false, fmt.Errorf("replace password hash: %w", err)
 	}
-	return nil
+	return n == 1, nil
 }
 
 func (s *storage) insertDevice(ctx context.Context, d Device, now time.Time) error {
@@ -232,6 +254,9 @@ func (s *storage) deleteKeys(ctx context.Context, serial int) error {
 	}
 	return nil
 }
+
+// fold makes texts comparable without case. SQLite itself folds ASCII only.
+func fold(text string) string { return strings.ToLower(text) }
 
 func toUser(row *entauth.User) User {
 	u := User{

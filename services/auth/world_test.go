@@ -18,11 +18,13 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/memhttp"
+	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/rpc"
 	"github.com/stoa-live/stoa/internal/service"
 	"github.com/stoa-live/stoa/internal/store/storetest"
@@ -83,6 +85,7 @@ type world struct {
 	metrics     *telemetry.Metrics
 	log         *lockedBuffer
 	deps        service.Deps
+	site        *site
 	revoked     chan *authv1.SessionsRevoked // once they are in revocations
 	changed     chan *authv1.UserChanged
 }
@@ -111,9 +114,29 @@ func serve(t testing.TB, changes ...func(*auth.Config)) *world {
 
 func serveAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
 	t.Helper()
+	w := mountAt(t, p, changes...)
+	w.start()
+	return w
+}
+
+// start makes the neighbours known and begins.
+func (w *world) start() {
+	w.t.Helper()
+	endpoint := registry.Endpoint{BaseURL: w.server.URL(), Client: w.server.Client()}
+	if err := w.deps.Registry.Register(w.t.Context(), "site", endpoint); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.service.Start(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mountAt is serveAt before the start.
+func mountAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
+	t.Helper()
 	w := &world{
 		t: t, clock: p.clock, log: &lockedBuffer{}, metrics: telemetry.NewMetrics(),
-		revoked: make(chan *authv1.SessionsRevoked, 100), changed: make(chan *authv1.UserChanged, 100),
+		revoked: make(chan *authv1.SessionsRevoked, 100), changed: make(chan *authv1.UserChanged, 100), site: &site{},
 	}
 	logger, err := telemetry.NewLogger(w.log, "text", "debug")
 	if err != nil {
@@ -128,18 +151,27 @@ func serveAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
 	for _, change := range changes {
 		change(&config)
 	}
-	w.deps = service.Deps{
-		Logger: logger, Metrics: w.metrics, Bus: events, StoreURL: p.storeURL, DataDir: p.dataDir, Now: p.clock.Now,
-	}
-	if w.service, err = auth.New(t.Context(), config, w.deps); err != nil {
+	reg, err := registry.Open(t.Context(), "static:")
+	if err != nil {
 		t.Fatal(err)
 	}
 	key, err := authn.NewServiceKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.verifier = authn.NewVerifier(w.service.KeySource(), p.clock.Now)
 	w.tokens = authn.NewServiceTokens(key, p.clock.Now)
+	clients, err := rpc.ClientOptions(rpc.Deps{Logger: logger, ServiceTokens: w.tokens}, "auth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.deps = service.Deps{
+		Logger: logger, Metrics: w.metrics, Bus: events, Registry: reg, Client: clients, StoreURL: p.storeURL,
+		DataDir: p.dataDir, Now: p.clock.Now,
+	}
+	if w.service, err = auth.New(t.Context(), config, w.deps); err != nil {
+		t.Fatal(err)
+	}
+	w.verifier = authn.NewVerifier(w.service.KeySource(), p.clock.Now)
 	w.revocations = authn.NewRevocations(accessLifetime, p.clock.Now)
 	w.subscribe(events)
 	options, err := rpc.HandlerOptions(rpc.Deps{
@@ -151,14 +183,12 @@ func serveAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
 	mux := http.NewServeMux()
 	w.service.Mount(rpc.Handle(mux), options)
 	rpc.Handle(mux)(chatv1connect.NewChatServiceHandler(neighbour{}, options))
+	rpc.Handle(mux)(sitev1connect.NewSiteServiceHandler(w.site, options))
 	mux.Handle("/.well-known/jwks.json", w.service.JWKS())
 	w.mux, w.server = mux, memhttp.NewServer(mux)
-	if err := w.service.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(w.server.Close(), w.service.Close(ctx), events.Close(ctx)); err != nil {
+		if err := errors.Join(w.server.Close(), w.service.Close(ctx), events.Close(ctx), reg.Close()); err != nil {
 			t.Error(err)
 		}
 		for line := range strings.Lines(w.log.String()) {

@@ -2088,25 +2088,26 @@ func (m *SigningKeyMutation) ResetEdge(name string) error {
 // UserMutation represents an operation that mutates the User nodes in the graph.
 type UserMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *string
-	username      *string
-	nickname      *string
-	avatar_url    *string
-	role          *int
-	addrole       *int
-	password_hash *string
-	banned_at     *time.Time
-	ban_until     *time.Time
-	ban_reason    *string
-	guest_seen_at *time.Time
-	created_at    *time.Time
-	updated_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*User, error)
-	predicates    []predicate.User
+	op              Op
+	typ             string
+	id              *string
+	username        *string
+	nickname        *string
+	nickname_folded *string
+	avatar_url      *string
+	role            *int
+	addrole         *int
+	password_hash   *string
+	banned_at       *time.Time
+	ban_until       *time.Time
+	ban_reason      *string
+	guest_seen_at   *time.Time
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*User, error)
+	predicates      []predicate.User
 }
 
 var _ ent.Mutation = (*UserMutation)(nil)
@@ -2296,6 +2297,42 @@ func (m *UserMutation) OldNickname(ctx context.Context) (v string, err error) {
 // ResetNickname resets all changes to the "nickname" field.
 func (m *UserMutation) ResetNickname() {
 	m.nickname = nil
+}
+
+// SetNicknameFolded sets the "nickname_folded" field.
+func (m *UserMutation) SetNicknameFolded(s string) {
+	m.nickname_folded = &s
+}
+
+// NicknameFolded returns the value of the "nickname_folded" field in the mutation.
+func (m *UserMutation) NicknameFolded() (r string, exists bool) {
+	v := m.nickname_folded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNicknameFolded returns the old "nickname_folded" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldNicknameFolded(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNicknameFolded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNicknameFolded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNicknameFolded: %w", err)
+	}
+	return oldValue.NicknameFolded, nil
+}
+
+// ResetNicknameFolded resets all changes to the "nickname_folded" field.
+func (m *UserMutation) ResetNicknameFolded() {
+	m.nickname_folded = nil
 }
 
 // SetAvatarURL sets the "avatar_url" field.
@@ -2728,12 +2765,15 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 12)
 	if m.username != nil {
 		fields = append(fields, user.FieldUsername)
 	}
 	if m.nickname != nil {
 		fields = append(fields, user.FieldNickname)
+	}
+	if m.nickname_folded != nil {
+		fields = append(fields, user.FieldNicknameFolded)
 	}
 	if m.avatar_url != nil {
 		fields = append(fields, user.FieldAvatarURL)
@@ -2774,6 +2814,8 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.Username()
 	case user.FieldNickname:
 		return m.Nickname()
+	case user.FieldNicknameFolded:
+		return m.NicknameFolded()
 	case user.FieldAvatarURL:
 		return m.AvatarURL()
 	case user.FieldRole:
@@ -2805,6 +2847,8 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldUsername(ctx)
 	case user.FieldNickname:
 		return m.OldNickname(ctx)
+	case user.FieldNicknameFolded:
+		return m.OldNicknameFolded(ctx)
 	case user.FieldAvatarURL:
 		return m.OldAvatarURL(ctx)
 	case user.FieldRole:
@@ -2845,6 +2889,13 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetNickname(v)
+		return nil
+	case user.FieldNicknameFolded:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNicknameFolded(v)
 		return nil
 	case user.FieldAvatarURL:
 		v, ok := value.(string)
@@ -3011,6 +3062,9 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldNickname:
 		m.ResetNickname()
+		return nil
+	case user.FieldNicknameFolded:
+		m.ResetNicknameFolded()
 		return nil
 	case user.FieldAvatarURL:
 		m.ResetAvatarURL()

@@ -13,12 +13,16 @@ import (
 func init() {
 	userFields := schema.User{}.Fields()
 	_ = userFields
+	// userDescNicknameFolded is the schema descriptor for nickname_folded field.
+	userDescNicknameFolded := userFields[3].Descriptor()
+	// user.DefaultNicknameFolded holds the default value on creation for the nickname_folded field.
+	user.DefaultNicknameFolded = userDescNicknameFolded.Default.(string)
 	// userDescAvatarURL is the schema descriptor for avatar_url field.
-	userDescAvatarURL := userFields[3].Descriptor()
+	userDescAvatarURL := userFields[4].Descriptor()
 	// user.DefaultAvatarURL holds the default value on creation for the avatar_url field.
 	user.DefaultAvatarURL = userDescAvatarURL.Default.(string)
 	// userDescBanReason is the schema descriptor for ban_reason field.
-	userDescBanReason := userFields[8].Descriptor()
+	userDescBanReason := userFields[9].Descriptor()
 	// user.DefaultBanReason holds the default value on creation for the ban_reason field.
 	user.DefaultBanReason = userDescBanReason.Default.(string)
 }

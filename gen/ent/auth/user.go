@@ -22,7 +22,9 @@ type User struct {
 	Username *string `json:"username,omitempty"`
 	// Nickname holds the value of the "nickname" field.
 	Nickname string `json:"nickname,omitempty"`
-	// AvatarURL holds the value of the "avatar_url" field.
+	// in lower case, for searching
+	NicknameFolded string `json:"nickname_folded,omitempty"`
+	// relative to the API's address; empty without a picture
 	AvatarURL string `json:"avatar_url,omitempty"`
 	// stoa.auth.v1.Role
 	Role int `json:"role,omitempty"`
@@ -50,7 +52,7 @@ func (*User) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case user.FieldRole:
 			values[i] = new(sql.NullInt64)
-		case user.FieldID, user.FieldUsername, user.FieldNickname, user.FieldAvatarURL, user.FieldPasswordHash, user.FieldBanReason:
+		case user.FieldID, user.FieldUsername, user.FieldNickname, user.FieldNicknameFolded, user.FieldAvatarURL, user.FieldPasswordHash, user.FieldBanReason:
 			values[i] = new(sql.NullString)
 		case user.FieldBannedAt, user.FieldBanUntil, user.FieldGuestSeenAt, user.FieldCreatedAt, user.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -87,6 +89,12 @@ func (_m *User) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field nickname", values[i])
 			} else if value.Valid {
 				_m.Nickname = value.String
+			}
+		case user.FieldNicknameFolded:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field nickname_folded", values[i])
+			} else if value.Valid {
+				_m.NicknameFolded = value.String
 			}
 		case user.FieldAvatarURL:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -189,6 +197,9 @@ func (_m *User) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("nickname=")
 	builder.WriteString(_m.Nickname)
+	builder.WriteString(", ")
+	builder.WriteString("nickname_folded=")
+	builder.WriteString(_m.NicknameFolded)
 	builder.WriteString(", ")
 	builder.WriteString("avatar_url=")
 	builder.WriteString(_m.AvatarURL)

@@ -43,6 +43,20 @@ func (_c *UserCreate) SetNickname(v string) *UserCreate {
 	return _c
 }
 
+// SetNicknameFolded sets the "nickname_folded" field.
+func (_c *UserCreate) SetNicknameFolded(v string) *UserCreate {
+	_c.mutation.SetNicknameFolded(v)
+	return _c
+}
+
+// SetNillableNicknameFolded sets the "nickname_folded" field if the given value is not nil.
+func (_c *UserCreate) SetNillableNicknameFolded(v *string) *UserCreate {
+	if v != nil {
+		_c.SetNicknameFolded(*v)
+	}
+	return _c
+}
+
 // SetAvatarURL sets the "avatar_url" field.
 func (_c *UserCreate) SetAvatarURL(v string) *UserCreate {
 	_c.mutation.SetAvatarURL(v)
@@ -186,6 +200,10 @@ func (_c *UserCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *UserCreate) defaults() {
+	if _, ok := _c.mutation.NicknameFolded(); !ok {
+		v := user.DefaultNicknameFolded
+		_c.mutation.SetNicknameFolded(v)
+	}
 	if _, ok := _c.mutation.AvatarURL(); !ok {
 		v := user.DefaultAvatarURL
 		_c.mutation.SetAvatarURL(v)
@@ -200,6 +218,9 @@ func (_c *UserCreate) defaults() {
 func (_c *UserCreate) check() error {
 	if _, ok := _c.mutation.Nickname(); !ok {
 		return &ValidationError{Name: "nickname", err: errors.New(`auth: missing required field "User.nickname"`)}
+	}
+	if _, ok := _c.mutation.NicknameFolded(); !ok {
+		return &ValidationError{Name: "nickname_folded", err: errors.New(`auth: missing required field "User.nickname_folded"`)}
 	}
 	if _, ok := _c.mutation.AvatarURL(); !ok {
 		return &ValidationError{Name: "avatar_url", err: errors.New(`auth: missing required field "User.avatar_url"`)}
@@ -259,6 +280,10 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Nickname(); ok {
 		_spec.SetField(user.FieldNickname, field.TypeString, value)
 		_node.Nickname = value
+	}
+	if value, ok := _c.mutation.NicknameFolded(); ok {
+		_spec.SetField(user.FieldNicknameFolded, field.TypeString, value)
+		_node.NicknameFolded = value
 	}
 	if value, ok := _c.mutation.AvatarURL(); ok {
 		_spec.SetField(user.FieldAvatarURL, field.TypeString, value)
@@ -375,6 +400,18 @@ func (u *UserUpsert) SetNickname(v string) *UserUpsert {
 // UpdateNickname sets the "nickname" field to the value that was provided on create.
 func (u *UserUpsert) UpdateNickname() *UserUpsert {
 	u.SetExcluded(user.FieldNickname)
+	return u
+}
+
+// SetNicknameFolded sets the "nickname_folded" field.
+func (u *UserUpsert) SetNicknameFolded(v string) *UserUpsert {
+	u.Set(user.FieldNicknameFolded, v)
+	return u
+}
+
+// UpdateNicknameFolded sets the "nickname_folded" field to the value that was provided on create.
+func (u *UserUpsert) UpdateNicknameFolded() *UserUpsert {
+	u.SetExcluded(user.FieldNicknameFolded)
 	return u
 }
 
@@ -587,6 +624,20 @@ func (u *UserUpsertOne) SetNickname(v string) *UserUpsertOne {
 func (u *UserUpsertOne) UpdateNickname() *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
 		s.UpdateNickname()
+	})
+}
+
+// SetNicknameFolded sets the "nickname_folded" field.
+func (u *UserUpsertOne) SetNicknameFolded(v string) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetNicknameFolded(v)
+	})
+}
+
+// UpdateNicknameFolded sets the "nickname_folded" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateNicknameFolded() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateNicknameFolded()
 	})
 }
 
@@ -987,6 +1038,20 @@ func (u *UserUpsertBulk) SetNickname(v string) *UserUpsertBulk {
 func (u *UserUpsertBulk) UpdateNickname() *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
 		s.UpdateNickname()
+	})
+}
+
+// SetNicknameFolded sets the "nickname_folded" field.
+func (u *UserUpsertBulk) SetNicknameFolded(v string) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetNicknameFolded(v)
+	})
+}
+
+// UpdateNicknameFolded sets the "nickname_folded" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateNicknameFolded() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateNicknameFolded()
 	})
 }
 

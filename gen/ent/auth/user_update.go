@@ -62,6 +62,20 @@ func (_u *UserUpdate) SetNillableNickname(v *string) *UserUpdate {
 	return _u
 }
 
+// SetNicknameFolded sets the "nickname_folded" field.
+func (_u *UserUpdate) SetNicknameFolded(v string) *UserUpdate {
+	_u.mutation.SetNicknameFolded(v)
+	return _u
+}
+
+// SetNillableNicknameFolded sets the "nickname_folded" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableNicknameFolded(v *string) *UserUpdate {
+	if v != nil {
+		_u.SetNicknameFolded(*v)
+	}
+	return _u
+}
+
 // SetAvatarURL sets the "avatar_url" field.
 func (_u *UserUpdate) SetAvatarURL(v string) *UserUpdate {
 	_u.mutation.SetAvatarURL(v)
@@ -255,6 +269,9 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Nickname(); ok {
 		_spec.SetField(user.FieldNickname, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.NicknameFolded(); ok {
+		_spec.SetField(user.FieldNicknameFolded, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.AvatarURL(); ok {
 		_spec.SetField(user.FieldAvatarURL, field.TypeString, value)
 	}
@@ -344,6 +361,20 @@ func (_u *UserUpdateOne) SetNickname(v string) *UserUpdateOne {
 func (_u *UserUpdateOne) SetNillableNickname(v *string) *UserUpdateOne {
 	if v != nil {
 		_u.SetNickname(*v)
+	}
+	return _u
+}
+
+// SetNicknameFolded sets the "nickname_folded" field.
+func (_u *UserUpdateOne) SetNicknameFolded(v string) *UserUpdateOne {
+	_u.mutation.SetNicknameFolded(v)
+	return _u
+}
+
+// SetNillableNicknameFolded sets the "nickname_folded" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableNicknameFolded(v *string) *UserUpdateOne {
+	if v != nil {
+		_u.SetNicknameFolded(*v)
 	}
 	return _u
 }
@@ -570,6 +601,9 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	}
 	if value, ok := _u.mutation.Nickname(); ok {
 		_spec.SetField(user.FieldNickname, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NicknameFolded(); ok {
+		_spec.SetField(user.FieldNicknameFolded, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.AvatarURL(); ok {
 		_spec.SetField(user.FieldAvatarURL, field.TypeString, value)

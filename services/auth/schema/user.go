@@ -16,7 +16,8 @@ func (User) Fields() []ent.Field {
 		field.String("id").Immutable().Comment("ULID, or \"operator\""),
 		field.String("username").Optional().Nillable().Comment("in lower case; null for guests"),
 		field.String("nickname"),
-		field.String("avatar_url").Default(""),
+		field.String("nickname_folded").Default("").Comment("in lower case, for searching"),
+		field.String("avatar_url").Default("").Comment("relative to the API's address; empty without a picture"),
 		field.Int("role").Comment("stoa.auth.v1.Role"),
 		field.String("password_hash").Optional().Nillable().Sensitive().Comment("PHC string; null for who has none"),
 		field.Time("banned_at").Optional().Nillable().Comment("null without a ban"),
@@ -33,6 +34,7 @@ func (User) Fields() []ent.Field {
 func (User) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("username").Unique(),
+		index.Fields("role"),
 		index.Fields("banned_at"),
 		index.Fields("guest_seen_at"),
 	}

@@ -103,6 +103,7 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "username", Type: field.TypeString, Nullable: true},
 		{Name: "nickname", Type: field.TypeString},
+		{Name: "nickname_folded", Type: field.TypeString, Default: ""},
 		{Name: "avatar_url", Type: field.TypeString, Default: ""},
 		{Name: "role", Type: field.TypeInt},
 		{Name: "password_hash", Type: field.TypeString, Nullable: true},
@@ -125,14 +126,19 @@ var (
 				Columns: []*schema.Column{UsersColumns[1]},
 			},
 			{
+				Name:    "user_role",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[5]},
+			},
+			{
 				Name:    "user_banned_at",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[6]},
+				Columns: []*schema.Column{UsersColumns[7]},
 			},
 			{
 				Name:    "user_guest_seen_at",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[9]},
+				Columns: []*schema.Column{UsersColumns[10]},
 			},
 		},
 	}

@@ -15,6 +15,8 @@ const (
 	FieldUsername = "username"
 	// FieldNickname holds the string denoting the nickname field in the database.
 	FieldNickname = "nickname"
+	// FieldNicknameFolded holds the string denoting the nickname_folded field in the database.
+	FieldNicknameFolded = "nickname_folded"
 	// FieldAvatarURL holds the string denoting the avatar_url field in the database.
 	FieldAvatarURL = "avatar_url"
 	// FieldRole holds the string denoting the role field in the database.
@@ -42,6 +44,7 @@ var Columns = []string{
 	FieldID,
 	FieldUsername,
 	FieldNickname,
+	FieldNicknameFolded,
 	FieldAvatarURL,
 	FieldRole,
 	FieldPasswordHash,
@@ -64,6 +67,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultNicknameFolded holds the default value on creation for the "nickname_folded" field.
+	DefaultNicknameFolded string
 	// DefaultAvatarURL holds the default value on creation for the "avatar_url" field.
 	DefaultAvatarURL string
 	// DefaultBanReason holds the default value on creation for the "ban_reason" field.
@@ -86,6 +91,11 @@ func ByUsername(opts ...sql.OrderTermOption) OrderOption {
 // ByNickname orders the results by the nickname field.
 func ByNickname(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNickname, opts...).ToFunc()
+}
+
+// ByNicknameFolded orders the results by the nickname_folded field.
+func ByNicknameFolded(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNicknameFolded, opts...).ToFunc()
 }
 
 // ByAvatarURL orders the results by the avatar_url field.

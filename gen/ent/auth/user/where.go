@@ -74,6 +74,11 @@ func Nickname(v string) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldNickname, v))
 }
 
+// NicknameFolded applies equality check predicate on the "nickname_folded" field. It's identical to NicknameFoldedEQ.
+func NicknameFolded(v string) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldNicknameFolded, v))
+}
+
 // AvatarURL applies equality check predicate on the "avatar_url" field. It's identical to AvatarURLEQ.
 func AvatarURL(v string) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldAvatarURL, v))
@@ -257,6 +262,71 @@ func NicknameEqualFold(v string) predicate.User {
 // NicknameContainsFold applies the ContainsFold predicate on the "nickname" field.
 func NicknameContainsFold(v string) predicate.User {
 	return predicate.User(sql.FieldContainsFold(FieldNickname, v))
+}
+
+// NicknameFoldedEQ applies the EQ predicate on the "nickname_folded" field.
+func NicknameFoldedEQ(v string) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedNEQ applies the NEQ predicate on the "nickname_folded" field.
+func NicknameFoldedNEQ(v string) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedIn applies the In predicate on the "nickname_folded" field.
+func NicknameFoldedIn(vs ...string) predicate.User {
+	return predicate.User(sql.FieldIn(FieldNicknameFolded, vs...))
+}
+
+// NicknameFoldedNotIn applies the NotIn predicate on the "nickname_folded" field.
+func NicknameFoldedNotIn(vs ...string) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldNicknameFolded, vs...))
+}
+
+// NicknameFoldedGT applies the GT predicate on the "nickname_folded" field.
+func NicknameFoldedGT(v string) predicate.User {
+	return predicate.User(sql.FieldGT(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedGTE applies the GTE predicate on the "nickname_folded" field.
+func NicknameFoldedGTE(v string) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedLT applies the LT predicate on the "nickname_folded" field.
+func NicknameFoldedLT(v string) predicate.User {
+	return predicate.User(sql.FieldLT(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedLTE applies the LTE predicate on the "nickname_folded" field.
+func NicknameFoldedLTE(v string) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedContains applies the Contains predicate on the "nickname_folded" field.
+func NicknameFoldedContains(v string) predicate.User {
+	return predicate.User(sql.FieldContains(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedHasPrefix applies the HasPrefix predicate on the "nickname_folded" field.
+func NicknameFoldedHasPrefix(v string) predicate.User {
+	return predicate.User(sql.FieldHasPrefix(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedHasSuffix applies the HasSuffix predicate on the "nickname_folded" field.
+func NicknameFoldedHasSuffix(v string) predicate.User {
+	return predicate.User(sql.FieldHasSuffix(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedEqualFold applies the EqualFold predicate on the "nickname_folded" field.
+func NicknameFoldedEqualFold(v string) predicate.User {
+	return predicate.User(sql.FieldEqualFold(FieldNicknameFolded, v))
+}
+
+// NicknameFoldedContainsFold applies the ContainsFold predicate on the "nickname_folded" field.
+func NicknameFoldedContainsFold(v string) predicate.User {
+	return predicate.User(sql.FieldContainsFold(FieldNicknameFolded, v))
 }
 
 // AvatarURLEQ applies the EQ predicate on the "avatar_url" field.
