@@ -55,12 +55,22 @@ build: web ## Build static binaries for all platforms, with checksums, into dist
 	@cd dist && sha256sum stoa-* > SHA256SUMS && cat SHA256SUMS
 
 .PHONY: bench
-bench: bench-live ## Run all benchmarks
+bench: bench-live bench-web ## Run all benchmarks
 
 .PHONY: bench-live
 bench-live: bin/stoa ## Measure what a viewer costs, beside a floor program and lal's own server
 	go build -o bin/bench-live ./bench/live
 	bin/bench-live -stoa bin/stoa
+
+.PHONY: bench-web
+bench-web: bin/stoa ## Measure what the web app costs a browser (MINUTES=60 also watches its memory for that long)
+	@scripts/setup.sh ffmpeg chromium
+	cd clients/web && STOA_BINARY=$(CURDIR)/bin/stoa node bench/web.mjs first busy $(if $(MINUTES),hours --minutes $(MINUTES))
+
+.PHONY: screenshots
+screenshots: bin/stoa ## Take the pictures in docs/screenshots anew
+	@scripts/setup.sh ffmpeg chromium fonts-noto-cjk fonts-noto-color-emoji
+	cd clients/web && STOA_BINARY=$(CURDIR)/bin/stoa E2E_SHOTS=$(CURDIR)/docs/screenshots node e2e/screenshots.mjs
 
 # What other targets need.
 

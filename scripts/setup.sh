@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Installs the named programs where it may (Debian, as root), or says in one line what is missing.
-# Usage: setup.sh ffmpeg chromium
+# Installs the named programs, and packages of fonts, where it may (Debian, as root), or says in one line what is missing.
+# Usage: setup.sh ffmpeg chromium fonts-noto-cjk
 set -euo pipefail
 
 missing=()
 for program in "$@"; do
-	command -v "$program" >/dev/null && continue
+	case "$program" in
+	# Elsewhere than on Debian, systems bring such fonts.
+	fonts-*) { ! command -v dpkg || dpkg -s "$program"; } >/dev/null 2>&1 && continue ;;
+	*) command -v "$program" >/dev/null && continue ;;
+	esac
 	missing+=("$program")
 	[ "$program" = gcc ] && missing+=(libc6-dev)
 done

@@ -1,16 +1,16 @@
-// What the browser tests share: where the server is, the browser, and people in it.
+// What the browser tests share: the browser, people in it, and what they look for.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-/** Where the running server is. */
-export const url = process.env.STOA_URL ?? 'http://127.0.0.1:8080'
-/** A room that is on the air. */
-export const roomId = process.env.STOA_E2E_ROOM ?? ''
 /** Folder for screenshots; none are taken when it is not set. */
 const shots = process.env.E2E_SHOTS ?? ''
 
-export const roomUrl = `${url}/room/${encodeURIComponent(roomId)}`
+export const desktop = { width: 1440, height: 900 }
+export const phone = { width: 390, height: 844 }
 
 export function launch() {
   return chromium.launch({
@@ -28,39 +28,59 @@ export function launch() {
   })
 }
 
-/** A browser profile of its own; collects what its pages complain about. */
-export async function person(browser, options = {}) {
-  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, ...options })
+/**
+ * A browser profile of its own on a stage. Collects what its pages complain about: errors of scripts, breaches of the
+ * policy, and requests to anybody but the stage.
+ */
+export async function person(browser, stage, options = {}) {
+  const context = await browser.newContext({ locale: 'en-US', viewport: desktop, ...options })
+  context.setDefaultTimeout(30_000)
   const complaints = []
   context.on('weberror', (event) => complaints.push(String(event.error())))
   context.on('console', (message) => {
-    if (/Content Security Policy/i.test(message.text())) complaints.push(message.text())
+    if (/Content Security Policy|\[Vue warn\]|\[intlify\]/i.test(message.text())) complaints.push(message.text())
+  })
+  context.on('request', (request) => {
+    const { protocol, host } = new URL(request.url())
+    if (protocol.startsWith('http') && host !== new URL(stage.url).host) complaints.push(`a request to ${request.url()}`)
   })
   return { context, complaints }
 }
 
-/** A page in the room, with test ids at hand. */
-export async function openRoom(context) {
+export const byId = (page, id) => page.getByTestId(id)
+
+/** Opens a page of the stage. */
+export async function open(context, stage, path = '/') {
   const page = await context.newPage()
-  await page.goto(roomUrl)
+  await page.goto(stage.url + path)
   return page
 }
 
-export const byId = (page, id) => page.getByTestId(id)
-
-/** Signs a new person up by the page's own forms, from the room, and returns to it. */
+/** Signs a new person up by the dialog over the page. */
 export async function signUp(page, username, nickname) {
   await byId(page, 'chat-sign-in').click()
   await byId(page, 'signin-mode').click()
+  await fillSignUp(page, username, nickname)
+  await byId(page, 'chat-input').waitFor({ timeout: 15_000 })
+}
+
+export async function fillSignUp(page, username, nickname) {
   await byId(page, 'signin-username').fill(username)
   await byId(page, 'signin-password').fill(`pass-${username}`)
   await byId(page, 'signup-nickname').fill(nickname)
   await byId(page, 'signin-submit').click()
-  await byId(page, 'chat-input').waitFor({ timeout: 15_000 })
 }
 
+export async function say(page, text) {
+  await byId(page, 'chat-input').fill(text)
+  await byId(page, 'chat-send').click()
+}
+
+/** The line of the chat that says this. */
+export const line = (page, text) => byId(page, 'chat-message').filter({ hasText: text })
+
 /** Waits until the picture has moved on by some seconds; fails with what the player says of itself. */
-export async function pictureMoves(page, seconds = 2, timeout = 30_000) {
+export async function pictureMoves(page, seconds = 2, timeout = 45_000) {
   const video = byId(page, 'player-video')
   await video.waitFor({ state: 'attached', timeout })
   const read = () => video.evaluate((element) => ({ at: element.currentTime, size: element.videoWidth, ...element.dataset }))
@@ -70,7 +90,8 @@ export async function pictureMoves(page, seconds = 2, timeout = 30_000) {
   while (Date.now() < until) {
     last = await read()
     if (last.size > 0 && last.at > 0) {
-      first ??= last
+      // A player that began anew begins with the time of its own.
+      if (!first || last.at < first.at) first = last
       if (last.at - first.at >= seconds) return last
     }
     await page.waitForTimeout(200)
@@ -78,8 +99,30 @@ export async function pictureMoves(page, seconds = 2, timeout = 30_000) {
   throw new Error(`the picture does not move: ${JSON.stringify({ first, last })}`)
 }
 
-export async function shot(page, name) {
-  if (!shots) return
-  await mkdir(shots, { recursive: true })
-  await page.screenshot({ path: join(shots, `${name}.png`) })
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** Fails when axe-core finds something serious on the page (WCAG 2.2 A and AA, and its best practices). */
+export async function accessible(page, what) {
+  // evaluate() is not bound by the page's policy; a script element would be.
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  const serious = violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} (${failureSummary})`).join('; ')}`)
+  assert.deepEqual(serious, [], what)
+}
+
+/** Fails when the page can be scrolled sideways or something sticks out of it. */
+export async function fits(page, what) {
+  const { scroll, client } = await page.evaluate(() => ({
+    scroll: document.documentElement.scrollWidth,
+    client: document.documentElement.clientWidth,
+  }))
+  assert.ok(scroll <= client, `${what}: the page is ${scroll} px wide in a window of ${client} px`)
+}
+
+export async function shot(page, name, folder = shots) {
+  if (!folder) return
+  await mkdir(folder, { recursive: true })
+  await page.screenshot({ path: join(folder, `${name}.png`) })
 }
