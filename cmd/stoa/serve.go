@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -15,6 +18,32 @@ import (
 
 type serveCommand struct {
 	config.Serve `embed:""`
+}
+
+// invitation is what who starts a server without an administrator reads.
+const invitation = `
+  Welcome to Stoa. It has no administrator yet: open this link to become the first one.
+
+    %s
+
+  It works once. The next start prints another one.
+
+`
+
+// setupLink is where a browser on this machine makes the first administrator. The token stands behind "#", which browsers
+// send to nobody.
+func setupLink(c *config.Serve, listening net.Addr, token string) string {
+	link := url.URL{Scheme: "http", Path: "/admin/setup", Fragment: token}
+	if c.TLSCert != "" {
+		link.Scheme = "https"
+	}
+	host, _, _ := net.SplitHostPort(c.HTTPAddr) // it listens there, so it can be read
+	if ip, err := netip.ParseAddr(host); host == "" || (err == nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(listening.String()) // the one that was found, for port 0
+	link.Host = net.JoinHostPort(host, port)
+	return link.String()
 }
 
 // Run serves until a signal comes or a part fails.
@@ -30,6 +59,10 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	a, err := app.Start(ctx, c.Serve, files, log)
 	if err != nil {
 		return err
+	}
+	if token := a.SetupToken(); token != "" {
+		// Not by the log: it may be kept, or sent elsewhere.
+		fmt.Printf(invitation, setupLink(&c.Serve, a.HTTPAddr(), token))
 	}
 	select {
 	case <-ctx.Done():

@@ -62,6 +62,7 @@ type App struct {
 	drain    time.Duration
 	serving  chan struct{} // closed when the server has ended
 	health   func(serving bool)
+	setup    func() string
 	closers  []closer // in the order in which they were made
 	failed   chan error
 }
@@ -172,6 +173,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
 		return nil, err
 	}
+	a.setup = authService.SetupToken
 	a.serve()
 	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", a.RTMPAddr().String(), "data", cfg.DataDir)
 	return a, nil
@@ -299,6 +301,10 @@ func (a *App) HTTPAddr() net.Addr { return a.listener.Addr() }
 
 // RTMPAddr returns where encoders connect.
 func (a *App) RTMPAddr() net.Addr { return a.live.RTMPAddr() }
+
+// SetupToken returns what makes the first administrator, "" if there is one. It is for the eyes of who started the
+// process and for no log.
+func (a *App) SetupToken() string { return a.setup() }
 
 // Failed delivers the error by which a part ended on its own.
 func (a *App) Failed() <-chan error { return a.failed }
