@@ -1,0 +1,110 @@
+// A server that is away, slow or restarted: every page says so, keeps what it shows, and recovers by itself.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { byId, launch, open, person, pictureMoves, shot } from './browser.mjs'
+import { openStage } from './stage.mjs'
+
+describe('a server that goes away', () => {
+  let browser, stage, room, streamer
+  const remembered = {}
+
+  before(async () => {
+    stage = await openStage()
+    browser = await launch()
+    streamer = await stage.signUp('streamer', 'Sina')
+    room = await stage.openRoom(streamer, 'A room')
+    stage.push(room.push)
+    await stage.reaches(room, 'LIVE', streamer)
+    const boss = await person(browser, stage)
+    const console_ = await boss.context.newPage()
+    await console_.goto(await stage.setupLink())
+    await byId(console_, 'setup-username').fill('boss')
+    await byId(console_, 'setup-password').fill('pass-boss-1')
+    await byId(console_, 'setup-submit').click()
+    await byId(console_, 'overview').waitFor()
+    remembered.staff = await boss.context.storageState()
+    await boss.context.close()
+    const own = await person(browser, stage)
+    const page = await open(own.context, stage, '/signin')
+    await byId(page, 'signin-username').fill('streamer')
+    await byId(page, 'signin-password').fill(streamer.password)
+    await byId(page, 'signin-submit').click()
+    await byId(page, 'home').waitFor()
+    remembered.streamer = await own.context.storageState()
+    await own.context.close()
+  })
+  after(async () => {
+    await browser?.close()
+    await stage?.close()
+  })
+
+  it('is noticed by every page, which says so and recovers', async () => {
+    const guest = await person(browser, stage)
+    const own = await person(browser, stage, { storageState: remembered.streamer })
+    const staff = await person(browser, stage, { storageState: remembered.staff })
+    const pages = {
+      home: await open(guest.context, stage, '/'),
+      room: await open(guest.context, stage, `/room/${room.id}`),
+      studio: await open(own.context, stage, `/live?room=${room.id}`),
+      account: await open(own.context, stage, '/account'),
+      overview: await open(staff.context, stage, '/admin'),
+      rooms: await open(staff.context, stage, '/admin/rooms'),
+    }
+    const shows = {
+      home: `[data-room="${room.id}"]`,
+      room: '[data-testid="player"]',
+      studio: '[data-testid="health"]',
+      account: '[data-testid="device"]',
+      overview: '[data-testid="tile-live"]',
+      rooms: '[data-testid="room-row"]',
+    }
+    for (const [name, page] of Object.entries(pages)) await page.locator(shows[name]).first().waitFor()
+    await pictureMoves(pages.room)
+
+    await stage.stop()
+    const says = /cannot be reached|reconnecting|connection lost|coming back|offline/i
+    for (const [name, page] of Object.entries(pages)) {
+      // Some pages ask only when they are used.
+      if (name === 'account') continue
+      await page.bringToFront()
+      await page.getByText(says).first().waitFor({ timeout: 40_000 }).catch((error) => {
+        throw new Error(`${name} does not say that the server is away: ${error.message}`)
+      })
+      assert.ok(await page.locator(shows[name]).first().isVisible(), `${name} lost what it showed`)
+      await shot(page, `away-${name}`)
+    }
+    // Who comes now finds a browser's own page; who comes by a link within the app is told.
+    await pages.home.getByTestId('nav-go-live').first().click()
+
+    await stage.start()
+    stage.push(room.push)
+    await pictureMoves(pages.room)
+    await pages.studio.bringToFront()
+    await pages.studio.locator('[data-testid="broadcast-state"][data-state="live"]').first().waitFor({ timeout: 40_000 })
+    for (const name of ['overview', 'rooms', 'room', 'studio']) {
+      await pages[name].bringToFront()
+      await pages[name].getByText(says).first().waitFor({ state: 'hidden', timeout: 40_000 })
+    }
+    for (const { context, complaints } of [guest, own, staff]) {
+      assert.deepEqual(complaints, [])
+      await context.close()
+    }
+  })
+
+  it('is waited for when it is slow', async () => {
+    const { context } = await person(browser, stage)
+    const page = await context.newPage()
+    let release
+    const slow = new Promise((resolve) => (release = resolve))
+    await page.route('**/stoa.live.v1.LiveService/ListRooms*', async (route) => {
+      await slow
+      await route.continue()
+    })
+    await page.goto(stage.url)
+    await page.locator('[data-testid="home"] [aria-busy="true"], [data-testid="home"] .skeleton').first().waitFor()
+    await shot(page, 'slow-home')
+    release()
+    await page.locator(`[data-room="${room.id}"]`).waitFor()
+    await context.close()
+  })
+})
