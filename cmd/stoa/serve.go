@@ -56,6 +56,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if files == nil {
 		log.Warn("this binary was built without the web app: run make web before make build")
 	}
+	c.Version = version
 	a, err := app.Start(ctx, c.Serve, files, log)
 	if err != nil {
 		return err

@@ -57,6 +57,7 @@ type App struct {
 	gateway  *gateway.Gateway
 	chat     *chat.Service
 	live     *live.Service
+	admin    *admin.Service
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
@@ -143,11 +144,13 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	adminService, err := opened(a, "admin", func(d service.Deps) (*admin.Service, error) { return admin.New(ctx, admin.Config{}, d) }, named)
+	a.admin, err = opened(a, "admin", func(d service.Deps) (*admin.Service, error) {
+		return admin.New(ctx, admin.Config{Version: cfg.Version}, d)
+	}, named)
 	if err != nil {
 		return nil, err
 	}
-	services := map[string]service.Service{"auth": authService, "chat": a.chat, "live": a.live, "admin": adminService}
+	services := map[string]service.Service{"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin}
 
 	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
 	mux, err := a.mount(services, stack, cfg.MaxBody)
@@ -314,6 +317,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Close(ctx context.Context) error {
 	a.gateway.SetReady(false)
 	a.health(false)
+	a.admin.Drain()
 	a.chat.Drain()
 	a.live.Drain()
 	drain, cancel := context.WithTimeout(ctx, a.drain)

@@ -14,6 +14,9 @@ import (
 
 // Serve is the configuration of one process.
 type Serve struct {
+	// Version of the binary. It is told to the staff and is no setting.
+	Version string `kong:"-"`
+
 	HTTPAddr string `name:"http-addr" env:"STOA_HTTP_ADDR" default:":8080" help:"Address of web, API and playback."`
 	RTMPAddr string `name:"rtmp-addr" env:"STOA_RTMP_ADDR" default:":1935" help:"Address for encoders."`
 	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`

@@ -30,6 +30,9 @@ func parse(t *testing.T, args ...string) (config.Serve, error) {
 
 func TestDefaults(t *testing.T) {
 	for field := range reflect.TypeFor[config.Serve]().Fields() {
+		if field.Tag.Get("kong") == "-" {
+			continue // no setting
+		}
 		t.Setenv(field.Tag.Get("env"), "") // and taken away again afterwards
 		if err := os.Unsetenv(field.Tag.Get("env")); err != nil {
 			t.Fatal(err)
@@ -173,6 +176,9 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	seen := make(map[string]bool)
 	for field := range reflect.TypeFor[config.Serve]().Fields() {
+		if field.Tag.Get("kong") == "-" {
+			continue // no setting
+		}
 		flag, env, help := field.Tag.Get("name"), field.Tag.Get("env"), field.Tag.Get("help")
 		if !name.MatchString(flag) || seen[flag] {
 			t.Errorf("%s: the flag %q is malformed or not unique", field.Name, flag)

@@ -13,6 +13,9 @@ func Markdown() string {
 		"lengths of time are written like 350ms, 10s or 2h. This page is made by `make generate`.\n\n" +
 		"| flag | variable | default | meaning |\n| --- | --- | --- | --- |\n")
 	for field := range reflect.TypeFor[Serve]().Fields() {
+		if field.Tag.Get("kong") == "-" {
+			continue // no setting
+		}
 		fallback := field.Tag.Get("default")
 		if fallback != "" {
 			fallback = "`" + fallback + "`"

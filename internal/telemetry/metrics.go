@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -25,7 +26,13 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	streams  *prometheus.GaugeVec
+
+	answered, faults atomic.Int64
 }
+
+// gatewayHeader is set by the gateway on each request and dropped from outside, so that it tells the calls of people from
+// those of services, which may call the same RPCs.
+const gatewayHeader = "X-Stoa-Client-Address"
 
 // NewMetrics returns a fresh registry with the collectors of the Go runtime and the process.
 func NewMetrics() *Metrics {
@@ -54,6 +61,26 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry})
 }
 
+// Answered counts the calls that came by the gateway and have ended, and those of them that failed by the server's own
+// fault. Calls between services are not among them.
+func (m *Metrics) Answered() (calls, faults int64) { return m.answered.Load(), m.faults.Load() }
+
+// count counts a call that ended.
+func (m *Metrics) count(procedure string, header http.Header, err error) {
+	m.requests.WithLabelValues(procedure, code(err)).Inc()
+	if header.Get(gatewayHeader) == "" {
+		return
+	}
+	m.answered.Add(1)
+	if err == nil {
+		return
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnknown, connect.CodeInternal, connect.CodeUnavailable, connect.CodeDataLoss, connect.CodeDeadlineExceeded:
+		m.faults.Add(1)
+	}
+}
+
 // Interceptor returns the interceptor that measures handlers. It must stand outside of the translation of errors, so
 // that it counts the codes that clients see; on clients it does nothing.
 func (m *Metrics) Interceptor() connect.Interceptor { return metricsInterceptor{m} }
@@ -72,7 +99,7 @@ func (i metricsInterceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc 
 		res, err := next(ctx, req)
 		procedure := req.Spec().Procedure
 		i.m.duration.WithLabelValues(procedure).Observe(time.Since(start).Seconds())
-		i.m.requests.WithLabelValues(procedure, code(err)).Inc()
+		i.m.count(procedure, req.Header(), err)
 		return res, err
 	}
 }
@@ -85,7 +112,7 @@ func (i metricsInterceptor) WrapStreamingHandler(next connect.StreamingHandlerFu
 		open.Inc()
 		defer open.Dec()
 		err := next(ctx, conn)
-		i.m.requests.WithLabelValues(procedure, code(err)).Inc()
+		i.m.count(procedure, conn.RequestHeader(), err)
 		return err
 	}
 }

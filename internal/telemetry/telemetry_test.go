@@ -2,10 +2,19 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/stoa-live/stoa/internal/telemetry"
 )
@@ -67,4 +76,77 @@ func TestMetricsPage(t *testing.T) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
+}
+
+func TestAnsweredCountsThePeoplesCalls(t *testing.T) {
+	m := telemetry.NewMetrics()
+	const procedure = "/test.Service/Fail"
+	// The handler fails by the code that the request names.
+	fail := func(_ context.Context, r *connect.Request[wrapperspb.Int32Value]) (*connect.Response[emptypb.Empty], error) {
+		if code := connect.Code(r.Msg.GetValue()); code != 0 { //nolint:gosec // the test's own
+			return nil, connect.NewError(code, errors.New("failed"))
+		}
+		return connect.NewResponse(&emptypb.Empty{}), nil
+	}
+	stream := func(ctx context.Context, r *connect.Request[wrapperspb.Int32Value], _ *connect.ServerStream[emptypb.Empty]) error {
+		_, err := fail(ctx, r)
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(procedure, connect.NewUnaryHandler(procedure, fail, connect.WithInterceptors(m.Interceptor())))
+	mux.Handle(procedure+"Slowly", connect.NewServerStreamHandler(procedure+"Slowly", stream, connect.WithInterceptors(m.Interceptor())))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	var calls, faults int64
+	for code := connect.Code(0); code <= connect.CodeUnauthenticated; code++ {
+		switch code {
+		case connect.CodeUnknown, connect.CodeInternal, connect.CodeUnavailable, connect.CodeDataLoss, connect.CodeDeadlineExceeded:
+			faults += 2
+		}
+		calls += 2
+		for _, people := range []bool{true, false} {
+			request := func() *connect.Request[wrapperspb.Int32Value] {
+				r := connect.NewRequest(wrapperspb.Int32(int32(code))) //nolint:gosec // small
+				if people {
+					r.Header().Set("X-Stoa-Client-Address", "192.0.2.1")
+				}
+				return r
+			}
+			one := connect.NewClient[wrapperspb.Int32Value, emptypb.Empty](server.Client(), server.URL+procedure)
+			if _, err := one.CallUnary(t.Context(), request()); code != 0 && connect.CodeOf(err) != code {
+				t.Errorf("%v: %v", code, err)
+			}
+			many := connect.NewClient[wrapperspb.Int32Value, emptypb.Empty](server.Client(), server.URL+procedure+"Slowly")
+			s, err := many.CallServerStream(t.Context(), request())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Receive() || code != 0 && connect.CodeOf(s.Err()) != code {
+				t.Errorf("%v: %v", code, s.Err())
+			}
+			_ = s.Close()
+		}
+	}
+	if c, f := m.Answered(); c != calls || f != faults {
+		t.Errorf("%d calls and %d faults, want %d and %d", c, f, calls, faults)
+	}
+}
+
+func TestProcessUsage(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Log("only what Linux tells is held to something")
+		return
+	}
+	p := telemetry.NewProcess()
+	before, memory := p.Usage()
+	if memory < 1<<20 || memory > 64<<30 {
+		t.Errorf("%d bytes of memory", memory)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		if now, _ := p.Usage(); now > before {
+			return
+		}
+	}
+	t.Error("ten seconds of work used no processor")
 }

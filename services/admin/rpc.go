@@ -2,13 +2,13 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "github.com/stoa-live/stoa/gen/go/stoa/admin/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
-	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	sitev1 "github.com/stoa-live/stoa/gen/go/stoa/site/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/pagination"
@@ -18,15 +18,30 @@ var _ adminv1connect.AdminServiceHandler = (*handler)(nil)
 
 // handler speaks AdminService.
 type handler struct {
-	adminv1connect.UnimplementedAdminServiceHandler
-
 	service *Service
+}
+
+// GetOverview implements AdminService.
+func (h *handler) GetOverview(_ context.Context, r *adminv1.GetOverviewRequest) (*adminv1.GetOverviewResponse, error) {
+	o := h.service.Overview(timeOf(r.GetAfter()))
+	samples := make([]*adminv1.Sample, len(o.Samples))
+	for i, s := range o.Samples {
+		samples[i] = &adminv1.Sample{
+			At: timestamppb.New(s.At), BroadcastCount: s.Broadcasts, ViewerCount: s.Viewers, ConnectionCount: s.Connections,
+			MessageRate: s.MessageRate, RequestRate: s.RequestRate, ErrorRate: s.ErrorRate, CpuCores: s.CPUCores,
+			MemoryBytes: s.MemoryBytes,
+		}
+	}
+	return &adminv1.GetOverviewResponse{
+		Samples: samples, CpuCount: int32(o.CPUCount), StartedAt: timestamppb.New(o.StartedAt), Version: o.Version, //nolint:gosec // cores
+	}, nil
 }
 
 // ListUsers implements AdminService.
 func (h *handler) ListUsers(ctx context.Context, r *adminv1.ListUsersRequest) (*adminv1.ListUsersResponse, error) {
 	page, err := h.service.ListUsers(ctx, &authv1.ListUsersRequest{
-		Query: r.GetQuery(), OnlyBanned: r.GetOnlyBanned(), PageSize: r.GetPageSize(), PageToken: r.GetPageToken(),
+		Query: r.GetQuery(), OnlyBanned: r.GetOnlyBanned(), OnlyStaff: r.GetOnlyStaff(), PageSize: r.GetPageSize(),
+		PageToken: r.GetPageToken(),
 	})
 	if err != nil {
 		return nil, err
@@ -36,6 +51,34 @@ func (h *handler) ListUsers(ctx context.Context, r *adminv1.ListUsersRequest) (*
 		users[i] = account(a)
 	}
 	return &adminv1.ListUsersResponse{Users: users, NextPageToken: page.GetNextPageToken()}, nil
+}
+
+// GetUser implements AdminService.
+func (h *handler) GetUser(ctx context.Context, r *adminv1.GetUserRequest) (*adminv1.GetUserResponse, error) {
+	user, err := h.service.GetUser(ctx, r.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	devices := make([]*adminv1.UserDevice, len(user.Sessions))
+	for i, s := range user.Sessions {
+		devices[i] = &adminv1.UserDevice{
+			SessionId: s.GetId(), Platform: s.GetPlatform(), Model: s.GetModel(), AppVersion: s.GetAppVersion(),
+			SignedInAt: s.GetCreatedAt(), LastSeenAt: s.GetLastSeenAt(),
+		}
+	}
+	return &adminv1.GetUserResponse{
+		User: account(user.Account), Devices: devices, Rooms: roomItems(user.Rooms), Mutes: muteProtos(user.Mutes),
+	}, nil
+}
+
+// RevokeUserDevice implements AdminService.
+func (h *handler) RevokeUserDevice(
+	ctx context.Context, r *adminv1.RevokeUserDeviceRequest,
+) (*adminv1.RevokeUserDeviceResponse, error) {
+	if err := h.service.RevokeUserDevice(ctx, r.GetUserId(), r.GetSessionId()); err != nil {
+		return nil, err
+	}
+	return &adminv1.RevokeUserDeviceResponse{}, nil
 }
 
 // BanUser implements AdminService.
@@ -67,32 +110,6 @@ func (h *handler) SetUserRole(
 	return &adminv1.SetUserRoleResponse{User: account(a)}, nil
 }
 
-// ListRooms implements AdminService.
-func (h *handler) ListRooms(ctx context.Context, r *adminv1.ListRoomsRequest) (*adminv1.ListRoomsResponse, error) {
-	page, err := h.service.ListRooms(ctx, &livev1.ListRoomsRequest{
-		OnlyLive: r.GetOnlyLive(), PageSize: r.GetPageSize(), PageToken: r.GetPageToken(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	items := make([]*adminv1.ListRoomsResponse_Item, len(page.GetItems()))
-	for i, item := range page.GetItems() {
-		items[i] = &adminv1.ListRoomsResponse_Item{Room: item.GetRoom(), Broadcast: item.GetBroadcast()}
-	}
-	return &adminv1.ListRoomsResponse{Items: items, NextPageToken: page.GetNextPageToken()}, nil
-}
-
-// EndBroadcast implements AdminService.
-func (h *handler) EndBroadcast(
-	ctx context.Context, r *adminv1.EndBroadcastRequest,
-) (*adminv1.EndBroadcastResponse, error) {
-	broadcast, err := h.service.EndBroadcast(ctx, r.GetRoomId(), r.GetReason())
-	if err != nil {
-		return nil, err
-	}
-	return &adminv1.EndBroadcastResponse{Broadcast: broadcast}, nil
-}
-
 // entryCursor is where a page of the log ends.
 type entryCursor struct {
 	ID string `json:"i"`
@@ -107,7 +124,9 @@ func (h *handler) ListAuditEntries(
 		return nil, err
 	}
 	size := pagination.Size(r.GetPageSize(), 20, 100)
-	filter := Filter{ActorID: r.GetActorId(), TargetID: r.GetTargetId()}
+	filter := Filter{
+		ActorID: r.GetActorId(), TargetID: r.GetTargetId(), Action: r.GetAction(), Since: timeOf(r.GetSince()), Until: timeOf(r.GetUntil()),
+	}
 	entries, err := h.service.ListAuditEntries(ctx, filter, cursor.ID, size+1)
 	if err != nil {
 		return nil, err
@@ -116,15 +135,11 @@ func (h *handler) ListAuditEntries(
 	out := make([]*adminv1.AuditEntry, len(entries))
 	for i, e := range entries {
 		out[i] = &adminv1.AuditEntry{
-			Id: e.ID, At: timestamppb.New(e.At), ActorId: e.ActorID, Action: e.Action, TargetId: e.TargetID,
-			Detail: e.Detail, Error: e.Error,
+			Id: e.ID, At: timestamppb.New(e.At), ActorId: e.ActorID, ActorName: e.ActorName, Action: e.Action,
+			TargetId: e.TargetID, TargetName: e.TargetName, Detail: e.Detail, Error: e.Error,
 		}
 	}
 	return &adminv1.ListAuditEntriesResponse{Entries: out, NextPageToken: next}, nil
-}
-
-func account(a *authv1.Account) *adminv1.UserAccount {
-	return &adminv1.UserAccount{User: a.GetUser(), Ban: a.GetBan()}
 }
 
 // UpdateSite implements AdminService.
@@ -164,4 +179,16 @@ func siteProto(site Site) *sitev1.Site {
 		Name: site.Name, Announcement: site.Announcement, SignUpEnabled: site.SignUpEnabled,
 		RoomCreationEnabled: site.RoomCreationEnabled,
 	}
+}
+
+func account(a *authv1.Account) *adminv1.UserAccount {
+	return &adminv1.UserAccount{User: a.GetUser(), Ban: a.GetBan()}
+}
+
+// timeOf returns the zero time for none.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
 }

@@ -119,7 +119,8 @@ func (s *Service) UpdateSite(ctx context.Context, change SiteChange) (site Site,
 	if err != nil {
 		return Site{}, err
 	}
-	err = s.act(ctx, ActionUpdateSite, "", change.String(), func(ctx context.Context) error {
+	entry := Entry{Action: ActionUpdateSite, Detail: change.String()}
+	err = s.act(ctx, entry, func(ctx context.Context, _ *Entry) error {
 		site, err = s.store.updateSite(ctx, change)
 		return err
 	})

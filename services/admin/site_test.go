@@ -54,8 +54,8 @@ func TestSiteIsChangedFieldByField(t *testing.T) {
 			t.Errorf("now it is %v", got)
 		}
 		if got := w.log(&adminv1.ListAuditEntriesRequest{}); !slices.Equal(got, []string{
-			`ann|site.update||name="Die Säule 📺"|`,
-			`ann|site.update||announcement="Down at noon", sign_up_enabled=false|`,
+			`ann Ann|site.update||name="Die Säule 📺"|`,
+			`ann Ann|site.update||announcement="Down at noon", sign_up_enabled=false|`,
 		}) {
 			t.Errorf("the log has %q", got)
 		}

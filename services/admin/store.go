@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"embed"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	ent "github.com/stoa-live/stoa/gen/ent/admin"
 	"github.com/stoa-live/stoa/gen/ent/admin/auditentry"
+	"github.com/stoa-live/stoa/gen/ent/admin/predicate"
 	"github.com/stoa-live/stoa/internal/service"
 	sqlstore "github.com/stoa-live/stoa/internal/store"
 )
@@ -20,7 +22,7 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// store keeps the audit log.
+// store keeps the audit log and the settings of the site.
 type store struct {
 	db    *sqlstore.DB
 	read  *ent.Client
@@ -54,8 +56,8 @@ func (s *store) append(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("name audit entry: %w", err)
 	}
-	err = s.write.AuditEntry.Create().SetID(id.String()).SetAt(at).SetActorID(e.ActorID).SetAction(e.Action).
-		SetTargetID(e.TargetID).SetDetail(e.Detail).SetError(e.Error).Exec(ctx)
+	err = s.write.AuditEntry.Create().SetID(id.String()).SetAt(at).SetActorID(e.ActorID).SetActorName(e.ActorName).
+		SetAction(e.Action).SetTargetID(e.TargetID).SetTargetName(e.TargetName).SetDetail(e.Detail).SetError(e.Error).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("add audit entry: %w", err)
 	}
@@ -64,28 +66,59 @@ func (s *store) append(ctx context.Context, e Entry) error {
 
 // list returns up to limit entries that match filter, newest first, older than the entry before ("" for the newest).
 func (s *store) list(ctx context.Context, filter Filter, before string, limit int) ([]Entry, error) {
-	query := s.read.AuditEntry.Query().Order(auditentry.ByID(entsql.OrderDesc())).Limit(limit)
-	if filter.ActorID != "" {
-		query = query.Where(auditentry.ActorID(filter.ActorID))
-	}
-	if filter.TargetID != "" {
-		query = query.Where(auditentry.TargetID(filter.TargetID))
-	}
-	if before != "" {
-		query = query.Where(auditentry.IDLT(before))
-	}
-	rows, err := query.All(ctx)
+	rows, err := s.read.AuditEntry.Query().Where(conditions(filter, before)...).
+		Order(auditentry.ByID(entsql.OrderDesc())).Limit(limit).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list audit entries: %w", err)
 	}
 	entries := make([]Entry, len(rows))
 	for i, r := range rows {
 		entries[i] = Entry{
-			ID: r.ID, At: r.At.UTC(), ActorID: r.ActorID, Action: r.Action, TargetID: r.TargetID, Detail: r.Detail,
-			Error: r.Error,
+			ID: r.ID, At: r.At.UTC(), ActorID: r.ActorID, ActorName: r.ActorName, Action: r.Action, TargetID: r.TargetID,
+			TargetName: r.TargetName, Detail: r.Detail, Error: r.Error,
 		}
 	}
 	return entries, nil
+}
+
+// conditions says what of the log is asked for.
+func conditions(filter Filter, before string) (all []predicate.AuditEntry) {
+	if filter.ActorID != "" {
+		all = append(all, auditentry.ActorID(filter.ActorID))
+	}
+	if filter.TargetID != "" {
+		all = append(all, auditentry.TargetID(filter.TargetID))
+	}
+	if group, ok := strings.CutSuffix(filter.Action, "."); ok {
+		// A range, where LIKE would take wildcards from the client and leave the index: "/" comes right after ".".
+		all = append(all, auditentry.ActionGTE(group+"."), auditentry.ActionLT(group+"/"))
+	} else if filter.Action != "" {
+		all = append(all, auditentry.Action(filter.Action))
+	}
+	// Ids begin with the time in milliseconds, so that they bound the walk; the time itself decides.
+	if at := filter.Since; !at.IsZero() {
+		all = append(all, auditentry.AtGTE(at.UTC()))
+		if at.UnixMilli() > 0 {
+			all = append(all, auditentry.IDGTE(firstID(at)))
+		}
+	}
+	if at := filter.Until; !at.IsZero() {
+		all = append(all, auditentry.AtLT(at.UTC()))
+		if at.UnixMilli() > 0 {
+			all = append(all, auditentry.IDLT(firstID(at.Add(time.Millisecond))))
+		}
+	}
+	if before != "" {
+		all = append(all, auditentry.IDLT(before))
+	}
+	return all
+}
+
+// firstID returns the least id of a time, after 1970. One that is too far off to be in ids comes out as the last of them.
+func firstID(at time.Time) string {
+	var id ulid.ULID
+	_ = id.SetTime(min(uint64(at.UnixMilli()), ulid.MaxTime())) //nolint:gosec // the caller asks for positive ones
+	return id.String()
 }
 
 // siteID is the one row of settings.

@@ -22,10 +22,14 @@ type AuditEntry struct {
 	At time.Time `json:"at,omitempty"`
 	// ActorID holds the value of the "actor_id" field.
 	ActorID string `json:"actor_id,omitempty"`
+	// at the time of the act
+	ActorName string `json:"actor_name,omitempty"`
 	// Action holds the value of the "action" field.
 	Action string `json:"action,omitempty"`
 	// TargetID holds the value of the "target_id" field.
 	TargetID string `json:"target_id,omitempty"`
+	// at the time of the act
+	TargetName string `json:"target_name,omitempty"`
 	// Detail holds the value of the "detail" field.
 	Detail string `json:"detail,omitempty"`
 	// empty when the act succeeded
@@ -38,7 +42,7 @@ func (*AuditEntry) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case auditentry.FieldID, auditentry.FieldActorID, auditentry.FieldAction, auditentry.FieldTargetID, auditentry.FieldDetail, auditentry.FieldError:
+		case auditentry.FieldID, auditentry.FieldActorID, auditentry.FieldActorName, auditentry.FieldAction, auditentry.FieldTargetID, auditentry.FieldTargetName, auditentry.FieldDetail, auditentry.FieldError:
 			values[i] = new(sql.NullString)
 		case auditentry.FieldAt:
 			values[i] = new(sql.NullTime)
@@ -75,6 +79,12 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ActorID = value.String
 			}
+		case auditentry.FieldActorName:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field actor_name", values[i])
+			} else if value.Valid {
+				_m.ActorName = value.String
+			}
 		case auditentry.FieldAction:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field action", values[i])
@@ -86,6 +96,12 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field target_id", values[i])
 			} else if value.Valid {
 				_m.TargetID = value.String
+			}
+		case auditentry.FieldTargetName:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field target_name", values[i])
+			} else if value.Valid {
+				_m.TargetName = value.String
 			}
 		case auditentry.FieldDetail:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -141,11 +157,17 @@ func (_m *AuditEntry) String() string {
 	builder.WriteString("actor_id=")
 	builder.WriteString(_m.ActorID)
 	builder.WriteString(", ")
+	builder.WriteString("actor_name=")
+	builder.WriteString(_m.ActorName)
+	builder.WriteString(", ")
 	builder.WriteString("action=")
 	builder.WriteString(_m.Action)
 	builder.WriteString(", ")
 	builder.WriteString("target_id=")
 	builder.WriteString(_m.TargetID)
+	builder.WriteString(", ")
+	builder.WriteString("target_name=")
+	builder.WriteString(_m.TargetName)
 	builder.WriteString(", ")
 	builder.WriteString("detail=")
 	builder.WriteString(_m.Detail)

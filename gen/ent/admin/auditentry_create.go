@@ -35,6 +35,20 @@ func (_c *AuditEntryCreate) SetActorID(v string) *AuditEntryCreate {
 	return _c
 }
 
+// SetActorName sets the "actor_name" field.
+func (_c *AuditEntryCreate) SetActorName(v string) *AuditEntryCreate {
+	_c.mutation.SetActorName(v)
+	return _c
+}
+
+// SetNillableActorName sets the "actor_name" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillableActorName(v *string) *AuditEntryCreate {
+	if v != nil {
+		_c.SetActorName(*v)
+	}
+	return _c
+}
+
 // SetAction sets the "action" field.
 func (_c *AuditEntryCreate) SetAction(v string) *AuditEntryCreate {
 	_c.mutation.SetAction(v)
@@ -44,6 +58,20 @@ func (_c *AuditEntryCreate) SetAction(v string) *AuditEntryCreate {
 // SetTargetID sets the "target_id" field.
 func (_c *AuditEntryCreate) SetTargetID(v string) *AuditEntryCreate {
 	_c.mutation.SetTargetID(v)
+	return _c
+}
+
+// SetTargetName sets the "target_name" field.
+func (_c *AuditEntryCreate) SetTargetName(v string) *AuditEntryCreate {
+	_c.mutation.SetTargetName(v)
+	return _c
+}
+
+// SetNillableTargetName sets the "target_name" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillableTargetName(v *string) *AuditEntryCreate {
+	if v != nil {
+		_c.SetTargetName(*v)
+	}
 	return _c
 }
 
@@ -72,6 +100,7 @@ func (_c *AuditEntryCreate) Mutation() *AuditEntryMutation {
 
 // Save creates the AuditEntry in the database.
 func (_c *AuditEntryCreate) Save(ctx context.Context) (*AuditEntry, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -97,6 +126,18 @@ func (_c *AuditEntryCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *AuditEntryCreate) defaults() {
+	if _, ok := _c.mutation.ActorName(); !ok {
+		v := auditentry.DefaultActorName
+		_c.mutation.SetActorName(v)
+	}
+	if _, ok := _c.mutation.TargetName(); !ok {
+		v := auditentry.DefaultTargetName
+		_c.mutation.SetTargetName(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *AuditEntryCreate) check() error {
 	if _, ok := _c.mutation.At(); !ok {
@@ -105,11 +146,17 @@ func (_c *AuditEntryCreate) check() error {
 	if _, ok := _c.mutation.ActorID(); !ok {
 		return &ValidationError{Name: "actor_id", err: errors.New(`admin: missing required field "AuditEntry.actor_id"`)}
 	}
+	if _, ok := _c.mutation.ActorName(); !ok {
+		return &ValidationError{Name: "actor_name", err: errors.New(`admin: missing required field "AuditEntry.actor_name"`)}
+	}
 	if _, ok := _c.mutation.Action(); !ok {
 		return &ValidationError{Name: "action", err: errors.New(`admin: missing required field "AuditEntry.action"`)}
 	}
 	if _, ok := _c.mutation.TargetID(); !ok {
 		return &ValidationError{Name: "target_id", err: errors.New(`admin: missing required field "AuditEntry.target_id"`)}
+	}
+	if _, ok := _c.mutation.TargetName(); !ok {
+		return &ValidationError{Name: "target_name", err: errors.New(`admin: missing required field "AuditEntry.target_name"`)}
 	}
 	if _, ok := _c.mutation.Detail(); !ok {
 		return &ValidationError{Name: "detail", err: errors.New(`admin: missing required field "AuditEntry.detail"`)}
@@ -161,6 +208,10 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 		_spec.SetField(auditentry.FieldActorID, field.TypeString, value)
 		_node.ActorID = value
 	}
+	if value, ok := _c.mutation.ActorName(); ok {
+		_spec.SetField(auditentry.FieldActorName, field.TypeString, value)
+		_node.ActorName = value
+	}
 	if value, ok := _c.mutation.Action(); ok {
 		_spec.SetField(auditentry.FieldAction, field.TypeString, value)
 		_node.Action = value
@@ -168,6 +219,10 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.TargetID(); ok {
 		_spec.SetField(auditentry.FieldTargetID, field.TypeString, value)
 		_node.TargetID = value
+	}
+	if value, ok := _c.mutation.TargetName(); ok {
+		_spec.SetField(auditentry.FieldTargetName, field.TypeString, value)
+		_node.TargetName = value
 	}
 	if value, ok := _c.mutation.Detail(); ok {
 		_spec.SetField(auditentry.FieldDetail, field.TypeString, value)
@@ -252,11 +307,17 @@ func (u *AuditEntryUpsertOne) UpdateNewValues() *AuditEntryUpsertOne {
 		if _, exists := u.create.mutation.ActorID(); exists {
 			s.SetIgnore(auditentry.FieldActorID)
 		}
+		if _, exists := u.create.mutation.ActorName(); exists {
+			s.SetIgnore(auditentry.FieldActorName)
+		}
 		if _, exists := u.create.mutation.Action(); exists {
 			s.SetIgnore(auditentry.FieldAction)
 		}
 		if _, exists := u.create.mutation.TargetID(); exists {
 			s.SetIgnore(auditentry.FieldTargetID)
+		}
+		if _, exists := u.create.mutation.TargetName(); exists {
+			s.SetIgnore(auditentry.FieldTargetName)
 		}
 		if _, exists := u.create.mutation.Detail(); exists {
 			s.SetIgnore(auditentry.FieldDetail)
@@ -352,6 +413,7 @@ func (_c *AuditEntryCreateBulk) Save(ctx context.Context) ([]*AuditEntry, error)
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*AuditEntryMutation)
 				if !ok {
@@ -483,11 +545,17 @@ func (u *AuditEntryUpsertBulk) UpdateNewValues() *AuditEntryUpsertBulk {
 			if _, exists := b.mutation.ActorID(); exists {
 				s.SetIgnore(auditentry.FieldActorID)
 			}
+			if _, exists := b.mutation.ActorName(); exists {
+				s.SetIgnore(auditentry.FieldActorName)
+			}
 			if _, exists := b.mutation.Action(); exists {
 				s.SetIgnore(auditentry.FieldAction)
 			}
 			if _, exists := b.mutation.TargetID(); exists {
 				s.SetIgnore(auditentry.FieldTargetID)
+			}
+			if _, exists := b.mutation.TargetName(); exists {
+				s.SetIgnore(auditentry.FieldTargetName)
 			}
 			if _, exists := b.mutation.Detail(); exists {
 				s.SetIgnore(auditentry.FieldDetail)

@@ -37,8 +37,10 @@ type AuditEntryMutation struct {
 	id            *string
 	at            *time.Time
 	actor_id      *string
+	actor_name    *string
 	action        *string
 	target_id     *string
+	target_name   *string
 	detail        *string
 	error         *string
 	clearedFields map[string]struct{}
@@ -223,6 +225,42 @@ func (m *AuditEntryMutation) ResetActorID() {
 	m.actor_id = nil
 }
 
+// SetActorName sets the "actor_name" field.
+func (m *AuditEntryMutation) SetActorName(s string) {
+	m.actor_name = &s
+}
+
+// ActorName returns the value of the "actor_name" field in the mutation.
+func (m *AuditEntryMutation) ActorName() (r string, exists bool) {
+	v := m.actor_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorName returns the old "actor_name" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldActorName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorName: %w", err)
+	}
+	return oldValue.ActorName, nil
+}
+
+// ResetActorName resets all changes to the "actor_name" field.
+func (m *AuditEntryMutation) ResetActorName() {
+	m.actor_name = nil
+}
+
 // SetAction sets the "action" field.
 func (m *AuditEntryMutation) SetAction(s string) {
 	m.action = &s
@@ -293,6 +331,42 @@ func (m *AuditEntryMutation) OldTargetID(ctx context.Context) (v string, err err
 // ResetTargetID resets all changes to the "target_id" field.
 func (m *AuditEntryMutation) ResetTargetID() {
 	m.target_id = nil
+}
+
+// SetTargetName sets the "target_name" field.
+func (m *AuditEntryMutation) SetTargetName(s string) {
+	m.target_name = &s
+}
+
+// TargetName returns the value of the "target_name" field in the mutation.
+func (m *AuditEntryMutation) TargetName() (r string, exists bool) {
+	v := m.target_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTargetName returns the old "target_name" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldTargetName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTargetName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTargetName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTargetName: %w", err)
+	}
+	return oldValue.TargetName, nil
+}
+
+// ResetTargetName resets all changes to the "target_name" field.
+func (m *AuditEntryMutation) ResetTargetName() {
+	m.target_name = nil
 }
 
 // SetDetail sets the "detail" field.
@@ -401,18 +475,24 @@ func (m *AuditEntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AuditEntryMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 8)
 	if m.at != nil {
 		fields = append(fields, auditentry.FieldAt)
 	}
 	if m.actor_id != nil {
 		fields = append(fields, auditentry.FieldActorID)
 	}
+	if m.actor_name != nil {
+		fields = append(fields, auditentry.FieldActorName)
+	}
 	if m.action != nil {
 		fields = append(fields, auditentry.FieldAction)
 	}
 	if m.target_id != nil {
 		fields = append(fields, auditentry.FieldTargetID)
+	}
+	if m.target_name != nil {
+		fields = append(fields, auditentry.FieldTargetName)
 	}
 	if m.detail != nil {
 		fields = append(fields, auditentry.FieldDetail)
@@ -432,10 +512,14 @@ func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
 		return m.At()
 	case auditentry.FieldActorID:
 		return m.ActorID()
+	case auditentry.FieldActorName:
+		return m.ActorName()
 	case auditentry.FieldAction:
 		return m.Action()
 	case auditentry.FieldTargetID:
 		return m.TargetID()
+	case auditentry.FieldTargetName:
+		return m.TargetName()
 	case auditentry.FieldDetail:
 		return m.Detail()
 	case auditentry.FieldError:
@@ -453,10 +537,14 @@ func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldAt(ctx)
 	case auditentry.FieldActorID:
 		return m.OldActorID(ctx)
+	case auditentry.FieldActorName:
+		return m.OldActorName(ctx)
 	case auditentry.FieldAction:
 		return m.OldAction(ctx)
 	case auditentry.FieldTargetID:
 		return m.OldTargetID(ctx)
+	case auditentry.FieldTargetName:
+		return m.OldTargetName(ctx)
 	case auditentry.FieldDetail:
 		return m.OldDetail(ctx)
 	case auditentry.FieldError:
@@ -484,6 +572,13 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetActorID(v)
 		return nil
+	case auditentry.FieldActorName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorName(v)
+		return nil
 	case auditentry.FieldAction:
 		v, ok := value.(string)
 		if !ok {
@@ -497,6 +592,13 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTargetID(v)
+		return nil
+	case auditentry.FieldTargetName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTargetName(v)
 		return nil
 	case auditentry.FieldDetail:
 		v, ok := value.(string)
@@ -567,11 +669,17 @@ func (m *AuditEntryMutation) ResetField(name string) error {
 	case auditentry.FieldActorID:
 		m.ResetActorID()
 		return nil
+	case auditentry.FieldActorName:
+		m.ResetActorName()
+		return nil
 	case auditentry.FieldAction:
 		m.ResetAction()
 		return nil
 	case auditentry.FieldTargetID:
 		m.ResetTargetID()
+		return nil
+	case auditentry.FieldTargetName:
+		m.ResetTargetName()
 		return nil
 	case auditentry.FieldDetail:
 		m.ResetDetail()

@@ -2,8 +2,23 @@
 
 package admin
 
+import (
+	"github.com/stoa-live/stoa/gen/ent/admin/auditentry"
+	"github.com/stoa-live/stoa/services/admin/schema"
+)
+
 // The init function reads all schema descriptors with runtime code
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	auditentryFields := schema.AuditEntry{}.Fields()
+	_ = auditentryFields
+	// auditentryDescActorName is the schema descriptor for actor_name field.
+	auditentryDescActorName := auditentryFields[3].Descriptor()
+	// auditentry.DefaultActorName holds the default value on creation for the actor_name field.
+	auditentry.DefaultActorName = auditentryDescActorName.Default.(string)
+	// auditentryDescTargetName is the schema descriptor for target_name field.
+	auditentryDescTargetName := auditentryFields[6].Descriptor()
+	// auditentry.DefaultTargetName holds the default value on creation for the target_name field.
+	auditentry.DefaultTargetName = auditentryDescTargetName.Default.(string)
 }

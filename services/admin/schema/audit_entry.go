@@ -7,7 +7,7 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// AuditEntry is one act of an administrator. Entries are only ever added.
+// AuditEntry is one act of the staff. Entries are only ever added.
 type AuditEntry struct{ ent.Schema }
 
 // Fields of an audit entry.
@@ -16,8 +16,10 @@ func (AuditEntry) Fields() []ent.Field {
 		field.String("id").Immutable().Comment("ULID, rising with time"),
 		field.Time("at").Immutable(),
 		field.String("actor_id").Immutable(),
+		field.String("actor_name").Immutable().Default("").Comment("at the time of the act"),
 		field.String("action").Immutable(),
 		field.String("target_id").Immutable(),
+		field.String("target_name").Immutable().Default("").Comment("at the time of the act"),
 		field.String("detail").Immutable(),
 		field.String("error").Immutable().Comment("empty when the act succeeded"),
 	}
@@ -28,5 +30,6 @@ func (AuditEntry) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("actor_id", "id"),
 		index.Fields("target_id", "id"),
+		index.Fields("action", "id"),
 	}
 }

@@ -15,10 +15,14 @@ const (
 	FieldAt = "at"
 	// FieldActorID holds the string denoting the actor_id field in the database.
 	FieldActorID = "actor_id"
+	// FieldActorName holds the string denoting the actor_name field in the database.
+	FieldActorName = "actor_name"
 	// FieldAction holds the string denoting the action field in the database.
 	FieldAction = "action"
 	// FieldTargetID holds the string denoting the target_id field in the database.
 	FieldTargetID = "target_id"
+	// FieldTargetName holds the string denoting the target_name field in the database.
+	FieldTargetName = "target_name"
 	// FieldDetail holds the string denoting the detail field in the database.
 	FieldDetail = "detail"
 	// FieldError holds the string denoting the error field in the database.
@@ -32,8 +36,10 @@ var Columns = []string{
 	FieldID,
 	FieldAt,
 	FieldActorID,
+	FieldActorName,
 	FieldAction,
 	FieldTargetID,
+	FieldTargetName,
 	FieldDetail,
 	FieldError,
 }
@@ -47,6 +53,13 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultActorName holds the default value on creation for the "actor_name" field.
+	DefaultActorName string
+	// DefaultTargetName holds the default value on creation for the "target_name" field.
+	DefaultTargetName string
+)
 
 // OrderOption defines the ordering options for the AuditEntry queries.
 type OrderOption func(*sql.Selector)
@@ -66,6 +79,11 @@ func ByActorID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldActorID, opts...).ToFunc()
 }
 
+// ByActorName orders the results by the actor_name field.
+func ByActorName(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldActorName, opts...).ToFunc()
+}
+
 // ByAction orders the results by the action field.
 func ByAction(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAction, opts...).ToFunc()
@@ -74,6 +92,11 @@ func ByAction(opts ...sql.OrderTermOption) OrderOption {
 // ByTargetID orders the results by the target_id field.
 func ByTargetID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTargetID, opts...).ToFunc()
+}
+
+// ByTargetName orders the results by the target_name field.
+func ByTargetName(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTargetName, opts...).ToFunc()
 }
 
 // ByDetail orders the results by the detail field.

@@ -13,8 +13,10 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "actor_id", Type: field.TypeString},
+		{Name: "actor_name", Type: field.TypeString, Default: ""},
 		{Name: "action", Type: field.TypeString},
 		{Name: "target_id", Type: field.TypeString},
+		{Name: "target_name", Type: field.TypeString, Default: ""},
 		{Name: "detail", Type: field.TypeString},
 		{Name: "error", Type: field.TypeString},
 	}
@@ -31,6 +33,11 @@ var (
 			},
 			{
 				Name:    "auditentry_target_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[5], AuditEntriesColumns[0]},
+			},
+			{
+				Name:    "auditentry_action_id",
 				Unique:  false,
 				Columns: []*schema.Column{AuditEntriesColumns[4], AuditEntriesColumns[0]},
 			},
