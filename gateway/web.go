@@ -20,7 +20,7 @@ func contentSecurityPolicy(playbackOrigin string) string {
 		playbackOrigin = " " + playbackOrigin
 	}
 	return "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:" + playbackOrigin +
-		"; connect-src 'self' ws: wss:" + playbackOrigin +
+		"; connect-src 'self'" + playbackOrigin +
 		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
@@ -88,11 +88,25 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !app.isPage(name) {
-		notFound(rw, r)
+		app.serveNotFound(rw, r)
 		return
 	}
 	h.Set("Cache-Control", "no-cache")
 	http.ServeContent(rw, r, "index.html", time.Time{}, bytes.NewReader(app.index))
+}
+
+// serveNotFound shows people the app, which says that there is nothing here, and tells everything else in JSON.
+func (a *webApp) serveNotFound(rw http.ResponseWriter, r *http.Request) {
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		notFound(rw, r)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.WriteHeader(http.StatusNotFound)
+	if r.Method == http.MethodGet {
+		_, _ = rw.Write(a.index) // who does not read has gone
+	}
 }
 
 // serveFile answers with a file, compressed for those who can read that.

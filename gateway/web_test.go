@@ -101,6 +101,31 @@ func TestWebApp(t *testing.T) {
 	}
 }
 
+func TestBrowsersAreShownThatThereIsNothing(t *testing.T) {
+	w := serve(t)
+	for path, want := range map[string]string{
+		"/nothing": "the app", "/room/a/b": "the app", "/assets/old.js": "the app", "/admin/nothing": "the console",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		res, err := w.http1.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusNotFound || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %d %s, %v", path, res.StatusCode, body, err)
+		}
+		if res.Header.Get("Content-Security-Policy") == "" || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, res.Header)
+		}
+	}
+}
+
 func TestWebCompresses(t *testing.T) {
 	w := serve(t)
 	const short, long = "/assets/app-1a2b.js", "/assets/long-1a2b.js"
