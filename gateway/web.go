@@ -16,11 +16,13 @@ import (
 // contentSecurityPolicy lets the app run its own files, show what the server and its player make and what comes from
 // where streams are, and nothing else.
 func contentSecurityPolicy(playbackOrigin string) string {
+	media, streams := "", ""
 	if playbackOrigin != "" {
-		playbackOrigin = " " + playbackOrigin
+		// A source of HTTP does not cover WebSockets of the same origin, as 'self' does (CSP Level 3, section 6.7.2.8).
+		media, streams = " "+playbackOrigin, " "+playbackOrigin+" "+strings.Replace(playbackOrigin, "http", "ws", 1)
 	}
-	return "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:" + playbackOrigin +
-		"; connect-src 'self'" + playbackOrigin +
+	return "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:" + media +
+		"; connect-src 'self'" + streams +
 		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
