@@ -3,7 +3,7 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/services/live/hub"
 	"github.com/stoa-live/stoa/services/live/ingest"
 )
@@ -39,15 +38,19 @@ type air struct {
 	resting map[string]time.Time // rooms whose broadcast was ended by hand, until when they refuse encoders
 	closed  bool
 	tasks   sync.WaitGroup
+	ending  context.Context //nolint:containedctx // of tasks that go on until close
+	stop    context.CancelFunc
 }
 
 // running is one broadcast that has not ended.
 type running struct {
 	room   Room
 	stream *hub.Stream
-	shown  atomic.Pointer[Broadcast] // as it was last told of; readers take this
+	tally  *tally
+	shown  atomic.Pointer[Broadcast] // as it was last told of; readers take view
 	gone   chan struct{}             // closed when the room is free for the next broadcast
 	cover  context.CancelFunc
+	wake   chan struct{} // of the room's covers: take one now
 
 	mu        sync.Mutex
 	broadcast Broadcast
@@ -56,7 +59,14 @@ type running struct {
 }
 
 func newAir(s *Service) *air {
-	return &air{service: s, rooms: make(map[string]*running), resting: make(map[string]time.Time)}
+	a := &air{service: s, rooms: make(map[string]*running), resting: make(map[string]time.Time)}
+	a.ending, a.stop = context.WithCancel(context.Background())
+	return a
+}
+
+// keepCounts saves what broadcasts come to, until close.
+func (a *air) keepCounts() {
+	a.tasks.Go(func() { a.service.saveTalliesOften(a.ending) })
 }
 
 // get returns the running broadcast of a room, or nil.
@@ -66,17 +76,40 @@ func (a *air) get(roomID string) *running {
 	return a.rooms[roomID]
 }
 
+// view returns a broadcast as it stands, with what it came to so far.
+func (a *air) view(r *running) Broadcast {
+	b := *r.shown.Load()
+	b.Viewers = a.service.viewers.count(r.room.ConversationID)
+	if b.State != Ended {
+		b.Counts = r.tally.now()
+	}
+	return b
+}
+
 // now returns all running broadcasts as they stand, by room.
 func (a *air) now() map[string]Broadcast {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := make(map[string]Broadcast, len(a.rooms))
 	for id, r := range a.rooms {
-		b := *r.shown.Load()
-		b.Viewers = a.service.viewers.count(r.room.ConversationID)
-		out[id] = b
+		out[id] = a.view(r)
 	}
 	return out
+}
+
+// totals adds up what is live or interrupted.
+func (a *air) totals() (broadcasts, viewers, connections int) {
+	a.mu.Lock()
+	all := slices.Collect(maps.Values(a.rooms))
+	a.mu.Unlock()
+	for _, r := range all {
+		if b := a.view(r); b.State.Watchable() {
+			broadcasts++
+			viewers += b.Viewers
+			connections += r.stream.Stats().Viewers
+		}
+	}
+	return broadcasts, viewers, connections
 }
 
 // stats returns the figures of a room's incoming stream. Errors: NOT_LIVE.
@@ -86,75 +119,6 @@ func (a *air) stats(roomID string) (hub.Stats, Broadcast, error) {
 		return hub.Stats{}, Broadcast{}, errNotLive()
 	}
 	return r.stream.Stats(), *r.shown.Load(), nil
-}
-
-// Authorize implements ingest.Authorizer.
-func (a *air) Authorize(ctx context.Context, app, key string, kick func(reason error)) (ingest.Publication, error) {
-	publication, err := a.admit(ctx, app, key, kick)
-	result := publishAccepted
-	if err != nil {
-		result = publishRefused
-	}
-	a.service.metrics.publishes.WithLabelValues(result).Inc()
-	if err != nil {
-		return nil, err // not the nil publication in an interface
-	}
-	return publication, nil
-}
-
-func (a *air) admit(ctx context.Context, app, key string, kick func(reason error)) (*encoder, error) {
-	if app != rtmpApp {
-		return nil, ingest.Refuse("Unknown application %q: the server address ends in /%s.", app, rtmpApp)
-	}
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-	defer cancel()
-	room, err := a.roomOf(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.allowed(ctx, room.OwnerID); err != nil {
-		return nil, err
-	}
-	for {
-		e, err := a.join(ctx, room, kick)
-		if errors.Is(err, errEnded) {
-			continue // the broadcast of before was just ending; join has waited for that
-		}
-		if err != nil {
-			return nil, err
-		}
-		// The key may have been revoked meanwhile: whoever revokes it cuts the encoder that it sees, and this looks after
-		// it can be seen.
-		if again, err := a.roomOf(ctx, key); err != nil || again.ID != room.ID {
-			e.Close(errKeyRevoked)
-			return nil, ingest.Refuse("The stream key was revoked. Copy the current one.")
-		}
-		return e, nil
-	}
-}
-
-// roomOf returns the room that a key opens.
-func (a *air) roomOf(ctx context.Context, key string) (Room, error) {
-	room, ok, err := a.service.db.roomByKey(ctx, hashKey(key))
-	if err != nil {
-		return Room{}, fmt.Errorf("look up stream key: %w", err)
-	}
-	if !ok {
-		return Room{}, ingest.Refuse("The stream key is unknown or was revoked. Copy the current one.")
-	}
-	return room, nil
-}
-
-// allowed refuses encoders of people who are banned or gone.
-func (a *air) allowed(ctx context.Context, ownerID string) error {
-	resp, err := a.service.directory.BatchGetUsers(ctx, &authv1.BatchGetUsersRequest{UserIds: []string{ownerID}})
-	if err != nil {
-		return fmt.Errorf("look up the room's owner: %w", err)
-	}
-	if len(resp.GetUsers()) == 0 || slices.Contains(resp.GetBannedUserIds(), ownerID) {
-		return ingest.Refuse("The owner of this room may not go live.")
-	}
-	return nil
 }
 
 // join starts a broadcast in the room, or goes on with the one that waits for its encoder. It returns errEnded, after
@@ -212,20 +176,25 @@ func (a *air) enter(room Room) (r *running, fresh bool, err error) {
 		return r, false, nil
 	}
 	id := ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
-	r = a.openLocked(room, Broadcast{ID: id, RoomID: room.ID, State: Starting, StartedAt: now})
+	r = a.openLocked(room, Broadcast{ID: id, RoomID: room.ID, State: Starting, Title: room.Title, StartedAt: now})
 	r.mu.Lock() // nobody else can have it: the map is still locked
 	return r, true, nil
 }
 
 // openLocked makes what a running broadcast needs. The caller holds a.mu.
 func (a *air) openLocked(room Room, b Broadcast) *running {
-	r := &running{room: room, broadcast: b, stream: a.service.hub.Open(room.ID), gone: make(chan struct{})}
+	r := &running{
+		room: room, broadcast: b, stream: a.service.hub.Open(room.ID), tally: newTally(b),
+		gone: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
 	r.shown.Store(&b)
 	a.rooms[room.ID] = r
+	a.service.tallies.add(room.ConversationID, r.tally)
+	r.tally.viewers(a.service.viewers.count(room.ConversationID)) // who is there already
 	a.service.hls.Start(b.ID, r.stream)
 	var ctx context.Context
 	ctx, r.cover = context.WithCancel(context.Background())
-	a.tasks.Go(func() { a.service.covers.run(ctx, room.ID, r.stream, a.service.coverTaken) })
+	a.tasks.Go(func() { a.service.covers.run(ctx, room.ID, r.stream, r.wake) })
 	return r
 }
 
@@ -258,6 +227,7 @@ func (a *air) changeLocked(r *running, state State) {
 	}
 	a.service.log.Info("broadcast", "room", r.room.ID, "broadcast", r.broadcast.ID, "from", r.broadcast.State, "to", state)
 	r.broadcast.State = state
+	r.broadcast.Counts = r.tally.now()
 	if state == Ended {
 		r.broadcast.EndedAt = a.service.now()
 	}
@@ -292,24 +262,23 @@ func (a *air) endAbsent(r *running) {
 
 // end ends a broadcast whatever its encoder does: an encoder that reconnects by itself must not undo what a person
 // decided, so the room rests for a while.
-func (a *air) end(r *running) Broadcast {
+func (a *air) end(r *running) {
 	r.mu.Lock()
 	if r.broadcast.State == Ended {
-		defer r.mu.Unlock()
-		return r.broadcast
+		r.mu.Unlock()
+		return
 	}
 	if r.window != nil {
 		r.window.Stop()
 	}
 	a.changeLocked(r, Ended)
-	b, e := r.broadcast, r.encoder
+	e := r.encoder
 	r.encoder = nil
 	r.mu.Unlock()
 	a.leave(r, min(a.service.config.ReconnectWindow, maxRest))
 	if e != nil {
 		e.kick(errEnded)
 	}
-	return b
 }
 
 // leave frees the room of an ended broadcast and lets its viewers go.
@@ -324,6 +293,7 @@ func (a *air) leave(r *running, rest time.Duration) {
 	}
 	a.mu.Unlock()
 	close(r.gone)
+	a.service.tallies.remove(r.room.ConversationID, r.tally)
 	r.cover()
 	r.stream.Close()
 	a.service.hls.Stop(r.broadcast.ID)
@@ -379,7 +349,7 @@ func (a *air) close() {
 		r.mu.Unlock()
 		r.cover()
 	}
+	a.stop()
 	a.tasks.Wait()
+	a.service.saveTallies()
 }
-
-var _ ingest.Authorizer = (*air)(nil)

@@ -1,12 +1,9 @@
 package live_test
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
@@ -153,107 +149,6 @@ func TestUnsupportedMediaIsRefused(t *testing.T) {
 	n.until(room.GetId(), ended)
 }
 
-func TestOnlySoundAndOnlyPicture(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	sound, picture := n.open("ann"), n.open("bob")
-	e, err := n.push(n.key("ann", sound.GetId()))
-	n.must(err)
-	e.send(hub.Audio, hubtest.AACConfig())
-	e.send(hub.Audio, hubtest.Sound(1, 50))
-	n.until(sound.GetId(), onAir)
-	f, err := n.push(n.key("bob", picture.GetId()))
-	n.must(err)
-	f.send(hub.Video, hubtest.AVCConfig())
-	f.send(hub.Video, hubtest.Key(1, 50))
-	n.until(picture.GetId(), onAir)
-	for room, want := range map[string][2]string{sound.GetId(): {"", "aac"}, picture.GetId(): {"h264", ""}} {
-		stats, err := n.as("x").GetStreamStats(t.Context(), &livev1.GetStreamStatsRequest{RoomId: room})
-		n.must(err)
-		if got := [2]string{stats.GetStats().GetVideo().GetCodec(), stats.GetStats().GetAudio().GetCodec()}; got != want {
-			t.Errorf("codecs are %q, want %q", got, want)
-		}
-	}
-}
-
-func TestOneEncoderAKey(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	room := n.open("ann")
-	key := n.key("ann", room.GetId())
-	e := n.live(room.GetId(), key)
-	if _, err := n.push(key); err == nil || !strings.Contains(err.Error(), "Another encoder is using this stream key.") {
-		t.Errorf("a second encoder is told %v", err)
-	}
-	for name, wrong := range map[string]string{"unknown": "sk_AAAAAAAAAAAAAAAAAAAAAAAAAA", "another case": string(bytes.ToLower([]byte(key))), "the room's id": room.GetId()} {
-		if _, err := n.push(wrong); err == nil || !strings.Contains(err.Error(), "The stream key is unknown or was revoked.") {
-			t.Errorf("a key that is %s: the encoder is told %v", name, err)
-		}
-	}
-	e.media()
-	if got := n.told(room.GetId()); !slices.Equal(got, []livev1.BroadcastState{starting, onAir}) {
-		t.Errorf("refused encoders change the broadcast: %v", got)
-	}
-}
-
-func TestRotatedKeysCutTheEncoder(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	room := n.open("ann")
-	old := n.key("ann", room.GetId())
-	e := n.live(room.GetId(), old)
-	b := n.get(room.GetId()).GetBroadcast()
-
-	fresh := n.key("ann", room.GetId())
-	e.wasCut()
-	n.until(room.GetId(), interrupted)
-	if _, err := n.push(old); err == nil {
-		t.Error("the former key still publishes")
-	}
-	e = n.live(room.GetId(), fresh)
-	if got := n.get(room.GetId()).GetBroadcast(); got.GetId() != b.GetId() {
-		t.Errorf("the new key made another broadcast: %v", got)
-	}
-
-	_, err := n.as("ann").RevokeStreamKey(t.Context(), &livev1.RevokeStreamKeyRequest{RoomId: room.GetId()})
-	n.must(err)
-	e.wasCut()
-	n.until(room.GetId(), interrupted)
-	for _, key := range []string{old, fresh, ""} {
-		if _, err := n.push(key); err == nil {
-			t.Errorf("the revoked key %q publishes", key)
-		}
-	}
-	_, err = n.as("ann").RevokeStreamKey(t.Context(), &livev1.RevokeStreamKeyRequest{RoomId: room.GetId()})
-	n.must(err) // again: as good
-}
-
-// TestRevocationRacesPublish: whichever comes first, nobody stays on the air with a key that is gone.
-func TestRevocationRacesPublish(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	room := n.open("ann")
-	for range 10 {
-		key := n.key("ann", room.GetId())
-		var both sync.WaitGroup
-		var e *encoder
-		both.Go(func() { e, _ = n.push(key) })
-		both.Go(func() {
-			if _, err := n.as("ann").RevokeStreamKey(t.Context(), &livev1.RevokeStreamKeyRequest{RoomId: room.GetId()}); err != nil {
-				t.Error(err)
-			}
-		})
-		both.Wait()
-		if e != nil {
-			e.wasCut()
-		}
-	}
-	n.eventually("nothing runs", func() bool {
-		b := n.get(room.GetId()).GetBroadcast()
-		return b == nil || b.GetState() == ended
-	})
-}
-
 func TestRestartResumes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -283,44 +178,6 @@ func TestRestartResumes(t *testing.T) {
 	n = w.boot(nil)
 	if got := n.get(silent.GetId()).GetBroadcast(); got.GetState() != ended || got.GetEndedAt() == nil {
 		t.Errorf("an ended broadcast after a restart: %v", got)
-	}
-}
-
-func TestStreamStats(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	room := n.open("ann")
-	request := &livev1.GetStreamStatsRequest{RoomId: room.GetId()}
-	if _, err := n.as("ann").GetStreamStats(t.Context(), request); !errs.Is(err, connect.CodeFailedPrecondition, "NOT_LIVE") {
-		t.Errorf("before: %v", err)
-	}
-	key := n.key("ann", room.GetId())
-	e := n.live(room.GetId(), key)
-	e.media()
-	var st *livev1.StreamStats
-	n.eventually("two keyframes are in", func() bool {
-		res, err := n.as("ann").GetStreamStats(t.Context(), request)
-		n.must(err)
-		st = res.GetStats()
-		return st.GetGopLength().AsDuration() == time.Second
-	})
-	v, a := st.GetVideo(), st.GetAudio()
-	if v.GetCodec() != "h264" || v.GetProfile() != "High" || v.GetWidth() != 1280 || v.GetHeight() != 720 {
-		t.Errorf("video: %v", v)
-	}
-	if a.GetCodec() != "aac" || a.GetSampleRate() != 44100 || a.GetChannels() != 2 {
-		t.Errorf("audio: %v", a)
-	}
-	if st.GetGaps() != 0 || st.GetReceivedBytes() < 25*100 || st.GetUptime() == nil || st.GetConnections() != 0 {
-		t.Errorf("stats: %v", st)
-	}
-	e.leave()
-	n.until(room.GetId(), interrupted)
-	n.live(room.GetId(), key)
-	res, err := n.as("ann").GetStreamStats(t.Context(), request)
-	n.must(err)
-	if res.GetStats().GetGaps() != 1 {
-		t.Errorf("after an interruption %d gaps are counted", res.GetStats().GetGaps())
 	}
 }
 
@@ -438,25 +295,4 @@ func TestRevokedSessionsStopWatching(t *testing.T) {
 		Revocations: []*authv1.Revocation{{SessionId: "session-bob", RevokedAt: timestamppb.Now()}},
 	}))
 	_, _ = io.Copy(io.Discard, body) // ends
-}
-
-// TestViewersAreCountedAsPeople: what chat says, whatever connections there are.
-func TestViewersAreCountedAsPeople(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(nil)
-	room := n.open("ann")
-	n.live(room.GetId(), n.key("ann", room.GetId()))
-	for range 3 {
-		defer n.watch("bob", room.GetId()).Close() //nolint:errcheck // a test
-	}
-	for _, count := range []int32{7, 0, 1} {
-		n.must(bus.Publish(t.Context(), n.bus, "chat.viewers_changed", room.GetConversationId(),
-			&chatv1.ViewersChanged{ConversationId: room.GetConversationId(), Count: count}))
-		n.eventually("the count is right", func() bool { return n.get(room.GetId()).GetBroadcast().GetViewerCount() == count })
-	}
-	st, err := n.as("x").GetStreamStats(t.Context(), &livev1.GetStreamStatsRequest{RoomId: room.GetId()})
-	n.must(err)
-	if st.GetStats().GetConnections() != 3 {
-		t.Errorf("%d connections are counted, want 3", st.GetStats().GetConnections())
-	}
 }

@@ -5,158 +5,281 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
+	"sync"
 	"time"
 
-	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/picture"
 	"github.com/stoa-live/stoa/services/live/hub"
 )
 
 // coverPrefix is where covers are served.
 const coverPrefix = "/live/covers/"
 
+// Pixels of an owner's cover.
 const (
-	coverTimeout = 10 * time.Second
-	maxCover     = 1 << 20
+	coverWidth  = 1280
+	coverHeight = 720
 )
 
-// covers takes a snapshot of each broadcast's picture now and then, by ffmpeg in a sandbox.
+const (
+	// firstSnapshot is how soon after the first picture the first snapshot comes.
+	firstSnapshot = 500 * time.Millisecond
+	// minSnapshotGap keeps an owner who asks again and again from keeping ffmpeg busy.
+	minSnapshotGap = time.Second
+)
+
+// covers keeps the picture of each room, and the latest snapshot of each beside it: an owner who has a picture of their
+// own can still take the snapshot of now, and going back to snapshots shows one at once.
+//
+// Files and rows change together under one lock, which is held for one small write of each. Media does not wait for it.
 type covers struct {
-	dir     string
-	ffmpeg  string // path; empty where there is none, and then there are no covers
-	every   time.Duration
-	slots   chan struct{} // one ffmpeg at a time
-	log     *slog.Logger
-	sandbox sandbox
+	camera    *camera
+	every     time.Duration
+	shown     *picture.Folder
+	snapshots string // folder; nobody is served from there
+	db        *db
+	now       func() time.Time
+	log       *slog.Logger
+
+	mu sync.Mutex
 }
 
-func newCovers(ctx context.Context, dir, ffmpeg string, every time.Duration, log *slog.Logger) (*covers, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make cover folder: %w", err)
-	}
-	path, err := exec.LookPath(ffmpeg)
+func newCovers(dataDir string, c *camera, every time.Duration, db *db, now func() time.Time, log *slog.Logger) (*covers, error) {
+	shown, err := picture.OpenFolder(filepath.Join(dataDir, "covers"), coverPrefix)
 	if err != nil {
-		log.Warn("no covers: ffmpeg was not found", "ffmpeg", ffmpeg, "error", err)
-		path = ""
+		return nil, err
 	}
-	c := &covers{dir: dir, ffmpeg: path, every: every, slots: make(chan struct{}, 1), log: log}
-	if path != "" {
-		c.sandbox = newSandbox(ctx, path, log)
+	snapshots := filepath.Join(dataDir, "snapshots")
+	if err := os.MkdirAll(snapshots, 0o700); err != nil {
+		return nil, fmt.Errorf("make snapshot folder: %w", err)
 	}
-	return c, nil
+	return &covers{camera: c, every: every, shown: shown, snapshots: snapshots, db: db, now: now, log: log}, nil
 }
 
-// run takes snapshots of stream until ctx ends; taken is told of each.
-func (c *covers) run(ctx context.Context, roomID string, stream *hub.Stream, taken func(ctx context.Context, roomID string)) {
-	if c.ffmpeg == "" {
+// url is where a room's cover is served; empty without one.
+func (c *covers) url(r Room) string {
+	if r.CoverVersion == 0 {
+		return ""
+	}
+	return c.shown.URL(r.ID, r.CoverVersion)
+}
+
+// run takes snapshots of stream until ctx ends: every now and then, and when it is woken.
+func (c *covers) run(ctx context.Context, roomID string, stream *hub.Stream, wake <-chan struct{}) {
+	if !c.camera.works() {
 		return
 	}
-	// The first cover comes soon after the first picture.
-	wait := 500 * time.Millisecond
+	wait := firstSnapshot
 	var last []byte
+	var taken time.Time
 	failed := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-wake:
+			wait = max(0, minSnapshotGap-time.Since(taken))
+			continue
 		case <-time.After(wait):
 		}
 		flv := stream.Snapshot()
+		if wait = c.every; flv == nil {
+			wait = firstSnapshot
+		}
 		if flv == nil || bytes.Equal(flv, last) {
 			continue
 		}
-		last, wait = flv, c.every
-		if err := c.take(ctx, roomID, flv); err != nil {
-			if ctx.Err() == nil && !failed { // once is enough for a stream that cannot be decoded
-				c.log.Warn("take cover", "room", roomID, "error", err)
-			}
-			failed = true
-			continue
+		last, taken = flv, time.Now()
+		err := c.snapshot(ctx, roomID, flv)
+		if err != nil && ctx.Err() == nil && !failed { // once is enough for a stream that cannot be decoded
+			c.log.Warn("take snapshot", "room", roomID, "error", err)
 		}
-		failed = false
-		taken(ctx, roomID)
+		failed = err != nil
 	}
 }
 
-// take decodes one keyframe and stores it as a JPEG at most 640 pixels wide.
-func (c *covers) take(ctx context.Context, roomID string, flv []byte) error {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
+// snapshot takes a picture of one keyframe, keeps it, and shows it where the room shows snapshots. While a cover is taken
+// down it does nothing.
+func (c *covers) snapshot(ctx context.Context, roomID string, flv []byte) error {
+	if room, err := c.db.room(ctx, roomID); err != nil || room.CoverMode == TakenDownCover {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, coverTimeout)
-	defer cancel()
-	var out, errOut bytes.Buffer
-	cmd := exec.CommandContext(ctx, c.ffmpeg,
-		"-v", "error", "-nostdin", "-protocol_whitelist", "pipe", "-format_whitelist", "flv", "-codec_whitelist", "h264",
-		"-threads", "1", "-f", "flv", "-i", "pipe:0", "-frames:v", "1", "-vf", "scale='min(640,iw)':-2", "-q:v", "5",
-		"-f", "image2pipe", "-c:v", "mjpeg", "pipe:1")
-	cmd.Env = []string{} // nothing of ours is its business
-	cmd.Dir = os.TempDir()
-	cmd.Stdout = &limitedBuffer{Buffer: &out, left: maxCover}
-	cmd.Stderr = &limitedBuffer{Buffer: &errOut, left: 4096}
-	if err := c.sandbox.run(cmd, flv); err != nil {
-		line, _, _ := bytes.Cut(bytes.TrimSpace(errOut.Bytes()), []byte("\n"))
-		return fmt.Errorf("ffmpeg: %w: %s", err, line)
+	jpeg, err := c.camera.take(ctx, flv)
+	if err != nil {
+		return err
 	}
-	if out.Len() == 0 {
-		return errors.New("ffmpeg made no picture")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	room, err := c.db.room(ctx, roomID)
+	if err != nil || room.CoverMode == TakenDownCover {
+		return err
 	}
-	path := c.path(roomID)
-	if err := os.WriteFile(path+".new", out.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write cover: %w", err)
+	if err := c.keep(roomID, jpeg); err != nil || room.CoverMode != AutomaticCover {
+		return err
+	}
+	_, err = c.show(ctx, room, AutomaticCover, jpeg)
+	return err
+}
+
+// setOwn shows a picture that picture.Fit made. Errors: COVER_TAKEN_DOWN.
+func (c *covers) setOwn(ctx context.Context, roomID string, jpeg []byte) (Room, error) {
+	return c.change(ctx, roomID, func(room Room) (Room, error) { return c.show(ctx, room, OwnCover, jpeg) })
+}
+
+// setSnapshot shows the latest snapshot and keeps it. Errors: COVER_TAKEN_DOWN, NO_SNAPSHOT.
+func (c *covers) setSnapshot(ctx context.Context, roomID string) (Room, error) {
+	return c.change(ctx, roomID, func(room Room) (Room, error) {
+		if room.CoverMode == AutomaticCover && room.CoverVersion > 0 {
+			return c.db.setCover(ctx, roomID, OwnCover, room.CoverVersion) // it is what is shown
+		}
+		jpeg, err := c.latest(roomID)
+		if err != nil {
+			return Room{}, err
+		}
+		if jpeg == nil {
+			return Room{}, errNoSnapshot()
+		}
+		return c.show(ctx, room, OwnCover, jpeg)
+	})
+}
+
+// setAutomatic shows the latest snapshot, if there is one, and those to come. Errors: COVER_TAKEN_DOWN.
+func (c *covers) setAutomatic(ctx context.Context, roomID string) (Room, error) {
+	return c.change(ctx, roomID, func(room Room) (Room, error) {
+		if room.CoverMode == AutomaticCover {
+			return room, nil
+		}
+		jpeg, err := c.latest(roomID)
+		if err != nil {
+			return Room{}, err
+		}
+		if jpeg != nil {
+			return c.show(ctx, room, AutomaticCover, jpeg)
+		}
+		if err := c.shown.Remove(roomID); err != nil {
+			return Room{}, err
+		}
+		return c.db.setCover(ctx, roomID, AutomaticCover, 0)
+	})
+}
+
+// takeDown removes the cover and what it could come from again. Errors: ROOM_NOT_FOUND.
+func (c *covers) takeDown(ctx context.Context, roomID string) (Room, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.db.room(ctx, roomID); err != nil {
+		return Room{}, err
+	}
+	// The files first: what is half done shows nothing, and can be done again.
+	if err := errors.Join(c.shown.Remove(roomID), c.forget(roomID)); err != nil {
+		return Room{}, err
+	}
+	return c.db.setCover(ctx, roomID, TakenDownCover, 0)
+}
+
+// change lets an owner change the cover, unless it was taken down.
+func (c *covers) change(ctx context.Context, roomID string, act func(room Room) (Room, error)) (Room, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	room, err := c.db.room(ctx, roomID)
+	if err != nil {
+		return Room{}, err
+	}
+	if room.CoverMode == TakenDownCover {
+		return Room{}, errCoverTakenDown()
+	}
+	return act(room)
+}
+
+// show makes a picture the room's cover. The caller holds mu.
+func (c *covers) show(ctx context.Context, room Room, mode CoverMode, jpeg []byte) (Room, error) {
+	if err := c.shown.Put(room.ID, jpeg); err != nil {
+		return Room{}, err
+	}
+	return c.db.setCover(ctx, room.ID, mode, max(room.CoverVersion+1, c.now().UnixMilli()))
+}
+
+func (c *covers) snapshotPath(roomID string) string { return filepath.Join(c.snapshots, roomID+".jpg") }
+
+// keep stores a snapshot in place of the one before.
+func (c *covers) keep(roomID string, jpeg []byte) error {
+	path := c.snapshotPath(roomID)
+	if err := os.WriteFile(path+".new", jpeg, 0o600); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("replace cover: %w", err)
+		return fmt.Errorf("replace snapshot: %w", err)
 	}
 	return nil
 }
 
-func (c *covers) path(roomID string) string { return filepath.Join(c.dir, roomID+".jpg") }
-
-var coverName = regexp.MustCompile(`^([0-9A-Z]{26})\.jpg$`)
-
-// ServeHTTP serves {room}.jpg. The address changes with the picture, so it may be cached.
-func (c *covers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	match := coverName.FindStringSubmatch(r.URL.Path[len(coverPrefix):])
-	if match == nil || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
-		errs.WriteHTTP(w, r, errs.NotFound("NOT_FOUND", "There is no cover at this address."))
-		return
+// latest returns the last snapshot that was kept, or nil.
+func (c *covers) latest(roomID string) ([]byte, error) {
+	jpeg, err := os.ReadFile(c.snapshotPath(roomID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	f, err := os.Open(c.path(match[1]))
 	if err != nil {
-		errs.WriteHTTP(w, r, errs.NotFound("NOT_FOUND", "There is no cover at this address."))
-		return
+		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		errs.WriteHTTP(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "image/jpeg")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "public, max-age=86400")
-	http.ServeContent(w, r, "", info.ModTime(), f)
+	return jpeg, nil
 }
 
-// limitedBuffer takes a bounded number of bytes and refuses more.
-type limitedBuffer struct {
-	*bytes.Buffer
-	left int
+func (c *covers) forget(roomID string) error {
+	if err := os.Remove(c.snapshotPath(roomID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove snapshot: %w", err)
+	}
+	return nil
 }
 
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if len(p) > b.left {
-		return 0, errors.New("output is too large")
+// uploadCover makes a picture that the owner sent the room's cover. Errors: those of ownRoom, COVER_TAKEN_DOWN,
+// RATE_LIMITED, IMAGE_INVALID.
+func (s *Service) uploadCover(ctx context.Context, callerID, roomID string, image []byte) (Room, error) {
+	room, err := s.ownRoom(ctx, callerID, roomID)
+	if err != nil {
+		return Room{}, err
 	}
-	b.left -= len(p)
-	return b.Buffer.Write(p)
+	if room.CoverMode == TakenDownCover {
+		return Room{}, errCoverTakenDown()
+	}
+	// Before the picture is looked at: that is what costs.
+	if err := s.uploads.take(callerID, s.now()); err != nil {
+		return Room{}, err
+	}
+	jpeg, err := picture.Fit(ctx, image, coverWidth, coverHeight)
+	if err != nil {
+		return Room{}, err
+	}
+	return s.covers.setOwn(ctx, roomID, jpeg)
+}
+
+// keepSnapshot makes the latest snapshot the room's cover for good. Errors: those of ownRoom, COVER_TAKEN_DOWN,
+// NO_SNAPSHOT.
+func (s *Service) keepSnapshot(ctx context.Context, callerID, roomID string) (Room, error) {
+	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
+		return Room{}, err
+	}
+	return s.covers.setSnapshot(ctx, roomID)
+}
+
+// automaticCover lets the room show snapshots, one of now among them. Errors: those of ownRoom, COVER_TAKEN_DOWN.
+func (s *Service) automaticCover(ctx context.Context, callerID, roomID string) (Room, error) {
+	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
+		return Room{}, err
+	}
+	room, err := s.covers.setAutomatic(ctx, roomID)
+	if err != nil {
+		return Room{}, err
+	}
+	if r := s.air.get(roomID); r != nil {
+		select {
+		case r.wake <- struct{}{}:
+		default: // it is about to anyway
+		}
+	}
+	return room, nil
 }

@@ -6,8 +6,6 @@
 package live
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -40,9 +38,28 @@ type Room struct {
 	ConversationID  string
 	RequestID       string
 	LastBroadcastID string // empty before the first
-	CoverVersion    int64  // Unix ms of the latest snapshot; 0 before the first
+	CoverMode       CoverMode
+	CoverVersion    int64    // Unix ms of the latest change of the cover; 0 without one
+	Warning         *Warning // the one that was not acknowledged; nil without
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+}
+
+// CoverMode is where a room's cover comes from, with the values of stoa.live.v1.CoverMode.
+type CoverMode int
+
+// Modes of covers.
+const (
+	AutomaticCover CoverMode = iota + 1
+	OwnCover
+	TakenDownCover
+)
+
+// Warning is what the staff have to say to a room's owner.
+type Warning struct {
+	ID   string
+	Text string
+	At   time.Time
 }
 
 // Broadcast is one going-live in a room.
@@ -50,9 +67,30 @@ type Broadcast struct {
 	ID        string
 	RoomID    string
 	State     State
+	Title     string // of the room when it began
 	StartedAt time.Time
 	EndedAt   time.Time // zero before the end
 	Viewers   int       // people now
+	Counts    Counts    // so far, or in all
+}
+
+// Counts are what a broadcast came to.
+type Counts struct {
+	PeakViewers int // most people at one time
+	Messages    int64
+	Likes       int64
+
+	// Of the last message that was counted; 0 before the first.
+	messageEpoch int64
+	messageSeq   int64
+}
+
+// Duration is how long the broadcast went, or goes on at the time now.
+func (b Broadcast) Duration(now time.Time) time.Duration {
+	if !b.EndedAt.IsZero() {
+		now = b.EndedAt
+	}
+	return max(0, now.Sub(b.StartedAt))
 }
 
 // Category groups rooms.
@@ -106,17 +144,6 @@ func validCategory(id string) error {
 	return errs.NotFound("CATEGORY_NOT_FOUND", "There is no category %q.", id)
 }
 
-// newStreamKey returns a key of 130 random bits and its hash. Only the hash is kept.
-func newStreamKey() (key string, hash []byte) {
-	key = "sk_" + rand.Text()
-	return key, hashKey(key)
-}
-
-func hashKey(key string) []byte {
-	sum := sha256.Sum256([]byte(key))
-	return sum[:]
-}
-
 func errRoomNotFound(id string) error {
 	return errs.NotFound("ROOM_NOT_FOUND", "There is no room %q.", id)
 }
@@ -127,6 +154,26 @@ func errNotLive() error {
 
 func errNotOwner() error {
 	return errs.PermissionDenied("NOT_ROOM_OWNER", "Only the room's owner may do this.")
+}
+
+func errRoomCreationDisabled() error {
+	return errs.FailedPrecondition("ROOM_CREATION_DISABLED", "New rooms are not opened here at the moment.")
+}
+
+func errNoStreamKey() error {
+	return errs.FailedPrecondition("NO_STREAM_KEY", "There is no stream key to show. Issue a new one.")
+}
+
+func errNoSnapshot() error {
+	return errs.FailedPrecondition("NO_SNAPSHOT", "There is no snapshot to keep: the room was not on the air yet.")
+}
+
+func errCoverTakenDown() error {
+	return errs.FailedPrecondition("COVER_TAKEN_DOWN", "The staff took the cover down. The next broadcast has covers again.")
+}
+
+func errWarningNotFound(id string) error {
+	return errs.NotFound("WARNING_NOT_FOUND", "There is no warning %q to acknowledge.", id)
 }
 
 func (s State) String() string {

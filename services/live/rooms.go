@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,12 +9,15 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	sitev1 "github.com/stoa-live/stoa/gen/go/stoa/site/v1"
+	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
-	"github.com/stoa-live/stoa/internal/pagination"
 )
 
-// createRoom opens a room for its owner. Errors: TITLE_INVALID, CATEGORY_NOT_FOUND, TOO_MANY_ROOMS.
-func (s *Service) createRoom(ctx context.Context, ownerID, title, categoryID, requestID string) (Room, error) {
+// createRoom opens a room for the caller. Errors: TITLE_INVALID, CATEGORY_NOT_FOUND, ROOM_CREATION_DISABLED,
+// TOO_MANY_ROOMS.
+func (s *Service) createRoom(ctx context.Context, caller authn.Principal, title, categoryID, requestID string) (Room, error) {
+	ownerID := caller.UserID
 	title, err := validTitle(title)
 	if err != nil {
 		return Room{}, err
@@ -25,6 +27,9 @@ func (s *Service) createRoom(ctx context.Context, ownerID, title, categoryID, re
 	}
 	if room, ok, err := s.db.roomByRequest(ctx, ownerID, requestID); err != nil || ok {
 		return room, err
+	}
+	if err := s.mayCreate(ctx, caller); err != nil {
+		return Room{}, err
 	}
 	if n, err := s.db.countRooms(ctx, ownerID); err != nil {
 		return Room{}, err
@@ -43,6 +48,22 @@ func (s *Service) createRoom(ctx context.Context, ownerID, title, categoryID, re
 		return Room{}, fmt.Errorf("create the room's conversation: %w", err)
 	}
 	return s.db.createRoom(ctx, room)
+}
+
+// mayCreate asks the site's settings whether users may open rooms now; the staff always may. Errors:
+// ROOM_CREATION_DISABLED.
+func (s *Service) mayCreate(ctx context.Context, caller authn.Principal) error {
+	if caller.IsStaff() {
+		return nil
+	}
+	resp, err := s.site.GetSite(ctx, &sitev1.GetSiteRequest{})
+	if err != nil {
+		return fmt.Errorf("ask for the site's settings: %w", err)
+	}
+	if !resp.GetSite().GetRoomCreationEnabled() {
+		return errRoomCreationDisabled()
+	}
+	return nil
 }
 
 // updateRoom changes what is not nil. Errors: ROOM_NOT_FOUND, NOT_ROOM_OWNER, TITLE_INVALID, CATEGORY_NOT_FOUND.
@@ -77,153 +98,6 @@ func (s *Service) ownRoom(ctx context.Context, callerID, roomID string) (Room, e
 	return room, nil
 }
 
-// issueKey replaces the room's stream key; an encoder that uses the old one is cut. Errors: those of ownRoom.
-func (s *Service) issueKey(ctx context.Context, callerID, roomID string) (string, error) {
-	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
-		return "", err
-	}
-	key, hash := newStreamKey()
-	if err := s.db.setKey(ctx, roomID, hash); err != nil {
-		return "", err
-	}
-	s.air.cut(roomID, errKeyRevoked)
-	return key, nil
-}
-
-// revokeKey takes the room's stream key back and cuts the encoder that uses it. Errors: those of ownRoom.
-func (s *Service) revokeKey(ctx context.Context, callerID, roomID string) error {
-	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
-		return err
-	}
-	if err := s.db.setKey(ctx, roomID, nil); err != nil {
-		return err
-	}
-	s.air.cut(roomID, errKeyRevoked)
-	return nil
-}
-
-// endBroadcast ends the room's broadcast. Errors: NOT_LIVE.
-func (s *Service) endBroadcast(roomID string) (Broadcast, error) {
-	r := s.air.get(roomID)
-	if r == nil {
-		return Broadcast{}, errNotLive()
-	}
-	return s.air.end(r), nil
-}
-
-// lastBroadcast returns the room's running broadcast or its last one.
-func (s *Service) lastBroadcast(ctx context.Context, room Room) (Broadcast, bool, error) {
-	if r := s.air.get(room.ID); r != nil {
-		b := *r.shown.Load()
-		b.Viewers = s.viewers.count(room.ConversationID)
-		return b, true, nil
-	}
-	if room.LastBroadcastID == "" {
-		return Broadcast{}, false, nil
-	}
-	known, err := s.db.broadcasts(ctx, []string{room.LastBroadcastID})
-	if err != nil {
-		return Broadcast{}, false, err
-	}
-	b, ok := known[room.LastBroadcastID]
-	b.State = Ended // whatever was saved last: it is not running
-	b.Viewers = s.viewers.count(room.ConversationID)
-	return b, ok, nil
-}
-
-// listing is one room in a list.
-type listing struct {
-	Room      Room
-	Broadcast *Broadcast // nil before the first
-}
-
-// listCursor is where a page of ListRooms ended: among the rooms on the air (by viewers, then age) or among the others.
-type listCursor struct {
-	OnAir   bool   `json:"a,omitempty"`
-	Viewers int    `json:"v,omitempty"`
-	RoomID  string `json:"r"`
-}
-
-// listRooms returns a page: rooms on the air first, by viewers, then the others, newest first.
-func (s *Service) listRooms(ctx context.Context, categoryID, ownerID string, onlyLive bool, size int, after *listCursor) ([]listing, string, error) {
-	onAir := s.air.now()
-	live := make([]string, 0, len(onAir))
-	for id, b := range onAir {
-		if b.State.Watchable() {
-			live = append(live, id)
-		}
-	}
-	var page []listing
-	if after == nil || after.OnAir {
-		rooms, err := s.db.rooms(ctx, roomFilter{categoryID: categoryID, ownerID: ownerID, ids: live})
-		if err != nil {
-			return nil, "", err
-		}
-		for _, room := range rooms {
-			b := onAir[room.ID]
-			if after == nil || b.Viewers < after.Viewers || (b.Viewers == after.Viewers && room.ID < after.RoomID) {
-				page = append(page, listing{room, &b})
-			}
-		}
-		slices.SortFunc(page, func(x, y listing) int {
-			return cmp.Or(cmp.Compare(y.Broadcast.Viewers, x.Broadcast.Viewers), cmp.Compare(y.Room.ID, x.Room.ID))
-		})
-	}
-	if len(page) <= size && !onlyLive {
-		f := roomFilter{categoryID: categoryID, ownerID: ownerID, notIDs: live, limit: size + 1 - len(page)}
-		if after != nil && !after.OnAir {
-			f.beforeID = after.RoomID
-		}
-		rooms, err := s.db.rooms(ctx, f)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, room := range rooms {
-			page = append(page, listing{Room: room})
-		}
-		if err := s.addLastBroadcasts(ctx, page, onAir); err != nil {
-			return nil, "", err
-		}
-	}
-	page, next := pagination.Page(page, size, func(last listing) listCursor {
-		if last.Broadcast != nil && last.Broadcast.State.Watchable() {
-			return listCursor{OnAir: true, Viewers: last.Broadcast.Viewers, RoomID: last.Room.ID}
-		}
-		return listCursor{RoomID: last.Room.ID}
-	})
-	return page, next, nil
-}
-
-func (s *Service) addLastBroadcasts(ctx context.Context, page []listing, onAir map[string]Broadcast) error {
-	var ids []string
-	for _, l := range page {
-		if l.Broadcast == nil && l.Room.LastBroadcastID != "" {
-			ids = append(ids, l.Room.LastBroadcastID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	known, err := s.db.broadcasts(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i, l := range page {
-		if l.Broadcast != nil {
-			continue
-		}
-		b, ok := onAir[l.Room.ID] // starting
-		if !ok {
-			b, ok = known[l.Room.LastBroadcastID]
-			b.State = Ended
-		}
-		if ok {
-			page[i].Broadcast = &b
-		}
-	}
-	return nil
-}
-
 // users returns people by id, from the auth service.
 func (s *Service) users(ctx context.Context, ids ...string) (map[string]*authv1.User, error) {
 	slices.Sort(ids)
@@ -238,4 +112,22 @@ func (s *Service) users(ctx context.Context, ids ...string) (map[string]*authv1.
 		}
 	}
 	return out, nil
+}
+
+// warnOwner leaves a warning for a room's owner, in place of one that was not acknowledged. Errors: ROOM_NOT_FOUND.
+func (s *Service) warnOwner(ctx context.Context, roomID, text string) (Room, error) {
+	return s.db.setWarning(ctx, roomID, Warning{ID: ulid.Make().String(), Text: text, At: s.now().UTC()})
+}
+
+// acknowledgeWarning takes away a warning that the owner has read. Errors: those of ownRoom, WARNING_NOT_FOUND where it
+// is not the room's latest or was acknowledged before.
+func (s *Service) acknowledgeWarning(ctx context.Context, callerID, roomID, warningID string) error {
+	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
+		return err
+	}
+	cleared, err := s.db.clearWarning(ctx, roomID, warningID)
+	if err == nil && !cleared {
+		err = errWarningNotFound(warningID)
+	}
+	return err
 }

@@ -14,10 +14,10 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/rpc"
 	"github.com/stoa-live/stoa/internal/service"
@@ -35,6 +35,8 @@ const rtmpApp = "live"
 const (
 	topicBroadcastChanged = "live.broadcast_changed"
 	topicViewersChanged   = "chat.viewers_changed"
+	topicMessageStored    = "chat.message_stored"
+	topicLikesAdded       = "chat.likes_added"
 	topicSessionsRevoked  = "auth.sessions_revoked"
 	topicUserChanged      = "auth.user_changed"
 )
@@ -50,7 +52,7 @@ type Config struct {
 	FFmpeg          string        // program that decodes snapshots
 	StallTimeout    time.Duration // a viewer that takes no byte for this long is cut
 	MaxViewers      int           // FLV connections of this node
-	PlayKey         []byte        // signs play URLs; at least 32 bytes, the same on all nodes
+	PlayKey         []byte        // signs play URLs, and seals stream keys; at least 32 bytes, the same on all nodes
 }
 
 // Service is the live service of this node.
@@ -67,10 +69,14 @@ type Service struct {
 	ingest   *ingest.Server
 	air      *air
 	viewers  *viewers
+	tallies  *tallies
+	uploads  *uploads
+	sealer   sealer
 	metrics  *metrics
 
 	directory     authv1connect.DirectoryServiceClient
 	conversations chatv1connect.ConversationServiceClient
+	site          sitev1connect.SiteServiceClient
 	subscriptions []bus.Subscription
 	listener      net.Listener
 	accepting     chan error
@@ -84,14 +90,24 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 		return nil, errors.New("open live service: the play key has fewer than 32 bytes")
 	}
 	log := deps.Logger.With("service", "live")
+	sealer, err := newSealer(config.PlayKey)
+	if err != nil {
+		return nil, fmt.Errorf("open live service: %w", err)
+	}
 	database, err := store.Open(ctx, deps.StoreURL, "live", Migrations, deps.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open live service: %w", err)
 	}
-	s := &Service{config: config, deps: deps, log: log, now: deps.Now, db: newDB(database), viewers: newViewers()}
+	s := &Service{
+		config: config, deps: deps, log: log, now: deps.Now, db: newDB(database),
+		viewers: newViewers(), tallies: newTallies(), uploads: newUploads(), sealer: sealer,
+	}
 	s.hub = hub.New(hub.Config{Merge: config.Merge})
-	if s.hls, err = hls.NewPackager(filepath.Join(deps.DataDir, "hls"), log); err == nil {
-		s.covers, err = newCovers(ctx, filepath.Join(deps.DataDir, "covers"), config.FFmpeg, config.CoverInterval, log)
+	if err = s.db.foldTitles(ctx); err == nil {
+		s.hls, err = hls.NewPackager(filepath.Join(deps.DataDir, "hls"), log)
+	}
+	if err == nil {
+		s.covers, err = newCovers(deps.DataDir, newCamera(ctx, config.FFmpeg, log), config.CoverInterval, s.db, s.now, log)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open live service: %w", err), database.Close())
@@ -111,7 +127,7 @@ func (s *Service) Mount(handle func(string, http.Handler), options connect.Handl
 	handle(livev1connect.NewLiveServiceHandler(&rpcHandler{s: s}, options))
 	handle(livev1connect.NewControlServiceHandler(&controlHandler{s: s}, options))
 	handle(playback.Prefix, s.playback)
-	handle(coverPrefix, s.covers)
+	handle(coverPrefix, s.covers.shown)
 }
 
 // Names implements service.Service.
@@ -128,22 +144,37 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.conversations, err = rpc.Client(ctx, s.deps.Registry, "chat", chatv1connect.NewConversationServiceClient, s.deps.Client); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
-	viewersChanged, err1 := bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged)
-	sessionsRevoked, err2 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
-	userChanged, err3 := bus.Subscribe(s.deps.Bus, topicUserChanged, "", s.onUserChanged)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if s.site, err = rpc.Client(ctx, s.deps.Registry, "site", sitev1connect.NewSiteServiceClient, s.deps.Client); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
-	s.subscriptions = []bus.Subscription{viewersChanged, sessionsRevoked, userChanged}
+	if err := s.subscribe(); err != nil {
+		return fmt.Errorf("start live service: %w", err)
+	}
 	if err := s.air.resume(ctx); err != nil {
 		return fmt.Errorf("start live service: %w", err)
 	}
+	s.air.keepCounts()
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.RTMPAddr); err != nil {
 		return fmt.Errorf("open RTMP port %s: %w", s.config.RTMPAddr, err)
 	}
 	s.accepting = make(chan error, 1)
 	go func() { s.accepting <- s.ingest.Serve(s.listener) }()
 	return nil
+}
+
+// subscribe listens to the neighbours until Close.
+func (s *Service) subscribe() error {
+	viewers, err1 := bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged)
+	messages, err2 := bus.Subscribe(s.deps.Bus, topicMessageStored, "", s.onMessageStored)
+	likes, err3 := bus.Subscribe(s.deps.Bus, topicLikesAdded, "", s.onLikesAdded)
+	sessions, err4 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
+	users, err5 := bus.Subscribe(s.deps.Bus, topicUserChanged, "", s.onUserChanged)
+	for _, sub := range []bus.Subscription{viewers, messages, likes, sessions, users} {
+		if sub != nil {
+			s.subscriptions = append(s.subscriptions, sub)
+		}
+	}
+	return errors.Join(err1, err2, err3, err4, err5)
 }
 
 // RTMPAddr returns where encoders connect, once started.
@@ -169,11 +200,6 @@ func (s *Service) Close(context.Context) error {
 	s.hls.Close()
 	s.metrics.unregister(s.deps.Metrics.Registry)
 	return errors.Join(append(all, s.db.store.Close())...)
-}
-
-func (s *Service) onViewersChanged(_ context.Context, _ string, e *chatv1.ViewersChanged) error {
-	s.viewers.set(e.GetConversationId(), int(e.GetCount()))
-	return nil
 }
 
 // onSessionsRevoked ends what people watch on a session that was signed out, revoked or banned.
@@ -205,14 +231,8 @@ func (s *Service) announce(b Broadcast, room Room) {
 	b.Viewers = s.viewers.count(room.ConversationID)
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
-	event := &livev1.BroadcastChanged{Broadcast: broadcastProto(b), ConversationId: room.ConversationID}
+	event := &livev1.BroadcastChanged{Broadcast: s.broadcastProto(b), ConversationId: room.ConversationID}
 	if err := bus.Publish(ctx, s.deps.Bus, topicBroadcastChanged, room.ID, event); err != nil {
 		s.log.Error("announce broadcast", "broadcast", b.ID, "error", err)
-	}
-}
-
-func (s *Service) coverTaken(ctx context.Context, roomID string) {
-	if err := s.db.setCover(ctx, roomID, s.now().UnixMilli()); err != nil && ctx.Err() == nil {
-		s.log.Error("save cover", "room", roomID, "error", err)
 	}
 }

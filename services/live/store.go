@@ -9,7 +9,6 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	ent "github.com/stoa-live/stoa/gen/ent/live"
-	"github.com/stoa-live/stoa/gen/ent/live/broadcast"
 	"github.com/stoa-live/stoa/gen/ent/live/predicate"
 	"github.com/stoa-live/stoa/gen/ent/live/room"
 	"github.com/stoa-live/stoa/internal/store"
@@ -36,16 +35,13 @@ func newDB(s *store.DB) *db {
 }
 
 func roomFrom(r *ent.Room) Room {
-	return Room{
+	out := Room{
 		ID: r.ID, OwnerID: r.OwnerID, Title: r.Title, CategoryID: r.CategoryID, ConversationID: r.ConversationID, RequestID: r.RequestID,
-		LastBroadcastID: r.LastBroadcastID, CoverVersion: r.CoverVersion, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		LastBroadcastID: r.LastBroadcastID, CoverMode: CoverMode(r.CoverMode), CoverVersion: r.CoverVersion,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-}
-
-func broadcastFrom(b *ent.Broadcast) Broadcast {
-	out := Broadcast{ID: b.ID, RoomID: b.RoomID, State: State(b.State), StartedAt: b.StartedAt.UTC()}
-	if b.EndedAt != nil {
-		out.EndedAt = b.EndedAt.UTC()
+	if r.WarningID != "" && r.WarnedAt != nil {
+		out.Warning = &Warning{ID: r.WarningID, Text: r.WarningText, At: r.WarnedAt.UTC()}
 	}
 	return out
 }
@@ -53,8 +49,8 @@ func broadcastFrom(b *ent.Broadcast) Broadcast {
 // createRoom inserts a room. Where the owner has used the request id before, it returns the room of that time.
 func (d *db) createRoom(ctx context.Context, r Room) (Room, error) {
 	row, err := d.write.Room.Create().
-		SetID(r.ID).SetOwnerID(r.OwnerID).SetTitle(r.Title).SetCategoryID(r.CategoryID).SetConversationID(r.ConversationID).
-		SetRequestID(r.RequestID).SetCreatedAt(r.CreatedAt).SetUpdatedAt(r.UpdatedAt).Save(ctx)
+		SetID(r.ID).SetOwnerID(r.OwnerID).SetTitle(r.Title).SetTitleFolded(fold(r.Title)).SetCategoryID(r.CategoryID).
+		SetConversationID(r.ConversationID).SetRequestID(r.RequestID).SetCreatedAt(r.CreatedAt).SetUpdatedAt(r.UpdatedAt).Save(ctx)
 	if store.IsUnique(err) {
 		if known, ok, err := d.roomByRequest(ctx, r.OwnerID, r.RequestID); err != nil || ok {
 			return known, err
@@ -111,7 +107,11 @@ func (d *db) roomByKey(ctx context.Context, hash []byte) (Room, bool, error) {
 
 // updateRoom sets what is not nil.
 func (d *db) updateRoom(ctx context.Context, id string, title, category *string, now time.Time) (Room, error) {
-	row, err := d.write.Room.UpdateOneID(id).SetNillableTitle(title).SetNillableCategoryID(category).SetUpdatedAt(now).Save(ctx)
+	update := d.write.Room.UpdateOneID(id).SetNillableCategoryID(category).SetUpdatedAt(now)
+	if title != nil {
+		update.SetTitle(*title).SetTitleFolded(fold(*title))
+	}
+	row, err := update.Save(ctx)
 	if ent.IsNotFound(err) {
 		return Room{}, errRoomNotFound(id)
 	}
@@ -121,13 +121,33 @@ func (d *db) updateRoom(ctx context.Context, id string, title, category *string,
 	return roomFrom(row), nil
 }
 
+// foldTitles fills the column to search in where rows are older than it. No title is empty.
+func (d *db) foldTitles(ctx context.Context) error {
+	err := store.WithTx(ctx, d.write.Tx, func(tx *ent.Tx) error {
+		rows, err := tx.Room.Query().Where(room.TitleFolded("")).All(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := tx.Room.UpdateOneID(r.ID).SetTitleFolded(fold(r.Title)).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("fold titles: %w", err)
+	}
+	return nil
+}
+
 // setKey replaces the stream key; nil revokes it.
-func (d *db) setKey(ctx context.Context, id string, hash []byte) error {
+func (d *db) setKey(ctx context.Context, id string, hash, sealed []byte) error {
 	update := d.write.Room.UpdateOneID(id)
 	if hash == nil {
-		update.ClearKeyHash()
+		update.ClearKeyHash().ClearKeySealed()
 	} else {
-		update.SetKeyHash(hash)
+		update.SetKeyHash(hash).SetKeySealed(sealed)
 	}
 	if err := update.Exec(ctx); err != nil {
 		return fmt.Errorf("set stream key: %w", err)
@@ -135,11 +155,50 @@ func (d *db) setKey(ctx context.Context, id string, hash []byte) error {
 	return nil
 }
 
-func (d *db) setCover(ctx context.Context, id string, version int64) error {
-	if err := d.write.Room.UpdateOneID(id).SetCoverVersion(version).Exec(ctx); err != nil {
-		return fmt.Errorf("set cover: %w", err)
+// sealedKey returns the stream key as it was sealed, or nil. Errors: ROOM_NOT_FOUND.
+func (d *db) sealedKey(ctx context.Context, id string) ([]byte, error) {
+	row, err := d.read.Room.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return nil, errRoomNotFound(id)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("read stream key: %w", err)
+	}
+	if row.KeySealed == nil {
+		return nil, nil
+	}
+	return *row.KeySealed, nil
+}
+
+// setCover writes where the cover comes from and its version, 0 for none.
+func (d *db) setCover(ctx context.Context, id string, mode CoverMode, version int64) (Room, error) {
+	row, err := d.write.Room.UpdateOneID(id).SetCoverMode(int(mode)).SetCoverVersion(version).Save(ctx)
+	if err != nil {
+		return Room{}, fmt.Errorf("set cover: %w", err)
+	}
+	return roomFrom(row), nil
+}
+
+// setWarning replaces the warning of a room's owner. Errors: ROOM_NOT_FOUND.
+func (d *db) setWarning(ctx context.Context, id string, w Warning) (Room, error) {
+	row, err := d.write.Room.UpdateOneID(id).SetWarningID(w.ID).SetWarningText(w.Text).SetWarnedAt(w.At).Save(ctx)
+	if ent.IsNotFound(err) {
+		return Room{}, errRoomNotFound(id)
+	}
+	if err != nil {
+		return Room{}, fmt.Errorf("set warning: %w", err)
+	}
+	return roomFrom(row), nil
+}
+
+// clearWarning takes a warning away, if it is the room's. It reports whether it was.
+func (d *db) clearWarning(ctx context.Context, id, warningID string) (bool, error) {
+	n, err := d.write.Room.Update().Where(room.ID(id), room.WarningID(warningID)).
+		SetWarningID("").SetWarningText("").ClearWarnedAt().Save(ctx)
+	if err != nil {
+		return false, fmt.Errorf("clear warning: %w", err)
+	}
+	return n > 0, nil
 }
 
 // roomFilter selects rooms; zero values select all.
@@ -148,8 +207,9 @@ type roomFilter struct {
 	ownerID    string
 	ids        []string // only these, where not nil
 	notIDs     []string
-	beforeID   string // only older than this
-	limit      int    // 0 for all
+	search     *search // all, where nil
+	beforeID   string  // only older than this
+	limit      int     // 0 for all
 }
 
 // rooms returns rooms, newest first.
@@ -167,6 +227,9 @@ func (d *db) rooms(ctx context.Context, f roomFilter) ([]Room, error) {
 	if len(f.notIDs) > 0 {
 		where = append(where, room.IDNotIn(f.notIDs...))
 	}
+	if f.search != nil {
+		where = append(where, room.Or(room.TitleFoldedContains(f.search.folded), room.OwnerIDIn(f.search.ownerIDs...)))
+	}
 	if f.beforeID != "" {
 		where = append(where, room.IDLT(f.beforeID))
 	}
@@ -181,58 +244,6 @@ func (d *db) rooms(ctx context.Context, f roomFilter) ([]Room, error) {
 	out := make([]Room, len(rows))
 	for i, r := range rows {
 		out[i] = roomFrom(r)
-	}
-	return out, nil
-}
-
-// startBroadcast inserts a broadcast and makes it the room's last.
-func (d *db) startBroadcast(ctx context.Context, b Broadcast) error {
-	err := store.WithTx(ctx, d.write.Tx, func(tx *ent.Tx) error {
-		if err := tx.Broadcast.Create().SetID(b.ID).SetRoomID(b.RoomID).SetState(int(b.State)).SetStartedAt(b.StartedAt).Exec(ctx); err != nil {
-			return err
-		}
-		return tx.Room.UpdateOneID(b.RoomID).SetLastBroadcastID(b.ID).Exec(ctx)
-	})
-	if err != nil {
-		return fmt.Errorf("start broadcast: %w", err)
-	}
-	return nil
-}
-
-// saveBroadcast writes the state and the end.
-func (d *db) saveBroadcast(ctx context.Context, b Broadcast) error {
-	update := d.write.Broadcast.UpdateOneID(b.ID).SetState(int(b.State))
-	if !b.EndedAt.IsZero() {
-		update.SetEndedAt(b.EndedAt)
-	}
-	if err := update.Exec(ctx); err != nil {
-		return fmt.Errorf("save broadcast: %w", err)
-	}
-	return nil
-}
-
-// broadcasts returns broadcasts by their ids.
-func (d *db) broadcasts(ctx context.Context, ids []string) (map[string]Broadcast, error) {
-	rows, err := d.read.Broadcast.Query().Where(broadcast.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read broadcasts: %w", err)
-	}
-	out := make(map[string]Broadcast, len(rows))
-	for _, b := range rows {
-		out[b.ID] = broadcastFrom(b)
-	}
-	return out, nil
-}
-
-// unfinished returns the broadcasts that had not ended when the process last stopped.
-func (d *db) unfinished(ctx context.Context) ([]Broadcast, error) {
-	rows, err := d.read.Broadcast.Query().Where(broadcast.StateNEQ(int(Ended))).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read unfinished broadcasts: %w", err)
-	}
-	out := make([]Broadcast, len(rows))
-	for i, b := range rows {
-		out[i] = broadcastFrom(b)
 	}
 	return out, nil
 }

@@ -14,16 +14,15 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
 	"github.com/stoa-live/stoa/internal/bus"
-	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/memhttp"
 	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/rpc"
@@ -43,69 +42,6 @@ const (
 	ended       = livev1.BroadcastState_BROADCAST_STATE_ENDED
 )
 
-// directory is auth's side.
-type directory struct {
-	authv1connect.UnimplementedDirectoryServiceHandler
-
-	mu     sync.Mutex
-	banned []string
-	down   bool
-}
-
-func (d *directory) BatchGetUsers(_ context.Context, r *authv1.BatchGetUsersRequest) (*authv1.BatchGetUsersResponse, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.down {
-		return nil, errs.Unavailable(errs.ReasonUnavailable, "auth is away")
-	}
-	res := &authv1.BatchGetUsersResponse{}
-	for _, id := range r.GetUserIds() {
-		if id != "ghost" {
-			res.Users = append(res.Users, &authv1.User{Id: id, Nickname: "nick " + id})
-		}
-		if slices.Contains(d.banned, id) {
-			res.BannedUserIds = append(res.BannedUserIds, id)
-		}
-	}
-	return res, nil
-}
-
-func (d *directory) set(change func(d *directory)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	change(d)
-}
-
-// conversations is chat's side.
-type conversations struct {
-	chatv1connect.UnimplementedConversationServiceHandler
-
-	mu    sync.Mutex
-	owner map[string]string // by conversation
-	down  bool
-}
-
-func (c *conversations) CreateConversation(
-	_ context.Context, r *chatv1.CreateConversationRequest,
-) (*chatv1.CreateConversationResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.down {
-		return nil, errs.Unavailable(errs.ReasonUnavailable, "chat is away")
-	}
-	if r.GetKind() != chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM {
-		return nil, errs.InvalidArgument("KIND", "not a live room's")
-	}
-	c.owner[r.GetConversationId()] = r.GetOwnerId()
-	return &chatv1.CreateConversationResponse{}, nil
-}
-
-func (c *conversations) set(change func(c *conversations)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change(c)
-}
-
 // world is all that a live service lives in, and outlives it.
 type world struct {
 	*authntest.House
@@ -117,6 +53,7 @@ type world struct {
 	registry registry.Registry
 	users    *directory
 	talks    *conversations
+	settings *site
 	ahead    atomic.Int64 // of the service's clock
 
 	mu     sync.Mutex
@@ -127,7 +64,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		House: authntest.New(t), t: t, storeURL: storetest.URL(t), dataDir: t.TempDir(),
-		users: &directory{}, talks: &conversations{owner: make(map[string]string)},
+		users: &directory{}, talks: &conversations{owner: make(map[string]string)}, settings: &site{},
 	}
 	handlers, err := rpc.HandlerOptions(w.deps())
 	w.must(err)
@@ -138,8 +75,9 @@ func newWorld(t testing.TB) *world {
 	mux := http.NewServeMux()
 	rpc.Handle(mux)(authv1connect.NewDirectoryServiceHandler(w.users, handlers))
 	rpc.Handle(mux)(chatv1connect.NewConversationServiceHandler(w.talks, handlers))
+	rpc.Handle(mux)(sitev1connect.NewSiteServiceHandler(w.settings, handlers))
 	neighbours := memhttp.NewServer(mux, memhttp.WithName("neighbours"))
-	for _, name := range []string{"auth", "chat"} {
+	for _, name := range []string{"auth", "chat", "site"} {
 		w.must(w.registry.Register(t.Context(), name, registry.Endpoint{BaseURL: neighbours.URL(), Client: neighbours.Client()}))
 	}
 	subscription, err := bus.Subscribe(w.bus, "live.broadcast_changed", "", func(_ context.Context, _ string, e *livev1.BroadcastChanged) error {

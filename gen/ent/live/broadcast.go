@@ -22,10 +22,22 @@ type Broadcast struct {
 	RoomID string `json:"room_id,omitempty"`
 	// stoa.live.v1.BroadcastState
 	State int `json:"state,omitempty"`
+	// of the room when it began
+	Title string `json:"title,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
 	StartedAt time.Time `json:"started_at,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
-	EndedAt      *time.Time `json:"ended_at,omitempty"`
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+	// most people at one time
+	PeakViewers int `json:"peak_viewers,omitempty"`
+	// Messages holds the value of the "messages" field.
+	Messages int64 `json:"messages,omitempty"`
+	// Likes holds the value of the "likes" field.
+	Likes int64 `json:"likes,omitempty"`
+	// of the last message that was counted
+	MessageEpoch int64 `json:"message_epoch,omitempty"`
+	// of the last message that was counted; 0 before the first
+	MessageSeq   int64 `json:"message_seq,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -34,9 +46,9 @@ func (*Broadcast) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case broadcast.FieldState:
+		case broadcast.FieldState, broadcast.FieldPeakViewers, broadcast.FieldMessages, broadcast.FieldLikes, broadcast.FieldMessageEpoch, broadcast.FieldMessageSeq:
 			values[i] = new(sql.NullInt64)
-		case broadcast.FieldID, broadcast.FieldRoomID:
+		case broadcast.FieldID, broadcast.FieldRoomID, broadcast.FieldTitle:
 			values[i] = new(sql.NullString)
 		case broadcast.FieldStartedAt, broadcast.FieldEndedAt:
 			values[i] = new(sql.NullTime)
@@ -73,6 +85,12 @@ func (_m *Broadcast) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.State = int(value.Int64)
 			}
+		case broadcast.FieldTitle:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field title", values[i])
+			} else if value.Valid {
+				_m.Title = value.String
+			}
 		case broadcast.FieldStartedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field started_at", values[i])
@@ -85,6 +103,36 @@ func (_m *Broadcast) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.EndedAt = new(time.Time)
 				*_m.EndedAt = value.Time
+			}
+		case broadcast.FieldPeakViewers:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field peak_viewers", values[i])
+			} else if value.Valid {
+				_m.PeakViewers = int(value.Int64)
+			}
+		case broadcast.FieldMessages:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field messages", values[i])
+			} else if value.Valid {
+				_m.Messages = value.Int64
+			}
+		case broadcast.FieldLikes:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field likes", values[i])
+			} else if value.Valid {
+				_m.Likes = value.Int64
+			}
+		case broadcast.FieldMessageEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field message_epoch", values[i])
+			} else if value.Valid {
+				_m.MessageEpoch = value.Int64
+			}
+		case broadcast.FieldMessageSeq:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field message_seq", values[i])
+			} else if value.Valid {
+				_m.MessageSeq = value.Int64
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -128,6 +176,9 @@ func (_m *Broadcast) String() string {
 	builder.WriteString("state=")
 	builder.WriteString(fmt.Sprintf("%v", _m.State))
 	builder.WriteString(", ")
+	builder.WriteString("title=")
+	builder.WriteString(_m.Title)
+	builder.WriteString(", ")
 	builder.WriteString("started_at=")
 	builder.WriteString(_m.StartedAt.Format(time.ANSIC))
 	builder.WriteString(", ")
@@ -135,6 +186,21 @@ func (_m *Broadcast) String() string {
 		builder.WriteString("ended_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("peak_viewers=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PeakViewers))
+	builder.WriteString(", ")
+	builder.WriteString("messages=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Messages))
+	builder.WriteString(", ")
+	builder.WriteString("likes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Likes))
+	builder.WriteString(", ")
+	builder.WriteString("message_epoch=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MessageEpoch))
+	builder.WriteString(", ")
+	builder.WriteString("message_seq=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MessageSeq))
 	builder.WriteByte(')')
 	return builder.String()
 }

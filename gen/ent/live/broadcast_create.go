@@ -35,6 +35,20 @@ func (_c *BroadcastCreate) SetState(v int) *BroadcastCreate {
 	return _c
 }
 
+// SetTitle sets the "title" field.
+func (_c *BroadcastCreate) SetTitle(v string) *BroadcastCreate {
+	_c.mutation.SetTitle(v)
+	return _c
+}
+
+// SetNillableTitle sets the "title" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillableTitle(v *string) *BroadcastCreate {
+	if v != nil {
+		_c.SetTitle(*v)
+	}
+	return _c
+}
+
 // SetStartedAt sets the "started_at" field.
 func (_c *BroadcastCreate) SetStartedAt(v time.Time) *BroadcastCreate {
 	_c.mutation.SetStartedAt(v)
@@ -55,6 +69,76 @@ func (_c *BroadcastCreate) SetNillableEndedAt(v *time.Time) *BroadcastCreate {
 	return _c
 }
 
+// SetPeakViewers sets the "peak_viewers" field.
+func (_c *BroadcastCreate) SetPeakViewers(v int) *BroadcastCreate {
+	_c.mutation.SetPeakViewers(v)
+	return _c
+}
+
+// SetNillablePeakViewers sets the "peak_viewers" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillablePeakViewers(v *int) *BroadcastCreate {
+	if v != nil {
+		_c.SetPeakViewers(*v)
+	}
+	return _c
+}
+
+// SetMessages sets the "messages" field.
+func (_c *BroadcastCreate) SetMessages(v int64) *BroadcastCreate {
+	_c.mutation.SetMessages(v)
+	return _c
+}
+
+// SetNillableMessages sets the "messages" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillableMessages(v *int64) *BroadcastCreate {
+	if v != nil {
+		_c.SetMessages(*v)
+	}
+	return _c
+}
+
+// SetLikes sets the "likes" field.
+func (_c *BroadcastCreate) SetLikes(v int64) *BroadcastCreate {
+	_c.mutation.SetLikes(v)
+	return _c
+}
+
+// SetNillableLikes sets the "likes" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillableLikes(v *int64) *BroadcastCreate {
+	if v != nil {
+		_c.SetLikes(*v)
+	}
+	return _c
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (_c *BroadcastCreate) SetMessageEpoch(v int64) *BroadcastCreate {
+	_c.mutation.SetMessageEpoch(v)
+	return _c
+}
+
+// SetNillableMessageEpoch sets the "message_epoch" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillableMessageEpoch(v *int64) *BroadcastCreate {
+	if v != nil {
+		_c.SetMessageEpoch(*v)
+	}
+	return _c
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (_c *BroadcastCreate) SetMessageSeq(v int64) *BroadcastCreate {
+	_c.mutation.SetMessageSeq(v)
+	return _c
+}
+
+// SetNillableMessageSeq sets the "message_seq" field if the given value is not nil.
+func (_c *BroadcastCreate) SetNillableMessageSeq(v *int64) *BroadcastCreate {
+	if v != nil {
+		_c.SetMessageSeq(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *BroadcastCreate) SetID(v string) *BroadcastCreate {
 	_c.mutation.SetID(v)
@@ -68,6 +152,7 @@ func (_c *BroadcastCreate) Mutation() *BroadcastMutation {
 
 // Save creates the Broadcast in the database.
 func (_c *BroadcastCreate) Save(ctx context.Context) (*Broadcast, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -93,6 +178,34 @@ func (_c *BroadcastCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *BroadcastCreate) defaults() {
+	if _, ok := _c.mutation.Title(); !ok {
+		v := broadcast.DefaultTitle
+		_c.mutation.SetTitle(v)
+	}
+	if _, ok := _c.mutation.PeakViewers(); !ok {
+		v := broadcast.DefaultPeakViewers
+		_c.mutation.SetPeakViewers(v)
+	}
+	if _, ok := _c.mutation.Messages(); !ok {
+		v := broadcast.DefaultMessages
+		_c.mutation.SetMessages(v)
+	}
+	if _, ok := _c.mutation.Likes(); !ok {
+		v := broadcast.DefaultLikes
+		_c.mutation.SetLikes(v)
+	}
+	if _, ok := _c.mutation.MessageEpoch(); !ok {
+		v := broadcast.DefaultMessageEpoch
+		_c.mutation.SetMessageEpoch(v)
+	}
+	if _, ok := _c.mutation.MessageSeq(); !ok {
+		v := broadcast.DefaultMessageSeq
+		_c.mutation.SetMessageSeq(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *BroadcastCreate) check() error {
 	if _, ok := _c.mutation.RoomID(); !ok {
@@ -101,8 +214,26 @@ func (_c *BroadcastCreate) check() error {
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`live: missing required field "Broadcast.state"`)}
 	}
+	if _, ok := _c.mutation.Title(); !ok {
+		return &ValidationError{Name: "title", err: errors.New(`live: missing required field "Broadcast.title"`)}
+	}
 	if _, ok := _c.mutation.StartedAt(); !ok {
 		return &ValidationError{Name: "started_at", err: errors.New(`live: missing required field "Broadcast.started_at"`)}
+	}
+	if _, ok := _c.mutation.PeakViewers(); !ok {
+		return &ValidationError{Name: "peak_viewers", err: errors.New(`live: missing required field "Broadcast.peak_viewers"`)}
+	}
+	if _, ok := _c.mutation.Messages(); !ok {
+		return &ValidationError{Name: "messages", err: errors.New(`live: missing required field "Broadcast.messages"`)}
+	}
+	if _, ok := _c.mutation.Likes(); !ok {
+		return &ValidationError{Name: "likes", err: errors.New(`live: missing required field "Broadcast.likes"`)}
+	}
+	if _, ok := _c.mutation.MessageEpoch(); !ok {
+		return &ValidationError{Name: "message_epoch", err: errors.New(`live: missing required field "Broadcast.message_epoch"`)}
+	}
+	if _, ok := _c.mutation.MessageSeq(); !ok {
+		return &ValidationError{Name: "message_seq", err: errors.New(`live: missing required field "Broadcast.message_seq"`)}
 	}
 	return nil
 }
@@ -148,6 +279,10 @@ func (_c *BroadcastCreate) createSpec() (*Broadcast, *sqlgraph.CreateSpec) {
 		_spec.SetField(broadcast.FieldState, field.TypeInt, value)
 		_node.State = value
 	}
+	if value, ok := _c.mutation.Title(); ok {
+		_spec.SetField(broadcast.FieldTitle, field.TypeString, value)
+		_node.Title = value
+	}
 	if value, ok := _c.mutation.StartedAt(); ok {
 		_spec.SetField(broadcast.FieldStartedAt, field.TypeTime, value)
 		_node.StartedAt = value
@@ -155,6 +290,26 @@ func (_c *BroadcastCreate) createSpec() (*Broadcast, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.EndedAt(); ok {
 		_spec.SetField(broadcast.FieldEndedAt, field.TypeTime, value)
 		_node.EndedAt = &value
+	}
+	if value, ok := _c.mutation.PeakViewers(); ok {
+		_spec.SetField(broadcast.FieldPeakViewers, field.TypeInt, value)
+		_node.PeakViewers = value
+	}
+	if value, ok := _c.mutation.Messages(); ok {
+		_spec.SetField(broadcast.FieldMessages, field.TypeInt64, value)
+		_node.Messages = value
+	}
+	if value, ok := _c.mutation.Likes(); ok {
+		_spec.SetField(broadcast.FieldLikes, field.TypeInt64, value)
+		_node.Likes = value
+	}
+	if value, ok := _c.mutation.MessageEpoch(); ok {
+		_spec.SetField(broadcast.FieldMessageEpoch, field.TypeInt64, value)
+		_node.MessageEpoch = value
+	}
+	if value, ok := _c.mutation.MessageSeq(); ok {
+		_spec.SetField(broadcast.FieldMessageSeq, field.TypeInt64, value)
+		_node.MessageSeq = value
 	}
 	return _node, _spec
 }
@@ -244,6 +399,96 @@ func (u *BroadcastUpsert) ClearEndedAt() *BroadcastUpsert {
 	return u
 }
 
+// SetPeakViewers sets the "peak_viewers" field.
+func (u *BroadcastUpsert) SetPeakViewers(v int) *BroadcastUpsert {
+	u.Set(broadcast.FieldPeakViewers, v)
+	return u
+}
+
+// UpdatePeakViewers sets the "peak_viewers" field to the value that was provided on create.
+func (u *BroadcastUpsert) UpdatePeakViewers() *BroadcastUpsert {
+	u.SetExcluded(broadcast.FieldPeakViewers)
+	return u
+}
+
+// AddPeakViewers adds v to the "peak_viewers" field.
+func (u *BroadcastUpsert) AddPeakViewers(v int) *BroadcastUpsert {
+	u.Add(broadcast.FieldPeakViewers, v)
+	return u
+}
+
+// SetMessages sets the "messages" field.
+func (u *BroadcastUpsert) SetMessages(v int64) *BroadcastUpsert {
+	u.Set(broadcast.FieldMessages, v)
+	return u
+}
+
+// UpdateMessages sets the "messages" field to the value that was provided on create.
+func (u *BroadcastUpsert) UpdateMessages() *BroadcastUpsert {
+	u.SetExcluded(broadcast.FieldMessages)
+	return u
+}
+
+// AddMessages adds v to the "messages" field.
+func (u *BroadcastUpsert) AddMessages(v int64) *BroadcastUpsert {
+	u.Add(broadcast.FieldMessages, v)
+	return u
+}
+
+// SetLikes sets the "likes" field.
+func (u *BroadcastUpsert) SetLikes(v int64) *BroadcastUpsert {
+	u.Set(broadcast.FieldLikes, v)
+	return u
+}
+
+// UpdateLikes sets the "likes" field to the value that was provided on create.
+func (u *BroadcastUpsert) UpdateLikes() *BroadcastUpsert {
+	u.SetExcluded(broadcast.FieldLikes)
+	return u
+}
+
+// AddLikes adds v to the "likes" field.
+func (u *BroadcastUpsert) AddLikes(v int64) *BroadcastUpsert {
+	u.Add(broadcast.FieldLikes, v)
+	return u
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (u *BroadcastUpsert) SetMessageEpoch(v int64) *BroadcastUpsert {
+	u.Set(broadcast.FieldMessageEpoch, v)
+	return u
+}
+
+// UpdateMessageEpoch sets the "message_epoch" field to the value that was provided on create.
+func (u *BroadcastUpsert) UpdateMessageEpoch() *BroadcastUpsert {
+	u.SetExcluded(broadcast.FieldMessageEpoch)
+	return u
+}
+
+// AddMessageEpoch adds v to the "message_epoch" field.
+func (u *BroadcastUpsert) AddMessageEpoch(v int64) *BroadcastUpsert {
+	u.Add(broadcast.FieldMessageEpoch, v)
+	return u
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (u *BroadcastUpsert) SetMessageSeq(v int64) *BroadcastUpsert {
+	u.Set(broadcast.FieldMessageSeq, v)
+	return u
+}
+
+// UpdateMessageSeq sets the "message_seq" field to the value that was provided on create.
+func (u *BroadcastUpsert) UpdateMessageSeq() *BroadcastUpsert {
+	u.SetExcluded(broadcast.FieldMessageSeq)
+	return u
+}
+
+// AddMessageSeq adds v to the "message_seq" field.
+func (u *BroadcastUpsert) AddMessageSeq(v int64) *BroadcastUpsert {
+	u.Add(broadcast.FieldMessageSeq, v)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -263,6 +508,9 @@ func (u *BroadcastUpsertOne) UpdateNewValues() *BroadcastUpsertOne {
 		}
 		if _, exists := u.create.mutation.RoomID(); exists {
 			s.SetIgnore(broadcast.FieldRoomID)
+		}
+		if _, exists := u.create.mutation.Title(); exists {
+			s.SetIgnore(broadcast.FieldTitle)
 		}
 		if _, exists := u.create.mutation.StartedAt(); exists {
 			s.SetIgnore(broadcast.FieldStartedAt)
@@ -340,6 +588,111 @@ func (u *BroadcastUpsertOne) ClearEndedAt() *BroadcastUpsertOne {
 	})
 }
 
+// SetPeakViewers sets the "peak_viewers" field.
+func (u *BroadcastUpsertOne) SetPeakViewers(v int) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetPeakViewers(v)
+	})
+}
+
+// AddPeakViewers adds v to the "peak_viewers" field.
+func (u *BroadcastUpsertOne) AddPeakViewers(v int) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddPeakViewers(v)
+	})
+}
+
+// UpdatePeakViewers sets the "peak_viewers" field to the value that was provided on create.
+func (u *BroadcastUpsertOne) UpdatePeakViewers() *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdatePeakViewers()
+	})
+}
+
+// SetMessages sets the "messages" field.
+func (u *BroadcastUpsertOne) SetMessages(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessages(v)
+	})
+}
+
+// AddMessages adds v to the "messages" field.
+func (u *BroadcastUpsertOne) AddMessages(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessages(v)
+	})
+}
+
+// UpdateMessages sets the "messages" field to the value that was provided on create.
+func (u *BroadcastUpsertOne) UpdateMessages() *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessages()
+	})
+}
+
+// SetLikes sets the "likes" field.
+func (u *BroadcastUpsertOne) SetLikes(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetLikes(v)
+	})
+}
+
+// AddLikes adds v to the "likes" field.
+func (u *BroadcastUpsertOne) AddLikes(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddLikes(v)
+	})
+}
+
+// UpdateLikes sets the "likes" field to the value that was provided on create.
+func (u *BroadcastUpsertOne) UpdateLikes() *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateLikes()
+	})
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (u *BroadcastUpsertOne) SetMessageEpoch(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessageEpoch(v)
+	})
+}
+
+// AddMessageEpoch adds v to the "message_epoch" field.
+func (u *BroadcastUpsertOne) AddMessageEpoch(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessageEpoch(v)
+	})
+}
+
+// UpdateMessageEpoch sets the "message_epoch" field to the value that was provided on create.
+func (u *BroadcastUpsertOne) UpdateMessageEpoch() *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessageEpoch()
+	})
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (u *BroadcastUpsertOne) SetMessageSeq(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessageSeq(v)
+	})
+}
+
+// AddMessageSeq adds v to the "message_seq" field.
+func (u *BroadcastUpsertOne) AddMessageSeq(v int64) *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessageSeq(v)
+	})
+}
+
+// UpdateMessageSeq sets the "message_seq" field to the value that was provided on create.
+func (u *BroadcastUpsertOne) UpdateMessageSeq() *BroadcastUpsertOne {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessageSeq()
+	})
+}
+
 // Exec executes the query.
 func (u *BroadcastUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -397,6 +750,7 @@ func (_c *BroadcastCreateBulk) Save(ctx context.Context) ([]*Broadcast, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*BroadcastMutation)
 				if !ok {
@@ -525,6 +879,9 @@ func (u *BroadcastUpsertBulk) UpdateNewValues() *BroadcastUpsertBulk {
 			if _, exists := b.mutation.RoomID(); exists {
 				s.SetIgnore(broadcast.FieldRoomID)
 			}
+			if _, exists := b.mutation.Title(); exists {
+				s.SetIgnore(broadcast.FieldTitle)
+			}
 			if _, exists := b.mutation.StartedAt(); exists {
 				s.SetIgnore(broadcast.FieldStartedAt)
 			}
@@ -599,6 +956,111 @@ func (u *BroadcastUpsertBulk) UpdateEndedAt() *BroadcastUpsertBulk {
 func (u *BroadcastUpsertBulk) ClearEndedAt() *BroadcastUpsertBulk {
 	return u.Update(func(s *BroadcastUpsert) {
 		s.ClearEndedAt()
+	})
+}
+
+// SetPeakViewers sets the "peak_viewers" field.
+func (u *BroadcastUpsertBulk) SetPeakViewers(v int) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetPeakViewers(v)
+	})
+}
+
+// AddPeakViewers adds v to the "peak_viewers" field.
+func (u *BroadcastUpsertBulk) AddPeakViewers(v int) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddPeakViewers(v)
+	})
+}
+
+// UpdatePeakViewers sets the "peak_viewers" field to the value that was provided on create.
+func (u *BroadcastUpsertBulk) UpdatePeakViewers() *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdatePeakViewers()
+	})
+}
+
+// SetMessages sets the "messages" field.
+func (u *BroadcastUpsertBulk) SetMessages(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessages(v)
+	})
+}
+
+// AddMessages adds v to the "messages" field.
+func (u *BroadcastUpsertBulk) AddMessages(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessages(v)
+	})
+}
+
+// UpdateMessages sets the "messages" field to the value that was provided on create.
+func (u *BroadcastUpsertBulk) UpdateMessages() *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessages()
+	})
+}
+
+// SetLikes sets the "likes" field.
+func (u *BroadcastUpsertBulk) SetLikes(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetLikes(v)
+	})
+}
+
+// AddLikes adds v to the "likes" field.
+func (u *BroadcastUpsertBulk) AddLikes(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddLikes(v)
+	})
+}
+
+// UpdateLikes sets the "likes" field to the value that was provided on create.
+func (u *BroadcastUpsertBulk) UpdateLikes() *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateLikes()
+	})
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (u *BroadcastUpsertBulk) SetMessageEpoch(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessageEpoch(v)
+	})
+}
+
+// AddMessageEpoch adds v to the "message_epoch" field.
+func (u *BroadcastUpsertBulk) AddMessageEpoch(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessageEpoch(v)
+	})
+}
+
+// UpdateMessageEpoch sets the "message_epoch" field to the value that was provided on create.
+func (u *BroadcastUpsertBulk) UpdateMessageEpoch() *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessageEpoch()
+	})
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (u *BroadcastUpsertBulk) SetMessageSeq(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.SetMessageSeq(v)
+	})
+}
+
+// AddMessageSeq adds v to the "message_seq" field.
+func (u *BroadcastUpsertBulk) AddMessageSeq(v int64) *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.AddMessageSeq(v)
+	})
+}
+
+// UpdateMessageSeq sets the "message_seq" field to the value that was provided on create.
+func (u *BroadcastUpsertBulk) UpdateMessageSeq() *BroadcastUpsertBulk {
+	return u.Update(func(s *BroadcastUpsert) {
+		s.UpdateMessageSeq()
 	})
 }
 

@@ -69,6 +69,111 @@ func (_u *BroadcastUpdate) ClearEndedAt() *BroadcastUpdate {
 	return _u
 }
 
+// SetPeakViewers sets the "peak_viewers" field.
+func (_u *BroadcastUpdate) SetPeakViewers(v int) *BroadcastUpdate {
+	_u.mutation.ResetPeakViewers()
+	_u.mutation.SetPeakViewers(v)
+	return _u
+}
+
+// SetNillablePeakViewers sets the "peak_viewers" field if the given value is not nil.
+func (_u *BroadcastUpdate) SetNillablePeakViewers(v *int) *BroadcastUpdate {
+	if v != nil {
+		_u.SetPeakViewers(*v)
+	}
+	return _u
+}
+
+// AddPeakViewers adds value to the "peak_viewers" field.
+func (_u *BroadcastUpdate) AddPeakViewers(v int) *BroadcastUpdate {
+	_u.mutation.AddPeakViewers(v)
+	return _u
+}
+
+// SetMessages sets the "messages" field.
+func (_u *BroadcastUpdate) SetMessages(v int64) *BroadcastUpdate {
+	_u.mutation.ResetMessages()
+	_u.mutation.SetMessages(v)
+	return _u
+}
+
+// SetNillableMessages sets the "messages" field if the given value is not nil.
+func (_u *BroadcastUpdate) SetNillableMessages(v *int64) *BroadcastUpdate {
+	if v != nil {
+		_u.SetMessages(*v)
+	}
+	return _u
+}
+
+// AddMessages adds value to the "messages" field.
+func (_u *BroadcastUpdate) AddMessages(v int64) *BroadcastUpdate {
+	_u.mutation.AddMessages(v)
+	return _u
+}
+
+// SetLikes sets the "likes" field.
+func (_u *BroadcastUpdate) SetLikes(v int64) *BroadcastUpdate {
+	_u.mutation.ResetLikes()
+	_u.mutation.SetLikes(v)
+	return _u
+}
+
+// SetNillableLikes sets the "likes" field if the given value is not nil.
+func (_u *BroadcastUpdate) SetNillableLikes(v *int64) *BroadcastUpdate {
+	if v != nil {
+		_u.SetLikes(*v)
+	}
+	return _u
+}
+
+// AddLikes adds value to the "likes" field.
+func (_u *BroadcastUpdate) AddLikes(v int64) *BroadcastUpdate {
+	_u.mutation.AddLikes(v)
+	return _u
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (_u *BroadcastUpdate) SetMessageEpoch(v int64) *BroadcastUpdate {
+	_u.mutation.ResetMessageEpoch()
+	_u.mutation.SetMessageEpoch(v)
+	return _u
+}
+
+// SetNillableMessageEpoch sets the "message_epoch" field if the given value is not nil.
+func (_u *BroadcastUpdate) SetNillableMessageEpoch(v *int64) *BroadcastUpdate {
+	if v != nil {
+		_u.SetMessageEpoch(*v)
+	}
+	return _u
+}
+
+// AddMessageEpoch adds value to the "message_epoch" field.
+func (_u *BroadcastUpdate) AddMessageEpoch(v int64) *BroadcastUpdate {
+	_u.mutation.AddMessageEpoch(v)
+	return _u
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (_u *BroadcastUpdate) SetMessageSeq(v int64) *BroadcastUpdate {
+	_u.mutation.ResetMessageSeq()
+	_u.mutation.SetMessageSeq(v)
+	return _u
+}
+
+// SetNillableMessageSeq sets the "message_seq" field if the given value is not nil.
+func (_u *BroadcastUpdate) SetNillableMessageSeq(v *int64) *BroadcastUpdate {
+	if v != nil {
+		_u.SetMessageSeq(*v)
+	}
+	return _u
+}
+
+// AddMessageSeq adds value to the "message_seq" field.
+func (_u *BroadcastUpdate) AddMessageSeq(v int64) *BroadcastUpdate {
+	_u.mutation.AddMessageSeq(v)
+	return _u
+}
+
 // Mutation returns the BroadcastMutation object of the builder.
 func (_u *BroadcastUpdate) Mutation() *BroadcastMutation {
 	return _u.mutation
@@ -121,6 +226,36 @@ func (_u *BroadcastUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(broadcast.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PeakViewers(); ok {
+		_spec.SetField(broadcast.FieldPeakViewers, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPeakViewers(); ok {
+		_spec.AddField(broadcast.FieldPeakViewers, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Messages(); ok {
+		_spec.SetField(broadcast.FieldMessages, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessages(); ok {
+		_spec.AddField(broadcast.FieldMessages, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Likes(); ok {
+		_spec.SetField(broadcast.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLikes(); ok {
+		_spec.AddField(broadcast.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MessageEpoch(); ok {
+		_spec.SetField(broadcast.FieldMessageEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessageEpoch(); ok {
+		_spec.AddField(broadcast.FieldMessageEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MessageSeq(); ok {
+		_spec.SetField(broadcast.FieldMessageSeq, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessageSeq(); ok {
+		_spec.AddField(broadcast.FieldMessageSeq, field.TypeInt64, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -180,6 +315,111 @@ func (_u *BroadcastUpdateOne) SetNillableEndedAt(v *time.Time) *BroadcastUpdateO
 // ClearEndedAt clears the value of the "ended_at" field.
 func (_u *BroadcastUpdateOne) ClearEndedAt() *BroadcastUpdateOne {
 	_u.mutation.ClearEndedAt()
+	return _u
+}
+
+// SetPeakViewers sets the "peak_viewers" field.
+func (_u *BroadcastUpdateOne) SetPeakViewers(v int) *BroadcastUpdateOne {
+	_u.mutation.ResetPeakViewers()
+	_u.mutation.SetPeakViewers(v)
+	return _u
+}
+
+// SetNillablePeakViewers sets the "peak_viewers" field if the given value is not nil.
+func (_u *BroadcastUpdateOne) SetNillablePeakViewers(v *int) *BroadcastUpdateOne {
+	if v != nil {
+		_u.SetPeakViewers(*v)
+	}
+	return _u
+}
+
+// AddPeakViewers adds value to the "peak_viewers" field.
+func (_u *BroadcastUpdateOne) AddPeakViewers(v int) *BroadcastUpdateOne {
+	_u.mutation.AddPeakViewers(v)
+	return _u
+}
+
+// SetMessages sets the "messages" field.
+func (_u *BroadcastUpdateOne) SetMessages(v int64) *BroadcastUpdateOne {
+	_u.mutation.ResetMessages()
+	_u.mutation.SetMessages(v)
+	return _u
+}
+
+// SetNillableMessages sets the "messages" field if the given value is not nil.
+func (_u *BroadcastUpdateOne) SetNillableMessages(v *int64) *BroadcastUpdateOne {
+	if v != nil {
+		_u.SetMessages(*v)
+	}
+	return _u
+}
+
+// AddMessages adds value to the "messages" field.
+func (_u *BroadcastUpdateOne) AddMessages(v int64) *BroadcastUpdateOne {
+	_u.mutation.AddMessages(v)
+	return _u
+}
+
+// SetLikes sets the "likes" field.
+func (_u *BroadcastUpdateOne) SetLikes(v int64) *BroadcastUpdateOne {
+	_u.mutation.ResetLikes()
+	_u.mutation.SetLikes(v)
+	return _u
+}
+
+// SetNillableLikes sets the "likes" field if the given value is not nil.
+func (_u *BroadcastUpdateOne) SetNillableLikes(v *int64) *BroadcastUpdateOne {
+	if v != nil {
+		_u.SetLikes(*v)
+	}
+	return _u
+}
+
+// AddLikes adds value to the "likes" field.
+func (_u *BroadcastUpdateOne) AddLikes(v int64) *BroadcastUpdateOne {
+	_u.mutation.AddLikes(v)
+	return _u
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (_u *BroadcastUpdateOne) SetMessageEpoch(v int64) *BroadcastUpdateOne {
+	_u.mutation.ResetMessageEpoch()
+	_u.mutation.SetMessageEpoch(v)
+	return _u
+}
+
+// SetNillableMessageEpoch sets the "message_epoch" field if the given value is not nil.
+func (_u *BroadcastUpdateOne) SetNillableMessageEpoch(v *int64) *BroadcastUpdateOne {
+	if v != nil {
+		_u.SetMessageEpoch(*v)
+	}
+	return _u
+}
+
+// AddMessageEpoch adds value to the "message_epoch" field.
+func (_u *BroadcastUpdateOne) AddMessageEpoch(v int64) *BroadcastUpdateOne {
+	_u.mutation.AddMessageEpoch(v)
+	return _u
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (_u *BroadcastUpdateOne) SetMessageSeq(v int64) *BroadcastUpdateOne {
+	_u.mutation.ResetMessageSeq()
+	_u.mutation.SetMessageSeq(v)
+	return _u
+}
+
+// SetNillableMessageSeq sets the "message_seq" field if the given value is not nil.
+func (_u *BroadcastUpdateOne) SetNillableMessageSeq(v *int64) *BroadcastUpdateOne {
+	if v != nil {
+		_u.SetMessageSeq(*v)
+	}
+	return _u
+}
+
+// AddMessageSeq adds value to the "message_seq" field.
+func (_u *BroadcastUpdateOne) AddMessageSeq(v int64) *BroadcastUpdateOne {
+	_u.mutation.AddMessageSeq(v)
 	return _u
 }
 
@@ -265,6 +505,36 @@ func (_u *BroadcastUpdateOne) sqlSave(ctx context.Context) (_node *Broadcast, er
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(broadcast.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PeakViewers(); ok {
+		_spec.SetField(broadcast.FieldPeakViewers, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPeakViewers(); ok {
+		_spec.AddField(broadcast.FieldPeakViewers, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Messages(); ok {
+		_spec.SetField(broadcast.FieldMessages, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessages(); ok {
+		_spec.AddField(broadcast.FieldMessages, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Likes(); ok {
+		_spec.SetField(broadcast.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLikes(); ok {
+		_spec.AddField(broadcast.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MessageEpoch(); ok {
+		_spec.SetField(broadcast.FieldMessageEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessageEpoch(); ok {
+		_spec.AddField(broadcast.FieldMessageEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MessageSeq(); ok {
+		_spec.SetField(broadcast.FieldMessageSeq, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMessageSeq(); ok {
+		_spec.AddField(broadcast.FieldMessageSeq, field.TypeInt64, value)
 	}
 	_node = &Broadcast{config: _u.config}
 	_spec.Assign = _node.assignValues

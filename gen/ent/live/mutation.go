@@ -32,18 +32,29 @@ const (
 // BroadcastMutation represents an operation that mutates the Broadcast nodes in the graph.
 type BroadcastMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *string
-	room_id       *string
-	state         *int
-	addstate      *int
-	started_at    *time.Time
-	ended_at      *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*Broadcast, error)
-	predicates    []predicate.Broadcast
+	op               Op
+	typ              string
+	id               *string
+	room_id          *string
+	state            *int
+	addstate         *int
+	title            *string
+	started_at       *time.Time
+	ended_at         *time.Time
+	peak_viewers     *int
+	addpeak_viewers  *int
+	messages         *int64
+	addmessages      *int64
+	likes            *int64
+	addlikes         *int64
+	message_epoch    *int64
+	addmessage_epoch *int64
+	message_seq      *int64
+	addmessage_seq   *int64
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*Broadcast, error)
+	predicates       []predicate.Broadcast
 }
 
 var _ ent.Mutation = (*BroadcastMutation)(nil)
@@ -242,6 +253,42 @@ func (m *BroadcastMutation) ResetState() {
 	m.addstate = nil
 }
 
+// SetTitle sets the "title" field.
+func (m *BroadcastMutation) SetTitle(s string) {
+	m.title = &s
+}
+
+// Title returns the value of the "title" field in the mutation.
+func (m *BroadcastMutation) Title() (r string, exists bool) {
+	v := m.title
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitle returns the old "title" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldTitle(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitle is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitle requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitle: %w", err)
+	}
+	return oldValue.Title, nil
+}
+
+// ResetTitle resets all changes to the "title" field.
+func (m *BroadcastMutation) ResetTitle() {
+	m.title = nil
+}
+
 // SetStartedAt sets the "started_at" field.
 func (m *BroadcastMutation) SetStartedAt(t time.Time) {
 	m.started_at = &t
@@ -327,6 +374,286 @@ func (m *BroadcastMutation) ResetEndedAt() {
 	delete(m.clearedFields, broadcast.FieldEndedAt)
 }
 
+// SetPeakViewers sets the "peak_viewers" field.
+func (m *BroadcastMutation) SetPeakViewers(i int) {
+	m.peak_viewers = &i
+	m.addpeak_viewers = nil
+}
+
+// PeakViewers returns the value of the "peak_viewers" field in the mutation.
+func (m *BroadcastMutation) PeakViewers() (r int, exists bool) {
+	v := m.peak_viewers
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeakViewers returns the old "peak_viewers" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldPeakViewers(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeakViewers is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeakViewers requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeakViewers: %w", err)
+	}
+	return oldValue.PeakViewers, nil
+}
+
+// AddPeakViewers adds i to the "peak_viewers" field.
+func (m *BroadcastMutation) AddPeakViewers(i int) {
+	if m.addpeak_viewers != nil {
+		*m.addpeak_viewers += i
+	} else {
+		m.addpeak_viewers = &i
+	}
+}
+
+// AddedPeakViewers returns the value that was added to the "peak_viewers" field in this mutation.
+func (m *BroadcastMutation) AddedPeakViewers() (r int, exists bool) {
+	v := m.addpeak_viewers
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPeakViewers resets all changes to the "peak_viewers" field.
+func (m *BroadcastMutation) ResetPeakViewers() {
+	m.peak_viewers = nil
+	m.addpeak_viewers = nil
+}
+
+// SetMessages sets the "messages" field.
+func (m *BroadcastMutation) SetMessages(i int64) {
+	m.messages = &i
+	m.addmessages = nil
+}
+
+// Messages returns the value of the "messages" field in the mutation.
+func (m *BroadcastMutation) Messages() (r int64, exists bool) {
+	v := m.messages
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessages returns the old "messages" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldMessages(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessages is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessages requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessages: %w", err)
+	}
+	return oldValue.Messages, nil
+}
+
+// AddMessages adds i to the "messages" field.
+func (m *BroadcastMutation) AddMessages(i int64) {
+	if m.addmessages != nil {
+		*m.addmessages += i
+	} else {
+		m.addmessages = &i
+	}
+}
+
+// AddedMessages returns the value that was added to the "messages" field in this mutation.
+func (m *BroadcastMutation) AddedMessages() (r int64, exists bool) {
+	v := m.addmessages
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMessages resets all changes to the "messages" field.
+func (m *BroadcastMutation) ResetMessages() {
+	m.messages = nil
+	m.addmessages = nil
+}
+
+// SetLikes sets the "likes" field.
+func (m *BroadcastMutation) SetLikes(i int64) {
+	m.likes = &i
+	m.addlikes = nil
+}
+
+// Likes returns the value of the "likes" field in the mutation.
+func (m *BroadcastMutation) Likes() (r int64, exists bool) {
+	v := m.likes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLikes returns the old "likes" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldLikes(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLikes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLikes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLikes: %w", err)
+	}
+	return oldValue.Likes, nil
+}
+
+// AddLikes adds i to the "likes" field.
+func (m *BroadcastMutation) AddLikes(i int64) {
+	if m.addlikes != nil {
+		*m.addlikes += i
+	} else {
+		m.addlikes = &i
+	}
+}
+
+// AddedLikes returns the value that was added to the "likes" field in this mutation.
+func (m *BroadcastMutation) AddedLikes() (r int64, exists bool) {
+	v := m.addlikes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLikes resets all changes to the "likes" field.
+func (m *BroadcastMutation) ResetLikes() {
+	m.likes = nil
+	m.addlikes = nil
+}
+
+// SetMessageEpoch sets the "message_epoch" field.
+func (m *BroadcastMutation) SetMessageEpoch(i int64) {
+	m.message_epoch = &i
+	m.addmessage_epoch = nil
+}
+
+// MessageEpoch returns the value of the "message_epoch" field in the mutation.
+func (m *BroadcastMutation) MessageEpoch() (r int64, exists bool) {
+	v := m.message_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessageEpoch returns the old "message_epoch" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldMessageEpoch(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessageEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessageEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessageEpoch: %w", err)
+	}
+	return oldValue.MessageEpoch, nil
+}
+
+// AddMessageEpoch adds i to the "message_epoch" field.
+func (m *BroadcastMutation) AddMessageEpoch(i int64) {
+	if m.addmessage_epoch != nil {
+		*m.addmessage_epoch += i
+	} else {
+		m.addmessage_epoch = &i
+	}
+}
+
+// AddedMessageEpoch returns the value that was added to the "message_epoch" field in this mutation.
+func (m *BroadcastMutation) AddedMessageEpoch() (r int64, exists bool) {
+	v := m.addmessage_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMessageEpoch resets all changes to the "message_epoch" field.
+func (m *BroadcastMutation) ResetMessageEpoch() {
+	m.message_epoch = nil
+	m.addmessage_epoch = nil
+}
+
+// SetMessageSeq sets the "message_seq" field.
+func (m *BroadcastMutation) SetMessageSeq(i int64) {
+	m.message_seq = &i
+	m.addmessage_seq = nil
+}
+
+// MessageSeq returns the value of the "message_seq" field in the mutation.
+func (m *BroadcastMutation) MessageSeq() (r int64, exists bool) {
+	v := m.message_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessageSeq returns the old "message_seq" field's value of the Broadcast entity.
+// If the Broadcast object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BroadcastMutation) OldMessageSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessageSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessageSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessageSeq: %w", err)
+	}
+	return oldValue.MessageSeq, nil
+}
+
+// AddMessageSeq adds i to the "message_seq" field.
+func (m *BroadcastMutation) AddMessageSeq(i int64) {
+	if m.addmessage_seq != nil {
+		*m.addmessage_seq += i
+	} else {
+		m.addmessage_seq = &i
+	}
+}
+
+// AddedMessageSeq returns the value that was added to the "message_seq" field in this mutation.
+func (m *BroadcastMutation) AddedMessageSeq() (r int64, exists bool) {
+	v := m.addmessage_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMessageSeq resets all changes to the "message_seq" field.
+func (m *BroadcastMutation) ResetMessageSeq() {
+	m.message_seq = nil
+	m.addmessage_seq = nil
+}
+
 // Where appends a list predicates to the BroadcastMutation builder.
 func (m *BroadcastMutation) Where(ps ...predicate.Broadcast) {
 	m.predicates = append(m.predicates, ps...)
@@ -361,18 +688,36 @@ func (m *BroadcastMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BroadcastMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 10)
 	if m.room_id != nil {
 		fields = append(fields, broadcast.FieldRoomID)
 	}
 	if m.state != nil {
 		fields = append(fields, broadcast.FieldState)
 	}
+	if m.title != nil {
+		fields = append(fields, broadcast.FieldTitle)
+	}
 	if m.started_at != nil {
 		fields = append(fields, broadcast.FieldStartedAt)
 	}
 	if m.ended_at != nil {
 		fields = append(fields, broadcast.FieldEndedAt)
+	}
+	if m.peak_viewers != nil {
+		fields = append(fields, broadcast.FieldPeakViewers)
+	}
+	if m.messages != nil {
+		fields = append(fields, broadcast.FieldMessages)
+	}
+	if m.likes != nil {
+		fields = append(fields, broadcast.FieldLikes)
+	}
+	if m.message_epoch != nil {
+		fields = append(fields, broadcast.FieldMessageEpoch)
+	}
+	if m.message_seq != nil {
+		fields = append(fields, broadcast.FieldMessageSeq)
 	}
 	return fields
 }
@@ -386,10 +731,22 @@ func (m *BroadcastMutation) Field(name string) (ent.Value, bool) {
 		return m.RoomID()
 	case broadcast.FieldState:
 		return m.State()
+	case broadcast.FieldTitle:
+		return m.Title()
 	case broadcast.FieldStartedAt:
 		return m.StartedAt()
 	case broadcast.FieldEndedAt:
 		return m.EndedAt()
+	case broadcast.FieldPeakViewers:
+		return m.PeakViewers()
+	case broadcast.FieldMessages:
+		return m.Messages()
+	case broadcast.FieldLikes:
+		return m.Likes()
+	case broadcast.FieldMessageEpoch:
+		return m.MessageEpoch()
+	case broadcast.FieldMessageSeq:
+		return m.MessageSeq()
 	}
 	return nil, false
 }
@@ -403,10 +760,22 @@ func (m *BroadcastMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldRoomID(ctx)
 	case broadcast.FieldState:
 		return m.OldState(ctx)
+	case broadcast.FieldTitle:
+		return m.OldTitle(ctx)
 	case broadcast.FieldStartedAt:
 		return m.OldStartedAt(ctx)
 	case broadcast.FieldEndedAt:
 		return m.OldEndedAt(ctx)
+	case broadcast.FieldPeakViewers:
+		return m.OldPeakViewers(ctx)
+	case broadcast.FieldMessages:
+		return m.OldMessages(ctx)
+	case broadcast.FieldLikes:
+		return m.OldLikes(ctx)
+	case broadcast.FieldMessageEpoch:
+		return m.OldMessageEpoch(ctx)
+	case broadcast.FieldMessageSeq:
+		return m.OldMessageSeq(ctx)
 	}
 	return nil, fmt.Errorf("unknown Broadcast field %s", name)
 }
@@ -430,6 +799,13 @@ func (m *BroadcastMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetState(v)
 		return nil
+	case broadcast.FieldTitle:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitle(v)
+		return nil
 	case broadcast.FieldStartedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -444,6 +820,41 @@ func (m *BroadcastMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEndedAt(v)
 		return nil
+	case broadcast.FieldPeakViewers:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeakViewers(v)
+		return nil
+	case broadcast.FieldMessages:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessages(v)
+		return nil
+	case broadcast.FieldLikes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLikes(v)
+		return nil
+	case broadcast.FieldMessageEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessageEpoch(v)
+		return nil
+	case broadcast.FieldMessageSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessageSeq(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Broadcast field %s", name)
 }
@@ -455,6 +866,21 @@ func (m *BroadcastMutation) AddedFields() []string {
 	if m.addstate != nil {
 		fields = append(fields, broadcast.FieldState)
 	}
+	if m.addpeak_viewers != nil {
+		fields = append(fields, broadcast.FieldPeakViewers)
+	}
+	if m.addmessages != nil {
+		fields = append(fields, broadcast.FieldMessages)
+	}
+	if m.addlikes != nil {
+		fields = append(fields, broadcast.FieldLikes)
+	}
+	if m.addmessage_epoch != nil {
+		fields = append(fields, broadcast.FieldMessageEpoch)
+	}
+	if m.addmessage_seq != nil {
+		fields = append(fields, broadcast.FieldMessageSeq)
+	}
 	return fields
 }
 
@@ -465,6 +891,16 @@ func (m *BroadcastMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case broadcast.FieldState:
 		return m.AddedState()
+	case broadcast.FieldPeakViewers:
+		return m.AddedPeakViewers()
+	case broadcast.FieldMessages:
+		return m.AddedMessages()
+	case broadcast.FieldLikes:
+		return m.AddedLikes()
+	case broadcast.FieldMessageEpoch:
+		return m.AddedMessageEpoch()
+	case broadcast.FieldMessageSeq:
+		return m.AddedMessageSeq()
 	}
 	return nil, false
 }
@@ -480,6 +916,41 @@ func (m *BroadcastMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddState(v)
+		return nil
+	case broadcast.FieldPeakViewers:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPeakViewers(v)
+		return nil
+	case broadcast.FieldMessages:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMessages(v)
+		return nil
+	case broadcast.FieldLikes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLikes(v)
+		return nil
+	case broadcast.FieldMessageEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMessageEpoch(v)
+		return nil
+	case broadcast.FieldMessageSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMessageSeq(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Broadcast numeric field %s", name)
@@ -523,11 +994,29 @@ func (m *BroadcastMutation) ResetField(name string) error {
 	case broadcast.FieldState:
 		m.ResetState()
 		return nil
+	case broadcast.FieldTitle:
+		m.ResetTitle()
+		return nil
 	case broadcast.FieldStartedAt:
 		m.ResetStartedAt()
 		return nil
 	case broadcast.FieldEndedAt:
 		m.ResetEndedAt()
+		return nil
+	case broadcast.FieldPeakViewers:
+		m.ResetPeakViewers()
+		return nil
+	case broadcast.FieldMessages:
+		m.ResetMessages()
+		return nil
+	case broadcast.FieldLikes:
+		m.ResetLikes()
+		return nil
+	case broadcast.FieldMessageEpoch:
+		m.ResetMessageEpoch()
+		return nil
+	case broadcast.FieldMessageSeq:
+		m.ResetMessageSeq()
 		return nil
 	}
 	return fmt.Errorf("unknown Broadcast field %s", name)
@@ -589,13 +1078,20 @@ type RoomMutation struct {
 	id                *string
 	owner_id          *string
 	title             *string
+	title_folded      *string
 	category_id       *string
 	conversation_id   *string
 	request_id        *string
 	key_hash          *[]byte
+	key_sealed        *[]byte
 	last_broadcast_id *string
 	cover_version     *int64
 	addcover_version  *int64
+	cover_mode        *int
+	addcover_mode     *int
+	warning_id        *string
+	warning_text      *string
+	warned_at         *time.Time
 	created_at        *time.Time
 	updated_at        *time.Time
 	clearedFields     map[string]struct{}
@@ -780,6 +1276,42 @@ func (m *RoomMutation) ResetTitle() {
 	m.title = nil
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (m *RoomMutation) SetTitleFolded(s string) {
+	m.title_folded = &s
+}
+
+// TitleFolded returns the value of the "title_folded" field in the mutation.
+func (m *RoomMutation) TitleFolded() (r string, exists bool) {
+	v := m.title_folded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitleFolded returns the old "title_folded" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldTitleFolded(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitleFolded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitleFolded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitleFolded: %w", err)
+	}
+	return oldValue.TitleFolded, nil
+}
+
+// ResetTitleFolded resets all changes to the "title_folded" field.
+func (m *RoomMutation) ResetTitleFolded() {
+	m.title_folded = nil
+}
+
 // SetCategoryID sets the "category_id" field.
 func (m *RoomMutation) SetCategoryID(s string) {
 	m.category_id = &s
@@ -937,6 +1469,55 @@ func (m *RoomMutation) ResetKeyHash() {
 	delete(m.clearedFields, room.FieldKeyHash)
 }
 
+// SetKeySealed sets the "key_sealed" field.
+func (m *RoomMutation) SetKeySealed(b []byte) {
+	m.key_sealed = &b
+}
+
+// KeySealed returns the value of the "key_sealed" field in the mutation.
+func (m *RoomMutation) KeySealed() (r []byte, exists bool) {
+	v := m.key_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKeySealed returns the old "key_sealed" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldKeySealed(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKeySealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKeySealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKeySealed: %w", err)
+	}
+	return oldValue.KeySealed, nil
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (m *RoomMutation) ClearKeySealed() {
+	m.key_sealed = nil
+	m.clearedFields[room.FieldKeySealed] = struct{}{}
+}
+
+// KeySealedCleared returns if the "key_sealed" field was cleared in this mutation.
+func (m *RoomMutation) KeySealedCleared() bool {
+	_, ok := m.clearedFields[room.FieldKeySealed]
+	return ok
+}
+
+// ResetKeySealed resets all changes to the "key_sealed" field.
+func (m *RoomMutation) ResetKeySealed() {
+	m.key_sealed = nil
+	delete(m.clearedFields, room.FieldKeySealed)
+}
+
 // SetLastBroadcastID sets the "last_broadcast_id" field.
 func (m *RoomMutation) SetLastBroadcastID(s string) {
 	m.last_broadcast_id = &s
@@ -1040,6 +1621,183 @@ func (m *RoomMutation) AddedCoverVersion() (r int64, exists bool) {
 func (m *RoomMutation) ResetCoverVersion() {
 	m.cover_version = nil
 	m.addcover_version = nil
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (m *RoomMutation) SetCoverMode(i int) {
+	m.cover_mode = &i
+	m.addcover_mode = nil
+}
+
+// CoverMode returns the value of the "cover_mode" field in the mutation.
+func (m *RoomMutation) CoverMode() (r int, exists bool) {
+	v := m.cover_mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCoverMode returns the old "cover_mode" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldCoverMode(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCoverMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCoverMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCoverMode: %w", err)
+	}
+	return oldValue.CoverMode, nil
+}
+
+// AddCoverMode adds i to the "cover_mode" field.
+func (m *RoomMutation) AddCoverMode(i int) {
+	if m.addcover_mode != nil {
+		*m.addcover_mode += i
+	} else {
+		m.addcover_mode = &i
+	}
+}
+
+// AddedCoverMode returns the value that was added to the "cover_mode" field in this mutation.
+func (m *RoomMutation) AddedCoverMode() (r int, exists bool) {
+	v := m.addcover_mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCoverMode resets all changes to the "cover_mode" field.
+func (m *RoomMutation) ResetCoverMode() {
+	m.cover_mode = nil
+	m.addcover_mode = nil
+}
+
+// SetWarningID sets the "warning_id" field.
+func (m *RoomMutation) SetWarningID(s string) {
+	m.warning_id = &s
+}
+
+// WarningID returns the value of the "warning_id" field in the mutation.
+func (m *RoomMutation) WarningID() (r string, exists bool) {
+	v := m.warning_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarningID returns the old "warning_id" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldWarningID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarningID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarningID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarningID: %w", err)
+	}
+	return oldValue.WarningID, nil
+}
+
+// ResetWarningID resets all changes to the "warning_id" field.
+func (m *RoomMutation) ResetWarningID() {
+	m.warning_id = nil
+}
+
+// SetWarningText sets the "warning_text" field.
+func (m *RoomMutation) SetWarningText(s string) {
+	m.warning_text = &s
+}
+
+// WarningText returns the value of the "warning_text" field in the mutation.
+func (m *RoomMutation) WarningText() (r string, exists bool) {
+	v := m.warning_text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarningText returns the old "warning_text" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldWarningText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarningText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarningText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarningText: %w", err)
+	}
+	return oldValue.WarningText, nil
+}
+
+// ResetWarningText resets all changes to the "warning_text" field.
+func (m *RoomMutation) ResetWarningText() {
+	m.warning_text = nil
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (m *RoomMutation) SetWarnedAt(t time.Time) {
+	m.warned_at = &t
+}
+
+// WarnedAt returns the value of the "warned_at" field in the mutation.
+func (m *RoomMutation) WarnedAt() (r time.Time, exists bool) {
+	v := m.warned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnedAt returns the old "warned_at" field's value of the Room entity.
+// If the Room object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoomMutation) OldWarnedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnedAt: %w", err)
+	}
+	return oldValue.WarnedAt, nil
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (m *RoomMutation) ClearWarnedAt() {
+	m.warned_at = nil
+	m.clearedFields[room.FieldWarnedAt] = struct{}{}
+}
+
+// WarnedAtCleared returns if the "warned_at" field was cleared in this mutation.
+func (m *RoomMutation) WarnedAtCleared() bool {
+	_, ok := m.clearedFields[room.FieldWarnedAt]
+	return ok
+}
+
+// ResetWarnedAt resets all changes to the "warned_at" field.
+func (m *RoomMutation) ResetWarnedAt() {
+	m.warned_at = nil
+	delete(m.clearedFields, room.FieldWarnedAt)
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -1148,12 +1906,15 @@ func (m *RoomMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RoomMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 16)
 	if m.owner_id != nil {
 		fields = append(fields, room.FieldOwnerID)
 	}
 	if m.title != nil {
 		fields = append(fields, room.FieldTitle)
+	}
+	if m.title_folded != nil {
+		fields = append(fields, room.FieldTitleFolded)
 	}
 	if m.category_id != nil {
 		fields = append(fields, room.FieldCategoryID)
@@ -1167,11 +1928,26 @@ func (m *RoomMutation) Fields() []string {
 	if m.key_hash != nil {
 		fields = append(fields, room.FieldKeyHash)
 	}
+	if m.key_sealed != nil {
+		fields = append(fields, room.FieldKeySealed)
+	}
 	if m.last_broadcast_id != nil {
 		fields = append(fields, room.FieldLastBroadcastID)
 	}
 	if m.cover_version != nil {
 		fields = append(fields, room.FieldCoverVersion)
+	}
+	if m.cover_mode != nil {
+		fields = append(fields, room.FieldCoverMode)
+	}
+	if m.warning_id != nil {
+		fields = append(fields, room.FieldWarningID)
+	}
+	if m.warning_text != nil {
+		fields = append(fields, room.FieldWarningText)
+	}
+	if m.warned_at != nil {
+		fields = append(fields, room.FieldWarnedAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, room.FieldCreatedAt)
@@ -1191,6 +1967,8 @@ func (m *RoomMutation) Field(name string) (ent.Value, bool) {
 		return m.OwnerID()
 	case room.FieldTitle:
 		return m.Title()
+	case room.FieldTitleFolded:
+		return m.TitleFolded()
 	case room.FieldCategoryID:
 		return m.CategoryID()
 	case room.FieldConversationID:
@@ -1199,10 +1977,20 @@ func (m *RoomMutation) Field(name string) (ent.Value, bool) {
 		return m.RequestID()
 	case room.FieldKeyHash:
 		return m.KeyHash()
+	case room.FieldKeySealed:
+		return m.KeySealed()
 	case room.FieldLastBroadcastID:
 		return m.LastBroadcastID()
 	case room.FieldCoverVersion:
 		return m.CoverVersion()
+	case room.FieldCoverMode:
+		return m.CoverMode()
+	case room.FieldWarningID:
+		return m.WarningID()
+	case room.FieldWarningText:
+		return m.WarningText()
+	case room.FieldWarnedAt:
+		return m.WarnedAt()
 	case room.FieldCreatedAt:
 		return m.CreatedAt()
 	case room.FieldUpdatedAt:
@@ -1220,6 +2008,8 @@ func (m *RoomMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldOwnerID(ctx)
 	case room.FieldTitle:
 		return m.OldTitle(ctx)
+	case room.FieldTitleFolded:
+		return m.OldTitleFolded(ctx)
 	case room.FieldCategoryID:
 		return m.OldCategoryID(ctx)
 	case room.FieldConversationID:
@@ -1228,10 +2018,20 @@ func (m *RoomMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldRequestID(ctx)
 	case room.FieldKeyHash:
 		return m.OldKeyHash(ctx)
+	case room.FieldKeySealed:
+		return m.OldKeySealed(ctx)
 	case room.FieldLastBroadcastID:
 		return m.OldLastBroadcastID(ctx)
 	case room.FieldCoverVersion:
 		return m.OldCoverVersion(ctx)
+	case room.FieldCoverMode:
+		return m.OldCoverMode(ctx)
+	case room.FieldWarningID:
+		return m.OldWarningID(ctx)
+	case room.FieldWarningText:
+		return m.OldWarningText(ctx)
+	case room.FieldWarnedAt:
+		return m.OldWarnedAt(ctx)
 	case room.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case room.FieldUpdatedAt:
@@ -1258,6 +2058,13 @@ func (m *RoomMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTitle(v)
+		return nil
+	case room.FieldTitleFolded:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitleFolded(v)
 		return nil
 	case room.FieldCategoryID:
 		v, ok := value.(string)
@@ -1287,6 +2094,13 @@ func (m *RoomMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetKeyHash(v)
 		return nil
+	case room.FieldKeySealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKeySealed(v)
+		return nil
 	case room.FieldLastBroadcastID:
 		v, ok := value.(string)
 		if !ok {
@@ -1300,6 +2114,34 @@ func (m *RoomMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCoverVersion(v)
+		return nil
+	case room.FieldCoverMode:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCoverMode(v)
+		return nil
+	case room.FieldWarningID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarningID(v)
+		return nil
+	case room.FieldWarningText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarningText(v)
+		return nil
+	case room.FieldWarnedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnedAt(v)
 		return nil
 	case room.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -1326,6 +2168,9 @@ func (m *RoomMutation) AddedFields() []string {
 	if m.addcover_version != nil {
 		fields = append(fields, room.FieldCoverVersion)
 	}
+	if m.addcover_mode != nil {
+		fields = append(fields, room.FieldCoverMode)
+	}
 	return fields
 }
 
@@ -1336,6 +2181,8 @@ func (m *RoomMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case room.FieldCoverVersion:
 		return m.AddedCoverVersion()
+	case room.FieldCoverMode:
+		return m.AddedCoverMode()
 	}
 	return nil, false
 }
@@ -1352,6 +2199,13 @@ func (m *RoomMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddCoverVersion(v)
 		return nil
+	case room.FieldCoverMode:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCoverMode(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Room numeric field %s", name)
 }
@@ -1363,8 +2217,14 @@ func (m *RoomMutation) ClearedFields() []string {
 	if m.FieldCleared(room.FieldKeyHash) {
 		fields = append(fields, room.FieldKeyHash)
 	}
+	if m.FieldCleared(room.FieldKeySealed) {
+		fields = append(fields, room.FieldKeySealed)
+	}
 	if m.FieldCleared(room.FieldLastBroadcastID) {
 		fields = append(fields, room.FieldLastBroadcastID)
+	}
+	if m.FieldCleared(room.FieldWarnedAt) {
+		fields = append(fields, room.FieldWarnedAt)
 	}
 	return fields
 }
@@ -1383,8 +2243,14 @@ func (m *RoomMutation) ClearField(name string) error {
 	case room.FieldKeyHash:
 		m.ClearKeyHash()
 		return nil
+	case room.FieldKeySealed:
+		m.ClearKeySealed()
+		return nil
 	case room.FieldLastBroadcastID:
 		m.ClearLastBroadcastID()
+		return nil
+	case room.FieldWarnedAt:
+		m.ClearWarnedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Room nullable field %s", name)
@@ -1400,6 +2266,9 @@ func (m *RoomMutation) ResetField(name string) error {
 	case room.FieldTitle:
 		m.ResetTitle()
 		return nil
+	case room.FieldTitleFolded:
+		m.ResetTitleFolded()
+		return nil
 	case room.FieldCategoryID:
 		m.ResetCategoryID()
 		return nil
@@ -1412,11 +2281,26 @@ func (m *RoomMutation) ResetField(name string) error {
 	case room.FieldKeyHash:
 		m.ResetKeyHash()
 		return nil
+	case room.FieldKeySealed:
+		m.ResetKeySealed()
+		return nil
 	case room.FieldLastBroadcastID:
 		m.ResetLastBroadcastID()
 		return nil
 	case room.FieldCoverVersion:
 		m.ResetCoverVersion()
+		return nil
+	case room.FieldCoverMode:
+		m.ResetCoverMode()
+		return nil
+	case room.FieldWarningID:
+		m.ResetWarningID()
+		return nil
+	case room.FieldWarningText:
+		m.ResetWarningText()
+		return nil
+	case room.FieldWarnedAt:
+		m.ResetWarnedAt()
 		return nil
 	case room.FieldCreatedAt:
 		m.ResetCreatedAt()

@@ -22,6 +22,8 @@ type Room struct {
 	OwnerID string `json:"owner_id,omitempty"`
 	// Title holds the value of the "title" field.
 	Title string `json:"title,omitempty"`
+	// the title without case, to search in; empty in rows older than the column
+	TitleFolded string `json:"title_folded,omitempty"`
 	// CategoryID holds the value of the "category_id" field.
 	CategoryID string `json:"category_id,omitempty"`
 	// ConversationID holds the value of the "conversation_id" field.
@@ -30,10 +32,20 @@ type Room struct {
 	RequestID string `json:"request_id,omitempty"`
 	// SHA-256 of the stream key; null without one
 	KeyHash *[]byte `json:"key_hash,omitempty"`
+	// the stream key, encrypted; null without one and in rows older than the column
+	KeySealed *[]byte `json:"key_sealed,omitempty"`
 	// ULID; empty before the first
 	LastBroadcastID string `json:"last_broadcast_id,omitempty"`
-	// Unix ms of the latest snapshot; 0 before the first
+	// Unix ms of the latest change of the cover; 0 without one
 	CoverVersion int64 `json:"cover_version,omitempty"`
+	// stoa.live.v1.CoverMode
+	CoverMode int `json:"cover_mode,omitempty"`
+	// ULID of the warning that was not acknowledged; empty without one
+	WarningID string `json:"warning_id,omitempty"`
+	// WarningText holds the value of the "warning_text" field.
+	WarningText string `json:"warning_text,omitempty"`
+	// WarnedAt holds the value of the "warned_at" field.
+	WarnedAt *time.Time `json:"warned_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -46,13 +58,13 @@ func (*Room) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case room.FieldKeyHash:
+		case room.FieldKeyHash, room.FieldKeySealed:
 			values[i] = new([]byte)
-		case room.FieldCoverVersion:
+		case room.FieldCoverVersion, room.FieldCoverMode:
 			values[i] = new(sql.NullInt64)
-		case room.FieldID, room.FieldOwnerID, room.FieldTitle, room.FieldCategoryID, room.FieldConversationID, room.FieldRequestID, room.FieldLastBroadcastID:
+		case room.FieldID, room.FieldOwnerID, room.FieldTitle, room.FieldTitleFolded, room.FieldCategoryID, room.FieldConversationID, room.FieldRequestID, room.FieldLastBroadcastID, room.FieldWarningID, room.FieldWarningText:
 			values[i] = new(sql.NullString)
-		case room.FieldCreatedAt, room.FieldUpdatedAt:
+		case room.FieldWarnedAt, room.FieldCreatedAt, room.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -87,6 +99,12 @@ func (_m *Room) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Title = value.String
 			}
+		case room.FieldTitleFolded:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field title_folded", values[i])
+			} else if value.Valid {
+				_m.TitleFolded = value.String
+			}
 		case room.FieldCategoryID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field category_id", values[i])
@@ -111,6 +129,12 @@ func (_m *Room) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.KeyHash = value
 			}
+		case room.FieldKeySealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field key_sealed", values[i])
+			} else if value != nil {
+				_m.KeySealed = value
+			}
 		case room.FieldLastBroadcastID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field last_broadcast_id", values[i])
@@ -122,6 +146,31 @@ func (_m *Room) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field cover_version", values[i])
 			} else if value.Valid {
 				_m.CoverVersion = value.Int64
+			}
+		case room.FieldCoverMode:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field cover_mode", values[i])
+			} else if value.Valid {
+				_m.CoverMode = int(value.Int64)
+			}
+		case room.FieldWarningID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field warning_id", values[i])
+			} else if value.Valid {
+				_m.WarningID = value.String
+			}
+		case room.FieldWarningText:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field warning_text", values[i])
+			} else if value.Valid {
+				_m.WarningText = value.String
+			}
+		case room.FieldWarnedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field warned_at", values[i])
+			} else if value.Valid {
+				_m.WarnedAt = new(time.Time)
+				*_m.WarnedAt = value.Time
 			}
 		case room.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -177,6 +226,9 @@ func (_m *Room) String() string {
 	builder.WriteString("title=")
 	builder.WriteString(_m.Title)
 	builder.WriteString(", ")
+	builder.WriteString("title_folded=")
+	builder.WriteString(_m.TitleFolded)
+	builder.WriteString(", ")
 	builder.WriteString("category_id=")
 	builder.WriteString(_m.CategoryID)
 	builder.WriteString(", ")
@@ -191,11 +243,30 @@ func (_m *Room) String() string {
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
+	if v := _m.KeySealed; v != nil {
+		builder.WriteString("key_sealed=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
 	builder.WriteString("last_broadcast_id=")
 	builder.WriteString(_m.LastBroadcastID)
 	builder.WriteString(", ")
 	builder.WriteString("cover_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CoverVersion))
+	builder.WriteString(", ")
+	builder.WriteString("cover_mode=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CoverMode))
+	builder.WriteString(", ")
+	builder.WriteString("warning_id=")
+	builder.WriteString(_m.WarningID)
+	builder.WriteString(", ")
+	builder.WriteString("warning_text=")
+	builder.WriteString(_m.WarningText)
+	builder.WriteString(", ")
+	if v := _m.WarnedAt; v != nil {
+		builder.WriteString("warned_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -35,6 +35,20 @@ func (_c *RoomCreate) SetTitle(v string) *RoomCreate {
 	return _c
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (_c *RoomCreate) SetTitleFolded(v string) *RoomCreate {
+	_c.mutation.SetTitleFolded(v)
+	return _c
+}
+
+// SetNillableTitleFolded sets the "title_folded" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableTitleFolded(v *string) *RoomCreate {
+	if v != nil {
+		_c.SetTitleFolded(*v)
+	}
+	return _c
+}
+
 // SetCategoryID sets the "category_id" field.
 func (_c *RoomCreate) SetCategoryID(v string) *RoomCreate {
 	_c.mutation.SetCategoryID(v)
@@ -56,6 +70,12 @@ func (_c *RoomCreate) SetRequestID(v string) *RoomCreate {
 // SetKeyHash sets the "key_hash" field.
 func (_c *RoomCreate) SetKeyHash(v []byte) *RoomCreate {
 	_c.mutation.SetKeyHash(v)
+	return _c
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (_c *RoomCreate) SetKeySealed(v []byte) *RoomCreate {
+	_c.mutation.SetKeySealed(v)
 	return _c
 }
 
@@ -83,6 +103,62 @@ func (_c *RoomCreate) SetCoverVersion(v int64) *RoomCreate {
 func (_c *RoomCreate) SetNillableCoverVersion(v *int64) *RoomCreate {
 	if v != nil {
 		_c.SetCoverVersion(*v)
+	}
+	return _c
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (_c *RoomCreate) SetCoverMode(v int) *RoomCreate {
+	_c.mutation.SetCoverMode(v)
+	return _c
+}
+
+// SetNillableCoverMode sets the "cover_mode" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableCoverMode(v *int) *RoomCreate {
+	if v != nil {
+		_c.SetCoverMode(*v)
+	}
+	return _c
+}
+
+// SetWarningID sets the "warning_id" field.
+func (_c *RoomCreate) SetWarningID(v string) *RoomCreate {
+	_c.mutation.SetWarningID(v)
+	return _c
+}
+
+// SetNillableWarningID sets the "warning_id" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableWarningID(v *string) *RoomCreate {
+	if v != nil {
+		_c.SetWarningID(*v)
+	}
+	return _c
+}
+
+// SetWarningText sets the "warning_text" field.
+func (_c *RoomCreate) SetWarningText(v string) *RoomCreate {
+	_c.mutation.SetWarningText(v)
+	return _c
+}
+
+// SetNillableWarningText sets the "warning_text" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableWarningText(v *string) *RoomCreate {
+	if v != nil {
+		_c.SetWarningText(*v)
+	}
+	return _c
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_c *RoomCreate) SetWarnedAt(v time.Time) *RoomCreate {
+	_c.mutation.SetWarnedAt(v)
+	return _c
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_c *RoomCreate) SetNillableWarnedAt(v *time.Time) *RoomCreate {
+	if v != nil {
+		_c.SetWarnedAt(*v)
 	}
 	return _c
 }
@@ -140,9 +216,25 @@ func (_c *RoomCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *RoomCreate) defaults() {
+	if _, ok := _c.mutation.TitleFolded(); !ok {
+		v := room.DefaultTitleFolded
+		_c.mutation.SetTitleFolded(v)
+	}
 	if _, ok := _c.mutation.CoverVersion(); !ok {
 		v := room.DefaultCoverVersion
 		_c.mutation.SetCoverVersion(v)
+	}
+	if _, ok := _c.mutation.CoverMode(); !ok {
+		v := room.DefaultCoverMode
+		_c.mutation.SetCoverMode(v)
+	}
+	if _, ok := _c.mutation.WarningID(); !ok {
+		v := room.DefaultWarningID
+		_c.mutation.SetWarningID(v)
+	}
+	if _, ok := _c.mutation.WarningText(); !ok {
+		v := room.DefaultWarningText
+		_c.mutation.SetWarningText(v)
 	}
 }
 
@@ -153,6 +245,9 @@ func (_c *RoomCreate) check() error {
 	}
 	if _, ok := _c.mutation.Title(); !ok {
 		return &ValidationError{Name: "title", err: errors.New(`live: missing required field "Room.title"`)}
+	}
+	if _, ok := _c.mutation.TitleFolded(); !ok {
+		return &ValidationError{Name: "title_folded", err: errors.New(`live: missing required field "Room.title_folded"`)}
 	}
 	if _, ok := _c.mutation.CategoryID(); !ok {
 		return &ValidationError{Name: "category_id", err: errors.New(`live: missing required field "Room.category_id"`)}
@@ -165,6 +260,15 @@ func (_c *RoomCreate) check() error {
 	}
 	if _, ok := _c.mutation.CoverVersion(); !ok {
 		return &ValidationError{Name: "cover_version", err: errors.New(`live: missing required field "Room.cover_version"`)}
+	}
+	if _, ok := _c.mutation.CoverMode(); !ok {
+		return &ValidationError{Name: "cover_mode", err: errors.New(`live: missing required field "Room.cover_mode"`)}
+	}
+	if _, ok := _c.mutation.WarningID(); !ok {
+		return &ValidationError{Name: "warning_id", err: errors.New(`live: missing required field "Room.warning_id"`)}
+	}
+	if _, ok := _c.mutation.WarningText(); !ok {
+		return &ValidationError{Name: "warning_text", err: errors.New(`live: missing required field "Room.warning_text"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`live: missing required field "Room.created_at"`)}
@@ -216,6 +320,10 @@ func (_c *RoomCreate) createSpec() (*Room, *sqlgraph.CreateSpec) {
 		_spec.SetField(room.FieldTitle, field.TypeString, value)
 		_node.Title = value
 	}
+	if value, ok := _c.mutation.TitleFolded(); ok {
+		_spec.SetField(room.FieldTitleFolded, field.TypeString, value)
+		_node.TitleFolded = value
+	}
 	if value, ok := _c.mutation.CategoryID(); ok {
 		_spec.SetField(room.FieldCategoryID, field.TypeString, value)
 		_node.CategoryID = value
@@ -232,6 +340,10 @@ func (_c *RoomCreate) createSpec() (*Room, *sqlgraph.CreateSpec) {
 		_spec.SetField(room.FieldKeyHash, field.TypeBytes, value)
 		_node.KeyHash = &value
 	}
+	if value, ok := _c.mutation.KeySealed(); ok {
+		_spec.SetField(room.FieldKeySealed, field.TypeBytes, value)
+		_node.KeySealed = &value
+	}
 	if value, ok := _c.mutation.LastBroadcastID(); ok {
 		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
 		_node.LastBroadcastID = value
@@ -239,6 +351,22 @@ func (_c *RoomCreate) createSpec() (*Room, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CoverVersion(); ok {
 		_spec.SetField(room.FieldCoverVersion, field.TypeInt64, value)
 		_node.CoverVersion = value
+	}
+	if value, ok := _c.mutation.CoverMode(); ok {
+		_spec.SetField(room.FieldCoverMode, field.TypeInt, value)
+		_node.CoverMode = value
+	}
+	if value, ok := _c.mutation.WarningID(); ok {
+		_spec.SetField(room.FieldWarningID, field.TypeString, value)
+		_node.WarningID = value
+	}
+	if value, ok := _c.mutation.WarningText(); ok {
+		_spec.SetField(room.FieldWarningText, field.TypeString, value)
+		_node.WarningText = value
+	}
+	if value, ok := _c.mutation.WarnedAt(); ok {
+		_spec.SetField(room.FieldWarnedAt, field.TypeTime, value)
+		_node.WarnedAt = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(room.FieldCreatedAt, field.TypeTime, value)
@@ -312,6 +440,18 @@ func (u *RoomUpsert) UpdateTitle() *RoomUpsert {
 	return u
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (u *RoomUpsert) SetTitleFolded(v string) *RoomUpsert {
+	u.Set(room.FieldTitleFolded, v)
+	return u
+}
+
+// UpdateTitleFolded sets the "title_folded" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateTitleFolded() *RoomUpsert {
+	u.SetExcluded(room.FieldTitleFolded)
+	return u
+}
+
 // SetCategoryID sets the "category_id" field.
 func (u *RoomUpsert) SetCategoryID(v string) *RoomUpsert {
 	u.Set(room.FieldCategoryID, v)
@@ -339,6 +479,24 @@ func (u *RoomUpsert) UpdateKeyHash() *RoomUpsert {
 // ClearKeyHash clears the value of the "key_hash" field.
 func (u *RoomUpsert) ClearKeyHash() *RoomUpsert {
 	u.SetNull(room.FieldKeyHash)
+	return u
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (u *RoomUpsert) SetKeySealed(v []byte) *RoomUpsert {
+	u.Set(room.FieldKeySealed, v)
+	return u
+}
+
+// UpdateKeySealed sets the "key_sealed" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateKeySealed() *RoomUpsert {
+	u.SetExcluded(room.FieldKeySealed)
+	return u
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (u *RoomUpsert) ClearKeySealed() *RoomUpsert {
+	u.SetNull(room.FieldKeySealed)
 	return u
 }
 
@@ -375,6 +533,66 @@ func (u *RoomUpsert) UpdateCoverVersion() *RoomUpsert {
 // AddCoverVersion adds v to the "cover_version" field.
 func (u *RoomUpsert) AddCoverVersion(v int64) *RoomUpsert {
 	u.Add(room.FieldCoverVersion, v)
+	return u
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (u *RoomUpsert) SetCoverMode(v int) *RoomUpsert {
+	u.Set(room.FieldCoverMode, v)
+	return u
+}
+
+// UpdateCoverMode sets the "cover_mode" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateCoverMode() *RoomUpsert {
+	u.SetExcluded(room.FieldCoverMode)
+	return u
+}
+
+// AddCoverMode adds v to the "cover_mode" field.
+func (u *RoomUpsert) AddCoverMode(v int) *RoomUpsert {
+	u.Add(room.FieldCoverMode, v)
+	return u
+}
+
+// SetWarningID sets the "warning_id" field.
+func (u *RoomUpsert) SetWarningID(v string) *RoomUpsert {
+	u.Set(room.FieldWarningID, v)
+	return u
+}
+
+// UpdateWarningID sets the "warning_id" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateWarningID() *RoomUpsert {
+	u.SetExcluded(room.FieldWarningID)
+	return u
+}
+
+// SetWarningText sets the "warning_text" field.
+func (u *RoomUpsert) SetWarningText(v string) *RoomUpsert {
+	u.Set(room.FieldWarningText, v)
+	return u
+}
+
+// UpdateWarningText sets the "warning_text" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateWarningText() *RoomUpsert {
+	u.SetExcluded(room.FieldWarningText)
+	return u
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (u *RoomUpsert) SetWarnedAt(v time.Time) *RoomUpsert {
+	u.Set(room.FieldWarnedAt, v)
+	return u
+}
+
+// UpdateWarnedAt sets the "warned_at" field to the value that was provided on create.
+func (u *RoomUpsert) UpdateWarnedAt() *RoomUpsert {
+	u.SetExcluded(room.FieldWarnedAt)
+	return u
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (u *RoomUpsert) ClearWarnedAt() *RoomUpsert {
+	u.SetNull(room.FieldWarnedAt)
 	return u
 }
 
@@ -464,6 +682,20 @@ func (u *RoomUpsertOne) UpdateTitle() *RoomUpsertOne {
 	})
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (u *RoomUpsertOne) SetTitleFolded(v string) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetTitleFolded(v)
+	})
+}
+
+// UpdateTitleFolded sets the "title_folded" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateTitleFolded() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateTitleFolded()
+	})
+}
+
 // SetCategoryID sets the "category_id" field.
 func (u *RoomUpsertOne) SetCategoryID(v string) *RoomUpsertOne {
 	return u.Update(func(s *RoomUpsert) {
@@ -496,6 +728,27 @@ func (u *RoomUpsertOne) UpdateKeyHash() *RoomUpsertOne {
 func (u *RoomUpsertOne) ClearKeyHash() *RoomUpsertOne {
 	return u.Update(func(s *RoomUpsert) {
 		s.ClearKeyHash()
+	})
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (u *RoomUpsertOne) SetKeySealed(v []byte) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetKeySealed(v)
+	})
+}
+
+// UpdateKeySealed sets the "key_sealed" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateKeySealed() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateKeySealed()
+	})
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (u *RoomUpsertOne) ClearKeySealed() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearKeySealed()
 	})
 }
 
@@ -538,6 +791,76 @@ func (u *RoomUpsertOne) AddCoverVersion(v int64) *RoomUpsertOne {
 func (u *RoomUpsertOne) UpdateCoverVersion() *RoomUpsertOne {
 	return u.Update(func(s *RoomUpsert) {
 		s.UpdateCoverVersion()
+	})
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (u *RoomUpsertOne) SetCoverMode(v int) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetCoverMode(v)
+	})
+}
+
+// AddCoverMode adds v to the "cover_mode" field.
+func (u *RoomUpsertOne) AddCoverMode(v int) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.AddCoverMode(v)
+	})
+}
+
+// UpdateCoverMode sets the "cover_mode" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateCoverMode() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateCoverMode()
+	})
+}
+
+// SetWarningID sets the "warning_id" field.
+func (u *RoomUpsertOne) SetWarningID(v string) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarningID(v)
+	})
+}
+
+// UpdateWarningID sets the "warning_id" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateWarningID() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarningID()
+	})
+}
+
+// SetWarningText sets the "warning_text" field.
+func (u *RoomUpsertOne) SetWarningText(v string) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarningText(v)
+	})
+}
+
+// UpdateWarningText sets the "warning_text" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateWarningText() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarningText()
+	})
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (u *RoomUpsertOne) SetWarnedAt(v time.Time) *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarnedAt(v)
+	})
+}
+
+// UpdateWarnedAt sets the "warned_at" field to the value that was provided on create.
+func (u *RoomUpsertOne) UpdateWarnedAt() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarnedAt()
+	})
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (u *RoomUpsertOne) ClearWarnedAt() *RoomUpsertOne {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearWarnedAt()
 	})
 }
 
@@ -796,6 +1119,20 @@ func (u *RoomUpsertBulk) UpdateTitle() *RoomUpsertBulk {
 	})
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (u *RoomUpsertBulk) SetTitleFolded(v string) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetTitleFolded(v)
+	})
+}
+
+// UpdateTitleFolded sets the "title_folded" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateTitleFolded() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateTitleFolded()
+	})
+}
+
 // SetCategoryID sets the "category_id" field.
 func (u *RoomUpsertBulk) SetCategoryID(v string) *RoomUpsertBulk {
 	return u.Update(func(s *RoomUpsert) {
@@ -828,6 +1165,27 @@ func (u *RoomUpsertBulk) UpdateKeyHash() *RoomUpsertBulk {
 func (u *RoomUpsertBulk) ClearKeyHash() *RoomUpsertBulk {
 	return u.Update(func(s *RoomUpsert) {
 		s.ClearKeyHash()
+	})
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (u *RoomUpsertBulk) SetKeySealed(v []byte) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetKeySealed(v)
+	})
+}
+
+// UpdateKeySealed sets the "key_sealed" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateKeySealed() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateKeySealed()
+	})
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (u *RoomUpsertBulk) ClearKeySealed() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearKeySealed()
 	})
 }
 
@@ -870,6 +1228,76 @@ func (u *RoomUpsertBulk) AddCoverVersion(v int64) *RoomUpsertBulk {
 func (u *RoomUpsertBulk) UpdateCoverVersion() *RoomUpsertBulk {
 	return u.Update(func(s *RoomUpsert) {
 		s.UpdateCoverVersion()
+	})
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (u *RoomUpsertBulk) SetCoverMode(v int) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetCoverMode(v)
+	})
+}
+
+// AddCoverMode adds v to the "cover_mode" field.
+func (u *RoomUpsertBulk) AddCoverMode(v int) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.AddCoverMode(v)
+	})
+}
+
+// UpdateCoverMode sets the "cover_mode" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateCoverMode() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateCoverMode()
+	})
+}
+
+// SetWarningID sets the "warning_id" field.
+func (u *RoomUpsertBulk) SetWarningID(v string) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarningID(v)
+	})
+}
+
+// UpdateWarningID sets the "warning_id" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateWarningID() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarningID()
+	})
+}
+
+// SetWarningText sets the "warning_text" field.
+func (u *RoomUpsertBulk) SetWarningText(v string) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarningText(v)
+	})
+}
+
+// UpdateWarningText sets the "warning_text" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateWarningText() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarningText()
+	})
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (u *RoomUpsertBulk) SetWarnedAt(v time.Time) *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.SetWarnedAt(v)
+	})
+}
+
+// UpdateWarnedAt sets the "warned_at" field to the value that was provided on create.
+func (u *RoomUpsertBulk) UpdateWarnedAt() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.UpdateWarnedAt()
+	})
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (u *RoomUpsertBulk) ClearWarnedAt() *RoomUpsertBulk {
+	return u.Update(func(s *RoomUpsert) {
+		s.ClearWarnedAt()
 	})
 }
 

@@ -42,6 +42,20 @@ func (_u *RoomUpdate) SetNillableTitle(v *string) *RoomUpdate {
 	return _u
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (_u *RoomUpdate) SetTitleFolded(v string) *RoomUpdate {
+	_u.mutation.SetTitleFolded(v)
+	return _u
+}
+
+// SetNillableTitleFolded sets the "title_folded" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableTitleFolded(v *string) *RoomUpdate {
+	if v != nil {
+		_u.SetTitleFolded(*v)
+	}
+	return _u
+}
+
 // SetCategoryID sets the "category_id" field.
 func (_u *RoomUpdate) SetCategoryID(v string) *RoomUpdate {
 	_u.mutation.SetCategoryID(v)
@@ -65,6 +79,18 @@ func (_u *RoomUpdate) SetKeyHash(v []byte) *RoomUpdate {
 // ClearKeyHash clears the value of the "key_hash" field.
 func (_u *RoomUpdate) ClearKeyHash() *RoomUpdate {
 	_u.mutation.ClearKeyHash()
+	return _u
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (_u *RoomUpdate) SetKeySealed(v []byte) *RoomUpdate {
+	_u.mutation.SetKeySealed(v)
+	return _u
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (_u *RoomUpdate) ClearKeySealed() *RoomUpdate {
+	_u.mutation.ClearKeySealed()
 	return _u
 }
 
@@ -106,6 +132,75 @@ func (_u *RoomUpdate) SetNillableCoverVersion(v *int64) *RoomUpdate {
 // AddCoverVersion adds value to the "cover_version" field.
 func (_u *RoomUpdate) AddCoverVersion(v int64) *RoomUpdate {
 	_u.mutation.AddCoverVersion(v)
+	return _u
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (_u *RoomUpdate) SetCoverMode(v int) *RoomUpdate {
+	_u.mutation.ResetCoverMode()
+	_u.mutation.SetCoverMode(v)
+	return _u
+}
+
+// SetNillableCoverMode sets the "cover_mode" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableCoverMode(v *int) *RoomUpdate {
+	if v != nil {
+		_u.SetCoverMode(*v)
+	}
+	return _u
+}
+
+// AddCoverMode adds value to the "cover_mode" field.
+func (_u *RoomUpdate) AddCoverMode(v int) *RoomUpdate {
+	_u.mutation.AddCoverMode(v)
+	return _u
+}
+
+// SetWarningID sets the "warning_id" field.
+func (_u *RoomUpdate) SetWarningID(v string) *RoomUpdate {
+	_u.mutation.SetWarningID(v)
+	return _u
+}
+
+// SetNillableWarningID sets the "warning_id" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableWarningID(v *string) *RoomUpdate {
+	if v != nil {
+		_u.SetWarningID(*v)
+	}
+	return _u
+}
+
+// SetWarningText sets the "warning_text" field.
+func (_u *RoomUpdate) SetWarningText(v string) *RoomUpdate {
+	_u.mutation.SetWarningText(v)
+	return _u
+}
+
+// SetNillableWarningText sets the "warning_text" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableWarningText(v *string) *RoomUpdate {
+	if v != nil {
+		_u.SetWarningText(*v)
+	}
+	return _u
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_u *RoomUpdate) SetWarnedAt(v time.Time) *RoomUpdate {
+	_u.mutation.SetWarnedAt(v)
+	return _u
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_u *RoomUpdate) SetNillableWarnedAt(v *time.Time) *RoomUpdate {
+	if v != nil {
+		_u.SetWarnedAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (_u *RoomUpdate) ClearWarnedAt() *RoomUpdate {
+	_u.mutation.ClearWarnedAt()
 	return _u
 }
 
@@ -167,6 +262,9 @@ func (_u *RoomUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Title(); ok {
 		_spec.SetField(room.FieldTitle, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.TitleFolded(); ok {
+		_spec.SetField(room.FieldTitleFolded, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.CategoryID(); ok {
 		_spec.SetField(room.FieldCategoryID, field.TypeString, value)
 	}
@@ -175,6 +273,12 @@ func (_u *RoomUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.KeyHashCleared() {
 		_spec.ClearField(room.FieldKeyHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.KeySealed(); ok {
+		_spec.SetField(room.FieldKeySealed, field.TypeBytes, value)
+	}
+	if _u.mutation.KeySealedCleared() {
+		_spec.ClearField(room.FieldKeySealed, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.LastBroadcastID(); ok {
 		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
@@ -187,6 +291,24 @@ func (_u *RoomUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedCoverVersion(); ok {
 		_spec.AddField(room.FieldCoverVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.CoverMode(); ok {
+		_spec.SetField(room.FieldCoverMode, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedCoverMode(); ok {
+		_spec.AddField(room.FieldCoverMode, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.WarningID(); ok {
+		_spec.SetField(room.FieldWarningID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WarningText(); ok {
+		_spec.SetField(room.FieldWarningText, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WarnedAt(); ok {
+		_spec.SetField(room.FieldWarnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnedAtCleared() {
+		_spec.ClearField(room.FieldWarnedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(room.FieldUpdatedAt, field.TypeTime, value)
@@ -225,6 +347,20 @@ func (_u *RoomUpdateOne) SetNillableTitle(v *string) *RoomUpdateOne {
 	return _u
 }
 
+// SetTitleFolded sets the "title_folded" field.
+func (_u *RoomUpdateOne) SetTitleFolded(v string) *RoomUpdateOne {
+	_u.mutation.SetTitleFolded(v)
+	return _u
+}
+
+// SetNillableTitleFolded sets the "title_folded" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableTitleFolded(v *string) *RoomUpdateOne {
+	if v != nil {
+		_u.SetTitleFolded(*v)
+	}
+	return _u
+}
+
 // SetCategoryID sets the "category_id" field.
 func (_u *RoomUpdateOne) SetCategoryID(v string) *RoomUpdateOne {
 	_u.mutation.SetCategoryID(v)
@@ -248,6 +384,18 @@ func (_u *RoomUpdateOne) SetKeyHash(v []byte) *RoomUpdateOne {
 // ClearKeyHash clears the value of the "key_hash" field.
 func (_u *RoomUpdateOne) ClearKeyHash() *RoomUpdateOne {
 	_u.mutation.ClearKeyHash()
+	return _u
+}
+
+// SetKeySealed sets the "key_sealed" field.
+func (_u *RoomUpdateOne) SetKeySealed(v []byte) *RoomUpdateOne {
+	_u.mutation.SetKeySealed(v)
+	return _u
+}
+
+// ClearKeySealed clears the value of the "key_sealed" field.
+func (_u *RoomUpdateOne) ClearKeySealed() *RoomUpdateOne {
+	_u.mutation.ClearKeySealed()
 	return _u
 }
 
@@ -289,6 +437,75 @@ func (_u *RoomUpdateOne) SetNillableCoverVersion(v *int64) *RoomUpdateOne {
 // AddCoverVersion adds value to the "cover_version" field.
 func (_u *RoomUpdateOne) AddCoverVersion(v int64) *RoomUpdateOne {
 	_u.mutation.AddCoverVersion(v)
+	return _u
+}
+
+// SetCoverMode sets the "cover_mode" field.
+func (_u *RoomUpdateOne) SetCoverMode(v int) *RoomUpdateOne {
+	_u.mutation.ResetCoverMode()
+	_u.mutation.SetCoverMode(v)
+	return _u
+}
+
+// SetNillableCoverMode sets the "cover_mode" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableCoverMode(v *int) *RoomUpdateOne {
+	if v != nil {
+		_u.SetCoverMode(*v)
+	}
+	return _u
+}
+
+// AddCoverMode adds value to the "cover_mode" field.
+func (_u *RoomUpdateOne) AddCoverMode(v int) *RoomUpdateOne {
+	_u.mutation.AddCoverMode(v)
+	return _u
+}
+
+// SetWarningID sets the "warning_id" field.
+func (_u *RoomUpdateOne) SetWarningID(v string) *RoomUpdateOne {
+	_u.mutation.SetWarningID(v)
+	return _u
+}
+
+// SetNillableWarningID sets the "warning_id" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableWarningID(v *string) *RoomUpdateOne {
+	if v != nil {
+		_u.SetWarningID(*v)
+	}
+	return _u
+}
+
+// SetWarningText sets the "warning_text" field.
+func (_u *RoomUpdateOne) SetWarningText(v string) *RoomUpdateOne {
+	_u.mutation.SetWarningText(v)
+	return _u
+}
+
+// SetNillableWarningText sets the "warning_text" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableWarningText(v *string) *RoomUpdateOne {
+	if v != nil {
+		_u.SetWarningText(*v)
+	}
+	return _u
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_u *RoomUpdateOne) SetWarnedAt(v time.Time) *RoomUpdateOne {
+	_u.mutation.SetWarnedAt(v)
+	return _u
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_u *RoomUpdateOne) SetNillableWarnedAt(v *time.Time) *RoomUpdateOne {
+	if v != nil {
+		_u.SetWarnedAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (_u *RoomUpdateOne) ClearWarnedAt() *RoomUpdateOne {
+	_u.mutation.ClearWarnedAt()
 	return _u
 }
 
@@ -380,6 +597,9 @@ func (_u *RoomUpdateOne) sqlSave(ctx context.Context) (_node *Room, err error) {
 	if value, ok := _u.mutation.Title(); ok {
 		_spec.SetField(room.FieldTitle, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.TitleFolded(); ok {
+		_spec.SetField(room.FieldTitleFolded, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.CategoryID(); ok {
 		_spec.SetField(room.FieldCategoryID, field.TypeString, value)
 	}
@@ -388,6 +608,12 @@ func (_u *RoomUpdateOne) sqlSave(ctx context.Context) (_node *Room, err error) {
 	}
 	if _u.mutation.KeyHashCleared() {
 		_spec.ClearField(room.FieldKeyHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.KeySealed(); ok {
+		_spec.SetField(room.FieldKeySealed, field.TypeBytes, value)
+	}
+	if _u.mutation.KeySealedCleared() {
+		_spec.ClearField(room.FieldKeySealed, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.LastBroadcastID(); ok {
 		_spec.SetField(room.FieldLastBroadcastID, field.TypeString, value)
@@ -400,6 +626,24 @@ func (_u *RoomUpdateOne) sqlSave(ctx context.Context) (_node *Room, err error) {
 	}
 	if value, ok := _u.mutation.AddedCoverVersion(); ok {
 		_spec.AddField(room.FieldCoverVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.CoverMode(); ok {
+		_spec.SetField(room.FieldCoverMode, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedCoverMode(); ok {
+		_spec.AddField(room.FieldCoverMode, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.WarningID(); ok {
+		_spec.SetField(room.FieldWarningID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WarningText(); ok {
+		_spec.SetField(room.FieldWarningText, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WarnedAt(); ok {
+		_spec.SetField(room.FieldWarnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnedAtCleared() {
+		_spec.ClearField(room.FieldWarnedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(room.FieldUpdatedAt, field.TypeTime, value)

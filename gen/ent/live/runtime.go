@@ -3,6 +3,7 @@
 package live
 
 import (
+	"github.com/stoa-live/stoa/gen/ent/live/broadcast"
 	"github.com/stoa-live/stoa/gen/ent/live/room"
 	"github.com/stoa-live/stoa/services/live/schema"
 )
@@ -11,10 +12,52 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	broadcastFields := schema.Broadcast{}.Fields()
+	_ = broadcastFields
+	// broadcastDescTitle is the schema descriptor for title field.
+	broadcastDescTitle := broadcastFields[3].Descriptor()
+	// broadcast.DefaultTitle holds the default value on creation for the title field.
+	broadcast.DefaultTitle = broadcastDescTitle.Default.(string)
+	// broadcastDescPeakViewers is the schema descriptor for peak_viewers field.
+	broadcastDescPeakViewers := broadcastFields[6].Descriptor()
+	// broadcast.DefaultPeakViewers holds the default value on creation for the peak_viewers field.
+	broadcast.DefaultPeakViewers = broadcastDescPeakViewers.Default.(int)
+	// broadcastDescMessages is the schema descriptor for messages field.
+	broadcastDescMessages := broadcastFields[7].Descriptor()
+	// broadcast.DefaultMessages holds the default value on creation for the messages field.
+	broadcast.DefaultMessages = broadcastDescMessages.Default.(int64)
+	// broadcastDescLikes is the schema descriptor for likes field.
+	broadcastDescLikes := broadcastFields[8].Descriptor()
+	// broadcast.DefaultLikes holds the default value on creation for the likes field.
+	broadcast.DefaultLikes = broadcastDescLikes.Default.(int64)
+	// broadcastDescMessageEpoch is the schema descriptor for message_epoch field.
+	broadcastDescMessageEpoch := broadcastFields[9].Descriptor()
+	// broadcast.DefaultMessageEpoch holds the default value on creation for the message_epoch field.
+	broadcast.DefaultMessageEpoch = broadcastDescMessageEpoch.Default.(int64)
+	// broadcastDescMessageSeq is the schema descriptor for message_seq field.
+	broadcastDescMessageSeq := broadcastFields[10].Descriptor()
+	// broadcast.DefaultMessageSeq holds the default value on creation for the message_seq field.
+	broadcast.DefaultMessageSeq = broadcastDescMessageSeq.Default.(int64)
 	roomFields := schema.Room{}.Fields()
 	_ = roomFields
+	// roomDescTitleFolded is the schema descriptor for title_folded field.
+	roomDescTitleFolded := roomFields[3].Descriptor()
+	// room.DefaultTitleFolded holds the default value on creation for the title_folded field.
+	room.DefaultTitleFolded = roomDescTitleFolded.Default.(string)
 	// roomDescCoverVersion is the schema descriptor for cover_version field.
-	roomDescCoverVersion := roomFields[8].Descriptor()
+	roomDescCoverVersion := roomFields[10].Descriptor()
 	// room.DefaultCoverVersion holds the default value on creation for the cover_version field.
 	room.DefaultCoverVersion = roomDescCoverVersion.Default.(int64)
+	// roomDescCoverMode is the schema descriptor for cover_mode field.
+	roomDescCoverMode := roomFields[11].Descriptor()
+	// room.DefaultCoverMode holds the default value on creation for the cover_mode field.
+	room.DefaultCoverMode = roomDescCoverMode.Default.(int)
+	// roomDescWarningID is the schema descriptor for warning_id field.
+	roomDescWarningID := roomFields[12].Descriptor()
+	// room.DefaultWarningID holds the default value on creation for the warning_id field.
+	room.DefaultWarningID = roomDescWarningID.Default.(string)
+	// roomDescWarningText is the schema descriptor for warning_text field.
+	roomDescWarningText := roomFields[13].Descriptor()
+	// room.DefaultWarningText holds the default value on creation for the warning_text field.
+	room.DefaultWarningText = roomDescWarningText.Default.(string)
 }

@@ -10,6 +10,7 @@ type Stats struct {
 	AudioBitrate  int64   // bits a second over the last seconds
 	GOPLength     time.Duration
 	Gaps          int64 // jumps of the clock, and reconnections
+	DroppedFrames int64 // pictures missing by the times of those around them; see drops
 	ReceivedBytes int64
 	Viewers       int   // open playback connections
 	Skips         int64 // times that a slow viewer was moved to a newer keyframe

@@ -38,6 +38,7 @@ type Stream struct {
 	rates       rates
 	received    int64
 	gaps        int64
+	drops       drops
 	lastKey     int64
 	gop         time.Duration
 	keyframe    []byte // FLV payload of the last keyframe
@@ -75,6 +76,7 @@ func (s *Stream) Publish() (*Publication, error) {
 		s.gaps++
 	}
 	s.timeline.reconnect()
+	s.drops.reconnect()
 	return s.publisher, nil
 }
 
@@ -109,7 +111,7 @@ func (s *Stream) Stats() Stats {
 	defer s.mu.Unlock()
 	st := Stats{
 		Info: s.info, GOPLength: s.gop, Gaps: s.gaps, ReceivedBytes: s.received,
-		Viewers: int(s.viewers.Load()), Skips: s.skips.Load(),
+		DroppedFrames: s.drops.count, Viewers: int(s.viewers.Load()), Skips: s.skips.Load(),
 	}
 	st.FrameRate, st.VideoBitrate, st.AudioBitrate = s.rates.read(time.Now())
 	return st
@@ -325,6 +327,10 @@ func (p *Publication) Write(kind Kind, timestamp uint32, payload []byte) error {
 	at, jumped := s.timeline.place(kind, timestamp)
 	if jumped {
 		s.gaps++
+		s.drops.jump()
+	}
+	if kind == Video {
+		s.drops.picture(at)
 	}
 	s.writeLocked(f, at)
 	p.media = true

@@ -15,8 +15,14 @@ func (Broadcast) Fields() []ent.Field {
 		field.String("id").Immutable().Comment("ULID"),
 		field.String("room_id").Immutable(),
 		field.Int("state").Comment("stoa.live.v1.BroadcastState"),
+		field.String("title").Immutable().Default("").Comment("of the room when it began"),
 		field.Time("started_at").Immutable(),
 		field.Time("ended_at").Optional().Nillable(),
+		field.Int("peak_viewers").Default(0).Comment("most people at one time"),
+		field.Int64("messages").Default(0),
+		field.Int64("likes").Default(0),
+		field.Int64("message_epoch").Default(0).Comment("of the last message that was counted"),
+		field.Int64("message_seq").Default(0).Comment("of the last message that was counted; 0 before the first"),
 	}
 }
 

@@ -15,10 +15,22 @@ const (
 	FieldRoomID = "room_id"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
+	// FieldTitle holds the string denoting the title field in the database.
+	FieldTitle = "title"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
 	FieldStartedAt = "started_at"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
 	FieldEndedAt = "ended_at"
+	// FieldPeakViewers holds the string denoting the peak_viewers field in the database.
+	FieldPeakViewers = "peak_viewers"
+	// FieldMessages holds the string denoting the messages field in the database.
+	FieldMessages = "messages"
+	// FieldLikes holds the string denoting the likes field in the database.
+	FieldLikes = "likes"
+	// FieldMessageEpoch holds the string denoting the message_epoch field in the database.
+	FieldMessageEpoch = "message_epoch"
+	// FieldMessageSeq holds the string denoting the message_seq field in the database.
+	FieldMessageSeq = "message_seq"
 	// Table holds the table name of the broadcast in the database.
 	Table = "broadcasts"
 )
@@ -28,8 +40,14 @@ var Columns = []string{
 	FieldID,
 	FieldRoomID,
 	FieldState,
+	FieldTitle,
 	FieldStartedAt,
 	FieldEndedAt,
+	FieldPeakViewers,
+	FieldMessages,
+	FieldLikes,
+	FieldMessageEpoch,
+	FieldMessageSeq,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -41,6 +59,21 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultTitle holds the default value on creation for the "title" field.
+	DefaultTitle string
+	// DefaultPeakViewers holds the default value on creation for the "peak_viewers" field.
+	DefaultPeakViewers int
+	// DefaultMessages holds the default value on creation for the "messages" field.
+	DefaultMessages int64
+	// DefaultLikes holds the default value on creation for the "likes" field.
+	DefaultLikes int64
+	// DefaultMessageEpoch holds the default value on creation for the "message_epoch" field.
+	DefaultMessageEpoch int64
+	// DefaultMessageSeq holds the default value on creation for the "message_seq" field.
+	DefaultMessageSeq int64
+)
 
 // OrderOption defines the ordering options for the Broadcast queries.
 type OrderOption func(*sql.Selector)
@@ -60,6 +93,11 @@ func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
 }
 
+// ByTitle orders the results by the title field.
+func ByTitle(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTitle, opts...).ToFunc()
+}
+
 // ByStartedAt orders the results by the started_at field.
 func ByStartedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStartedAt, opts...).ToFunc()
@@ -68,4 +106,29 @@ func ByStartedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByEndedAt orders the results by the ended_at field.
 func ByEndedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEndedAt, opts...).ToFunc()
+}
+
+// ByPeakViewers orders the results by the peak_viewers field.
+func ByPeakViewers(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPeakViewers, opts...).ToFunc()
+}
+
+// ByMessages orders the results by the messages field.
+func ByMessages(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMessages, opts...).ToFunc()
+}
+
+// ByLikes orders the results by the likes field.
+func ByLikes(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLikes, opts...).ToFunc()
+}
+
+// ByMessageEpoch orders the results by the message_epoch field.
+func ByMessageEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMessageEpoch, opts...).ToFunc()
+}
+
+// ByMessageSeq orders the results by the message_seq field.
+func ByMessageSeq(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMessageSeq, opts...).ToFunc()
 }

@@ -74,6 +74,11 @@ func State(v int) predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldEQ(FieldState, v))
 }
 
+// Title applies equality check predicate on the "title" field. It's identical to TitleEQ.
+func Title(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldTitle, v))
+}
+
 // StartedAt applies equality check predicate on the "started_at" field. It's identical to StartedAtEQ.
 func StartedAt(v time.Time) predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldEQ(FieldStartedAt, v))
@@ -82,6 +87,31 @@ func StartedAt(v time.Time) predicate.Broadcast {
 // EndedAt applies equality check predicate on the "ended_at" field. It's identical to EndedAtEQ.
 func EndedAt(v time.Time) predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldEQ(FieldEndedAt, v))
+}
+
+// PeakViewers applies equality check predicate on the "peak_viewers" field. It's identical to PeakViewersEQ.
+func PeakViewers(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldPeakViewers, v))
+}
+
+// Messages applies equality check predicate on the "messages" field. It's identical to MessagesEQ.
+func Messages(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessages, v))
+}
+
+// Likes applies equality check predicate on the "likes" field. It's identical to LikesEQ.
+func Likes(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldLikes, v))
+}
+
+// MessageEpoch applies equality check predicate on the "message_epoch" field. It's identical to MessageEpochEQ.
+func MessageEpoch(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessageEpoch, v))
+}
+
+// MessageSeq applies equality check predicate on the "message_seq" field. It's identical to MessageSeqEQ.
+func MessageSeq(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessageSeq, v))
 }
 
 // RoomIDEQ applies the EQ predicate on the "room_id" field.
@@ -189,6 +219,71 @@ func StateLTE(v int) predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldLTE(FieldState, v))
 }
 
+// TitleEQ applies the EQ predicate on the "title" field.
+func TitleEQ(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldTitle, v))
+}
+
+// TitleNEQ applies the NEQ predicate on the "title" field.
+func TitleNEQ(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldTitle, v))
+}
+
+// TitleIn applies the In predicate on the "title" field.
+func TitleIn(vs ...string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldTitle, vs...))
+}
+
+// TitleNotIn applies the NotIn predicate on the "title" field.
+func TitleNotIn(vs ...string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldTitle, vs...))
+}
+
+// TitleGT applies the GT predicate on the "title" field.
+func TitleGT(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldTitle, v))
+}
+
+// TitleGTE applies the GTE predicate on the "title" field.
+func TitleGTE(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldTitle, v))
+}
+
+// TitleLT applies the LT predicate on the "title" field.
+func TitleLT(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldTitle, v))
+}
+
+// TitleLTE applies the LTE predicate on the "title" field.
+func TitleLTE(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldTitle, v))
+}
+
+// TitleContains applies the Contains predicate on the "title" field.
+func TitleContains(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldContains(FieldTitle, v))
+}
+
+// TitleHasPrefix applies the HasPrefix predicate on the "title" field.
+func TitleHasPrefix(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldHasPrefix(FieldTitle, v))
+}
+
+// TitleHasSuffix applies the HasSuffix predicate on the "title" field.
+func TitleHasSuffix(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldHasSuffix(FieldTitle, v))
+}
+
+// TitleEqualFold applies the EqualFold predicate on the "title" field.
+func TitleEqualFold(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEqualFold(FieldTitle, v))
+}
+
+// TitleContainsFold applies the ContainsFold predicate on the "title" field.
+func TitleContainsFold(v string) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldContainsFold(FieldTitle, v))
+}
+
 // StartedAtEQ applies the EQ predicate on the "started_at" field.
 func StartedAtEQ(v time.Time) predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldEQ(FieldStartedAt, v))
@@ -277,6 +372,206 @@ func EndedAtIsNil() predicate.Broadcast {
 // EndedAtNotNil applies the NotNil predicate on the "ended_at" field.
 func EndedAtNotNil() predicate.Broadcast {
 	return predicate.Broadcast(sql.FieldNotNull(FieldEndedAt))
+}
+
+// PeakViewersEQ applies the EQ predicate on the "peak_viewers" field.
+func PeakViewersEQ(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldPeakViewers, v))
+}
+
+// PeakViewersNEQ applies the NEQ predicate on the "peak_viewers" field.
+func PeakViewersNEQ(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldPeakViewers, v))
+}
+
+// PeakViewersIn applies the In predicate on the "peak_viewers" field.
+func PeakViewersIn(vs ...int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldPeakViewers, vs...))
+}
+
+// PeakViewersNotIn applies the NotIn predicate on the "peak_viewers" field.
+func PeakViewersNotIn(vs ...int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldPeakViewers, vs...))
+}
+
+// PeakViewersGT applies the GT predicate on the "peak_viewers" field.
+func PeakViewersGT(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldPeakViewers, v))
+}
+
+// PeakViewersGTE applies the GTE predicate on the "peak_viewers" field.
+func PeakViewersGTE(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldPeakViewers, v))
+}
+
+// PeakViewersLT applies the LT predicate on the "peak_viewers" field.
+func PeakViewersLT(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldPeakViewers, v))
+}
+
+// PeakViewersLTE applies the LTE predicate on the "peak_viewers" field.
+func PeakViewersLTE(v int) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldPeakViewers, v))
+}
+
+// MessagesEQ applies the EQ predicate on the "messages" field.
+func MessagesEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessages, v))
+}
+
+// MessagesNEQ applies the NEQ predicate on the "messages" field.
+func MessagesNEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldMessages, v))
+}
+
+// MessagesIn applies the In predicate on the "messages" field.
+func MessagesIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldMessages, vs...))
+}
+
+// MessagesNotIn applies the NotIn predicate on the "messages" field.
+func MessagesNotIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldMessages, vs...))
+}
+
+// MessagesGT applies the GT predicate on the "messages" field.
+func MessagesGT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldMessages, v))
+}
+
+// MessagesGTE applies the GTE predicate on the "messages" field.
+func MessagesGTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldMessages, v))
+}
+
+// MessagesLT applies the LT predicate on the "messages" field.
+func MessagesLT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldMessages, v))
+}
+
+// MessagesLTE applies the LTE predicate on the "messages" field.
+func MessagesLTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldMessages, v))
+}
+
+// LikesEQ applies the EQ predicate on the "likes" field.
+func LikesEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldLikes, v))
+}
+
+// LikesNEQ applies the NEQ predicate on the "likes" field.
+func LikesNEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldLikes, v))
+}
+
+// LikesIn applies the In predicate on the "likes" field.
+func LikesIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldLikes, vs...))
+}
+
+// LikesNotIn applies the NotIn predicate on the "likes" field.
+func LikesNotIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldLikes, vs...))
+}
+
+// LikesGT applies the GT predicate on the "likes" field.
+func LikesGT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldLikes, v))
+}
+
+// LikesGTE applies the GTE predicate on the "likes" field.
+func LikesGTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldLikes, v))
+}
+
+// LikesLT applies the LT predicate on the "likes" field.
+func LikesLT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldLikes, v))
+}
+
+// LikesLTE applies the LTE predicate on the "likes" field.
+func LikesLTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldLikes, v))
+}
+
+// MessageEpochEQ applies the EQ predicate on the "message_epoch" field.
+func MessageEpochEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessageEpoch, v))
+}
+
+// MessageEpochNEQ applies the NEQ predicate on the "message_epoch" field.
+func MessageEpochNEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldMessageEpoch, v))
+}
+
+// MessageEpochIn applies the In predicate on the "message_epoch" field.
+func MessageEpochIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldMessageEpoch, vs...))
+}
+
+// MessageEpochNotIn applies the NotIn predicate on the "message_epoch" field.
+func MessageEpochNotIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldMessageEpoch, vs...))
+}
+
+// MessageEpochGT applies the GT predicate on the "message_epoch" field.
+func MessageEpochGT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldMessageEpoch, v))
+}
+
+// MessageEpochGTE applies the GTE predicate on the "message_epoch" field.
+func MessageEpochGTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldMessageEpoch, v))
+}
+
+// MessageEpochLT applies the LT predicate on the "message_epoch" field.
+func MessageEpochLT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldMessageEpoch, v))
+}
+
+// MessageEpochLTE applies the LTE predicate on the "message_epoch" field.
+func MessageEpochLTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldMessageEpoch, v))
+}
+
+// MessageSeqEQ applies the EQ predicate on the "message_seq" field.
+func MessageSeqEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldEQ(FieldMessageSeq, v))
+}
+
+// MessageSeqNEQ applies the NEQ predicate on the "message_seq" field.
+func MessageSeqNEQ(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNEQ(FieldMessageSeq, v))
+}
+
+// MessageSeqIn applies the In predicate on the "message_seq" field.
+func MessageSeqIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldIn(FieldMessageSeq, vs...))
+}
+
+// MessageSeqNotIn applies the NotIn predicate on the "message_seq" field.
+func MessageSeqNotIn(vs ...int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldNotIn(FieldMessageSeq, vs...))
+}
+
+// MessageSeqGT applies the GT predicate on the "message_seq" field.
+func MessageSeqGT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGT(FieldMessageSeq, v))
+}
+
+// MessageSeqGTE applies the GTE predicate on the "message_seq" field.
+func MessageSeqGTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldGTE(FieldMessageSeq, v))
+}
+
+// MessageSeqLT applies the LT predicate on the "message_seq" field.
+func MessageSeqLT(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLT(FieldMessageSeq, v))
+}
+
+// MessageSeqLTE applies the LTE predicate on the "message_seq" field.
+func MessageSeqLTE(v int64) predicate.Broadcast {
+	return predicate.Broadcast(sql.FieldLTE(FieldMessageSeq, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -13,8 +13,14 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "room_id", Type: field.TypeString},
 		{Name: "state", Type: field.TypeInt},
+		{Name: "title", Type: field.TypeString, Default: ""},
 		{Name: "started_at", Type: field.TypeTime},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "peak_viewers", Type: field.TypeInt, Default: 0},
+		{Name: "messages", Type: field.TypeInt64, Default: 0},
+		{Name: "likes", Type: field.TypeInt64, Default: 0},
+		{Name: "message_epoch", Type: field.TypeInt64, Default: 0},
+		{Name: "message_seq", Type: field.TypeInt64, Default: 0},
 	}
 	// BroadcastsTable holds the schema information for the "broadcasts" table.
 	BroadcastsTable = &schema.Table{
@@ -39,12 +45,18 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "owner_id", Type: field.TypeString},
 		{Name: "title", Type: field.TypeString},
+		{Name: "title_folded", Type: field.TypeString, Default: ""},
 		{Name: "category_id", Type: field.TypeString},
 		{Name: "conversation_id", Type: field.TypeString},
 		{Name: "request_id", Type: field.TypeString},
 		{Name: "key_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "key_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "last_broadcast_id", Type: field.TypeString, Nullable: true},
 		{Name: "cover_version", Type: field.TypeInt64, Default: 0},
+		{Name: "cover_mode", Type: field.TypeInt, Default: 1},
+		{Name: "warning_id", Type: field.TypeString, Default: ""},
+		{Name: "warning_text", Type: field.TypeString, Default: ""},
+		{Name: "warned_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
 	}
@@ -57,17 +69,17 @@ var (
 			{
 				Name:    "room_owner_id_request_id",
 				Unique:  true,
-				Columns: []*schema.Column{RoomsColumns[1], RoomsColumns[5]},
+				Columns: []*schema.Column{RoomsColumns[1], RoomsColumns[6]},
 			},
 			{
 				Name:    "room_key_hash",
 				Unique:  true,
-				Columns: []*schema.Column{RoomsColumns[6]},
+				Columns: []*schema.Column{RoomsColumns[7]},
 			},
 			{
 				Name:    "room_category_id",
 				Unique:  false,
-				Columns: []*schema.Column{RoomsColumns[3]},
+				Columns: []*schema.Column{RoomsColumns[4]},
 			},
 		},
 	}

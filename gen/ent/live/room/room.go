@@ -15,6 +15,8 @@ const (
 	FieldOwnerID = "owner_id"
 	// FieldTitle holds the string denoting the title field in the database.
 	FieldTitle = "title"
+	// FieldTitleFolded holds the string denoting the title_folded field in the database.
+	FieldTitleFolded = "title_folded"
 	// FieldCategoryID holds the string denoting the category_id field in the database.
 	FieldCategoryID = "category_id"
 	// FieldConversationID holds the string denoting the conversation_id field in the database.
@@ -23,10 +25,20 @@ const (
 	FieldRequestID = "request_id"
 	// FieldKeyHash holds the string denoting the key_hash field in the database.
 	FieldKeyHash = "key_hash"
+	// FieldKeySealed holds the string denoting the key_sealed field in the database.
+	FieldKeySealed = "key_sealed"
 	// FieldLastBroadcastID holds the string denoting the last_broadcast_id field in the database.
 	FieldLastBroadcastID = "last_broadcast_id"
 	// FieldCoverVersion holds the string denoting the cover_version field in the database.
 	FieldCoverVersion = "cover_version"
+	// FieldCoverMode holds the string denoting the cover_mode field in the database.
+	FieldCoverMode = "cover_mode"
+	// FieldWarningID holds the string denoting the warning_id field in the database.
+	FieldWarningID = "warning_id"
+	// FieldWarningText holds the string denoting the warning_text field in the database.
+	FieldWarningText = "warning_text"
+	// FieldWarnedAt holds the string denoting the warned_at field in the database.
+	FieldWarnedAt = "warned_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -40,12 +52,18 @@ var Columns = []string{
 	FieldID,
 	FieldOwnerID,
 	FieldTitle,
+	FieldTitleFolded,
 	FieldCategoryID,
 	FieldConversationID,
 	FieldRequestID,
 	FieldKeyHash,
+	FieldKeySealed,
 	FieldLastBroadcastID,
 	FieldCoverVersion,
+	FieldCoverMode,
+	FieldWarningID,
+	FieldWarningText,
+	FieldWarnedAt,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 }
@@ -61,8 +79,16 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultTitleFolded holds the default value on creation for the "title_folded" field.
+	DefaultTitleFolded string
 	// DefaultCoverVersion holds the default value on creation for the "cover_version" field.
 	DefaultCoverVersion int64
+	// DefaultCoverMode holds the default value on creation for the "cover_mode" field.
+	DefaultCoverMode int
+	// DefaultWarningID holds the default value on creation for the "warning_id" field.
+	DefaultWarningID string
+	// DefaultWarningText holds the default value on creation for the "warning_text" field.
+	DefaultWarningText string
 )
 
 // OrderOption defines the ordering options for the Room queries.
@@ -81,6 +107,11 @@ func ByOwnerID(opts ...sql.OrderTermOption) OrderOption {
 // ByTitle orders the results by the title field.
 func ByTitle(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTitle, opts...).ToFunc()
+}
+
+// ByTitleFolded orders the results by the title_folded field.
+func ByTitleFolded(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTitleFolded, opts...).ToFunc()
 }
 
 // ByCategoryID orders the results by the category_id field.
@@ -106,6 +137,26 @@ func ByLastBroadcastID(opts ...sql.OrderTermOption) OrderOption {
 // ByCoverVersion orders the results by the cover_version field.
 func ByCoverVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCoverVersion, opts...).ToFunc()
+}
+
+// ByCoverMode orders the results by the cover_mode field.
+func ByCoverMode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCoverMode, opts...).ToFunc()
+}
+
+// ByWarningID orders the results by the warning_id field.
+func ByWarningID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWarningID, opts...).ToFunc()
+}
+
+// ByWarningText orders the results by the warning_text field.
+func ByWarningText(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWarningText, opts...).ToFunc()
+}
+
+// ByWarnedAt orders the results by the warned_at field.
+func ByWarnedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWarnedAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -74,6 +74,11 @@ func Title(v string) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldTitle, v))
 }
 
+// TitleFolded applies equality check predicate on the "title_folded" field. It's identical to TitleFoldedEQ.
+func TitleFolded(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldTitleFolded, v))
+}
+
 // CategoryID applies equality check predicate on the "category_id" field. It's identical to CategoryIDEQ.
 func CategoryID(v string) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldCategoryID, v))
@@ -94,6 +99,11 @@ func KeyHash(v []byte) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldKeyHash, v))
 }
 
+// KeySealed applies equality check predicate on the "key_sealed" field. It's identical to KeySealedEQ.
+func KeySealed(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldKeySealed, v))
+}
+
 // LastBroadcastID applies equality check predicate on the "last_broadcast_id" field. It's identical to LastBroadcastIDEQ.
 func LastBroadcastID(v string) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldLastBroadcastID, v))
@@ -102,6 +112,26 @@ func LastBroadcastID(v string) predicate.Room {
 // CoverVersion applies equality check predicate on the "cover_version" field. It's identical to CoverVersionEQ.
 func CoverVersion(v int64) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldCoverVersion, v))
+}
+
+// CoverMode applies equality check predicate on the "cover_mode" field. It's identical to CoverModeEQ.
+func CoverMode(v int) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldCoverMode, v))
+}
+
+// WarningID applies equality check predicate on the "warning_id" field. It's identical to WarningIDEQ.
+func WarningID(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarningID, v))
+}
+
+// WarningText applies equality check predicate on the "warning_text" field. It's identical to WarningTextEQ.
+func WarningText(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarningText, v))
+}
+
+// WarnedAt applies equality check predicate on the "warned_at" field. It's identical to WarnedAtEQ.
+func WarnedAt(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarnedAt, v))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
@@ -242,6 +272,71 @@ func TitleEqualFold(v string) predicate.Room {
 // TitleContainsFold applies the ContainsFold predicate on the "title" field.
 func TitleContainsFold(v string) predicate.Room {
 	return predicate.Room(sql.FieldContainsFold(FieldTitle, v))
+}
+
+// TitleFoldedEQ applies the EQ predicate on the "title_folded" field.
+func TitleFoldedEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldTitleFolded, v))
+}
+
+// TitleFoldedNEQ applies the NEQ predicate on the "title_folded" field.
+func TitleFoldedNEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldTitleFolded, v))
+}
+
+// TitleFoldedIn applies the In predicate on the "title_folded" field.
+func TitleFoldedIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldTitleFolded, vs...))
+}
+
+// TitleFoldedNotIn applies the NotIn predicate on the "title_folded" field.
+func TitleFoldedNotIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldTitleFolded, vs...))
+}
+
+// TitleFoldedGT applies the GT predicate on the "title_folded" field.
+func TitleFoldedGT(v string) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldTitleFolded, v))
+}
+
+// TitleFoldedGTE applies the GTE predicate on the "title_folded" field.
+func TitleFoldedGTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldTitleFolded, v))
+}
+
+// TitleFoldedLT applies the LT predicate on the "title_folded" field.
+func TitleFoldedLT(v string) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldTitleFolded, v))
+}
+
+// TitleFoldedLTE applies the LTE predicate on the "title_folded" field.
+func TitleFoldedLTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldTitleFolded, v))
+}
+
+// TitleFoldedContains applies the Contains predicate on the "title_folded" field.
+func TitleFoldedContains(v string) predicate.Room {
+	return predicate.Room(sql.FieldContains(FieldTitleFolded, v))
+}
+
+// TitleFoldedHasPrefix applies the HasPrefix predicate on the "title_folded" field.
+func TitleFoldedHasPrefix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasPrefix(FieldTitleFolded, v))
+}
+
+// TitleFoldedHasSuffix applies the HasSuffix predicate on the "title_folded" field.
+func TitleFoldedHasSuffix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasSuffix(FieldTitleFolded, v))
+}
+
+// TitleFoldedEqualFold applies the EqualFold predicate on the "title_folded" field.
+func TitleFoldedEqualFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldEqualFold(FieldTitleFolded, v))
+}
+
+// TitleFoldedContainsFold applies the ContainsFold predicate on the "title_folded" field.
+func TitleFoldedContainsFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldContainsFold(FieldTitleFolded, v))
 }
 
 // CategoryIDEQ applies the EQ predicate on the "category_id" field.
@@ -489,6 +584,56 @@ func KeyHashNotNil() predicate.Room {
 	return predicate.Room(sql.FieldNotNull(FieldKeyHash))
 }
 
+// KeySealedEQ applies the EQ predicate on the "key_sealed" field.
+func KeySealedEQ(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldKeySealed, v))
+}
+
+// KeySealedNEQ applies the NEQ predicate on the "key_sealed" field.
+func KeySealedNEQ(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldKeySealed, v))
+}
+
+// KeySealedIn applies the In predicate on the "key_sealed" field.
+func KeySealedIn(vs ...[]byte) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldKeySealed, vs...))
+}
+
+// KeySealedNotIn applies the NotIn predicate on the "key_sealed" field.
+func KeySealedNotIn(vs ...[]byte) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldKeySealed, vs...))
+}
+
+// KeySealedGT applies the GT predicate on the "key_sealed" field.
+func KeySealedGT(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldKeySealed, v))
+}
+
+// KeySealedGTE applies the GTE predicate on the "key_sealed" field.
+func KeySealedGTE(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldKeySealed, v))
+}
+
+// KeySealedLT applies the LT predicate on the "key_sealed" field.
+func KeySealedLT(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldKeySealed, v))
+}
+
+// KeySealedLTE applies the LTE predicate on the "key_sealed" field.
+func KeySealedLTE(v []byte) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldKeySealed, v))
+}
+
+// KeySealedIsNil applies the IsNil predicate on the "key_sealed" field.
+func KeySealedIsNil() predicate.Room {
+	return predicate.Room(sql.FieldIsNull(FieldKeySealed))
+}
+
+// KeySealedNotNil applies the NotNil predicate on the "key_sealed" field.
+func KeySealedNotNil() predicate.Room {
+	return predicate.Room(sql.FieldNotNull(FieldKeySealed))
+}
+
 // LastBroadcastIDEQ applies the EQ predicate on the "last_broadcast_id" field.
 func LastBroadcastIDEQ(v string) predicate.Room {
 	return predicate.Room(sql.FieldEQ(FieldLastBroadcastID, v))
@@ -602,6 +747,226 @@ func CoverVersionLT(v int64) predicate.Room {
 // CoverVersionLTE applies the LTE predicate on the "cover_version" field.
 func CoverVersionLTE(v int64) predicate.Room {
 	return predicate.Room(sql.FieldLTE(FieldCoverVersion, v))
+}
+
+// CoverModeEQ applies the EQ predicate on the "cover_mode" field.
+func CoverModeEQ(v int) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldCoverMode, v))
+}
+
+// CoverModeNEQ applies the NEQ predicate on the "cover_mode" field.
+func CoverModeNEQ(v int) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldCoverMode, v))
+}
+
+// CoverModeIn applies the In predicate on the "cover_mode" field.
+func CoverModeIn(vs ...int) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldCoverMode, vs...))
+}
+
+// CoverModeNotIn applies the NotIn predicate on the "cover_mode" field.
+func CoverModeNotIn(vs ...int) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldCoverMode, vs...))
+}
+
+// CoverModeGT applies the GT predicate on the "cover_mode" field.
+func CoverModeGT(v int) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldCoverMode, v))
+}
+
+// CoverModeGTE applies the GTE predicate on the "cover_mode" field.
+func CoverModeGTE(v int) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldCoverMode, v))
+}
+
+// CoverModeLT applies the LT predicate on the "cover_mode" field.
+func CoverModeLT(v int) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldCoverMode, v))
+}
+
+// CoverModeLTE applies the LTE predicate on the "cover_mode" field.
+func CoverModeLTE(v int) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldCoverMode, v))
+}
+
+// WarningIDEQ applies the EQ predicate on the "warning_id" field.
+func WarningIDEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarningID, v))
+}
+
+// WarningIDNEQ applies the NEQ predicate on the "warning_id" field.
+func WarningIDNEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldWarningID, v))
+}
+
+// WarningIDIn applies the In predicate on the "warning_id" field.
+func WarningIDIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldWarningID, vs...))
+}
+
+// WarningIDNotIn applies the NotIn predicate on the "warning_id" field.
+func WarningIDNotIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldWarningID, vs...))
+}
+
+// WarningIDGT applies the GT predicate on the "warning_id" field.
+func WarningIDGT(v string) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldWarningID, v))
+}
+
+// WarningIDGTE applies the GTE predicate on the "warning_id" field.
+func WarningIDGTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldWarningID, v))
+}
+
+// WarningIDLT applies the LT predicate on the "warning_id" field.
+func WarningIDLT(v string) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldWarningID, v))
+}
+
+// WarningIDLTE applies the LTE predicate on the "warning_id" field.
+func WarningIDLTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldWarningID, v))
+}
+
+// WarningIDContains applies the Contains predicate on the "warning_id" field.
+func WarningIDContains(v string) predicate.Room {
+	return predicate.Room(sql.FieldContains(FieldWarningID, v))
+}
+
+// WarningIDHasPrefix applies the HasPrefix predicate on the "warning_id" field.
+func WarningIDHasPrefix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasPrefix(FieldWarningID, v))
+}
+
+// WarningIDHasSuffix applies the HasSuffix predicate on the "warning_id" field.
+func WarningIDHasSuffix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasSuffix(FieldWarningID, v))
+}
+
+// WarningIDEqualFold applies the EqualFold predicate on the "warning_id" field.
+func WarningIDEqualFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldEqualFold(FieldWarningID, v))
+}
+
+// WarningIDContainsFold applies the ContainsFold predicate on the "warning_id" field.
+func WarningIDContainsFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldContainsFold(FieldWarningID, v))
+}
+
+// WarningTextEQ applies the EQ predicate on the "warning_text" field.
+func WarningTextEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarningText, v))
+}
+
+// WarningTextNEQ applies the NEQ predicate on the "warning_text" field.
+func WarningTextNEQ(v string) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldWarningText, v))
+}
+
+// WarningTextIn applies the In predicate on the "warning_text" field.
+func WarningTextIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldWarningText, vs...))
+}
+
+// WarningTextNotIn applies the NotIn predicate on the "warning_text" field.
+func WarningTextNotIn(vs ...string) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldWarningText, vs...))
+}
+
+// WarningTextGT applies the GT predicate on the "warning_text" field.
+func WarningTextGT(v string) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldWarningText, v))
+}
+
+// WarningTextGTE applies the GTE predicate on the "warning_text" field.
+func WarningTextGTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldWarningText, v))
+}
+
+// WarningTextLT applies the LT predicate on the "warning_text" field.
+func WarningTextLT(v string) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldWarningText, v))
+}
+
+// WarningTextLTE applies the LTE predicate on the "warning_text" field.
+func WarningTextLTE(v string) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldWarningText, v))
+}
+
+// WarningTextContains applies the Contains predicate on the "warning_text" field.
+func WarningTextContains(v string) predicate.Room {
+	return predicate.Room(sql.FieldContains(FieldWarningText, v))
+}
+
+// WarningTextHasPrefix applies the HasPrefix predicate on the "warning_text" field.
+func WarningTextHasPrefix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasPrefix(FieldWarningText, v))
+}
+
+// WarningTextHasSuffix applies the HasSuffix predicate on the "warning_text" field.
+func WarningTextHasSuffix(v string) predicate.Room {
+	return predicate.Room(sql.FieldHasSuffix(FieldWarningText, v))
+}
+
+// WarningTextEqualFold applies the EqualFold predicate on the "warning_text" field.
+func WarningTextEqualFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldEqualFold(FieldWarningText, v))
+}
+
+// WarningTextContainsFold applies the ContainsFold predicate on the "warning_text" field.
+func WarningTextContainsFold(v string) predicate.Room {
+	return predicate.Room(sql.FieldContainsFold(FieldWarningText, v))
+}
+
+// WarnedAtEQ applies the EQ predicate on the "warned_at" field.
+func WarnedAtEQ(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldEQ(FieldWarnedAt, v))
+}
+
+// WarnedAtNEQ applies the NEQ predicate on the "warned_at" field.
+func WarnedAtNEQ(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldNEQ(FieldWarnedAt, v))
+}
+
+// WarnedAtIn applies the In predicate on the "warned_at" field.
+func WarnedAtIn(vs ...time.Time) predicate.Room {
+	return predicate.Room(sql.FieldIn(FieldWarnedAt, vs...))
+}
+
+// WarnedAtNotIn applies the NotIn predicate on the "warned_at" field.
+func WarnedAtNotIn(vs ...time.Time) predicate.Room {
+	return predicate.Room(sql.FieldNotIn(FieldWarnedAt, vs...))
+}
+
+// WarnedAtGT applies the GT predicate on the "warned_at" field.
+func WarnedAtGT(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldGT(FieldWarnedAt, v))
+}
+
+// WarnedAtGTE applies the GTE predicate on the "warned_at" field.
+func WarnedAtGTE(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldGTE(FieldWarnedAt, v))
+}
+
+// WarnedAtLT applies the LT predicate on the "warned_at" field.
+func WarnedAtLT(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldLT(FieldWarnedAt, v))
+}
+
+// WarnedAtLTE applies the LTE predicate on the "warned_at" field.
+func WarnedAtLTE(v time.Time) predicate.Room {
+	return predicate.Room(sql.FieldLTE(FieldWarnedAt, v))
+}
+
+// WarnedAtIsNil applies the IsNil predicate on the "warned_at" field.
+func WarnedAtIsNil() predicate.Room {
+	return predicate.Room(sql.FieldIsNull(FieldWarnedAt))
+}
+
+// WarnedAtNotNil applies the NotNil predicate on the "warned_at" field.
+func WarnedAtNotNil() predicate.Room {
+	return predicate.Room(sql.FieldNotNull(FieldWarnedAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
