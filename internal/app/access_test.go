@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	adminv1 "github.com/stoa-live/stoa/gen/go/stoa/admin/v1"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
@@ -39,35 +40,56 @@ func access() map[string]struct {
 		"/stoa.auth.v1.AuthService/SignIn":           {authn.Public, invalid},
 		"/stoa.auth.v1.AuthService/SignInAsGuest":    {authn.Public, invalid},
 		"/stoa.auth.v1.AuthService/SignInAsOperator": {authn.Public, invalid},
+		"/stoa.auth.v1.AuthService/GetSetup":         {authn.Public, ""},
+		"/stoa.auth.v1.AuthService/CreateFirstAdmin": {authn.Public, invalid},
 		"/stoa.auth.v1.AuthService/RefreshToken":     {authn.Public, invalid},
 		"/stoa.auth.v1.AuthService/SignOut":          {authn.Guest, ""},
 		"/stoa.auth.v1.AuthService/GetMe":            {authn.Guest, ""},
 		"/stoa.auth.v1.AuthService/ListDevices":      {authn.Guest, ""},
 		"/stoa.auth.v1.AuthService/RevokeDevice":     {authn.Guest, invalid},
 		"/stoa.auth.v1.AuthService/UpdateProfile":    {authn.User, invalid},
+		"/stoa.auth.v1.AuthService/UploadAvatar":     {authn.User, invalid},
+		"/stoa.auth.v1.AuthService/DeleteAvatar":     {authn.User, ""},
+		"/stoa.auth.v1.AuthService/ChangePassword":   {authn.User, invalid},
 
-		"/stoa.live.v1.LiveService/ListCategories":  {authn.Public, ""},
-		"/stoa.live.v1.LiveService/ListRooms":       {authn.Public, ""},
-		"/stoa.live.v1.LiveService/GetRoom":         {authn.Guest, invalid},
-		"/stoa.live.v1.LiveService/CreateRoom":      {authn.User, invalid},
-		"/stoa.live.v1.LiveService/UpdateRoom":      {authn.User, invalid},
-		"/stoa.live.v1.LiveService/IssueStreamKey":  {authn.User, invalid},
-		"/stoa.live.v1.LiveService/RevokeStreamKey": {authn.User, invalid},
-		"/stoa.live.v1.LiveService/EndBroadcast":    {authn.User, invalid},
-		"/stoa.live.v1.LiveService/GetStreamStats":  {authn.User, invalid},
+		"/stoa.live.v1.LiveService/ListCategories":     {authn.Public, ""},
+		"/stoa.live.v1.LiveService/ListRooms":          {authn.Public, ""},
+		"/stoa.live.v1.LiveService/GetRoom":            {authn.Guest, invalid},
+		"/stoa.live.v1.LiveService/ListBroadcasts":     {authn.Guest, invalid},
+		"/stoa.live.v1.LiveService/CreateRoom":         {authn.User, invalid},
+		"/stoa.live.v1.LiveService/UpdateRoom":         {authn.User, invalid},
+		"/stoa.live.v1.LiveService/SetCover":           {authn.User, invalid},
+		"/stoa.live.v1.LiveService/AcknowledgeWarning": {authn.User, invalid},
+		"/stoa.live.v1.LiveService/GetStreamKey":       {authn.User, invalid},
+		"/stoa.live.v1.LiveService/IssueStreamKey":     {authn.User, invalid},
+		"/stoa.live.v1.LiveService/RevokeStreamKey":    {authn.User, invalid},
+		"/stoa.live.v1.LiveService/EndBroadcast":       {authn.User, invalid},
+		"/stoa.live.v1.LiveService/GetStreamStats":     {authn.User, invalid},
 
 		"/stoa.chat.v1.ChatService/Subscribe":    {authn.Guest, invalid},
 		"/stoa.chat.v1.ChatService/ListMessages": {authn.Guest, invalid},
 		"/stoa.chat.v1.ChatService/SendMessage":  {authn.User, invalid},
 		"/stoa.chat.v1.ChatService/Like":         {authn.User, invalid},
 
-		"/stoa.admin.v1.AdminService/ListUsers":        {authn.Admin, ""},
-		"/stoa.admin.v1.AdminService/ListRooms":        {authn.Admin, ""},
-		"/stoa.admin.v1.AdminService/ListAuditEntries": {authn.Admin, ""},
+		"/stoa.site.v1.SiteService/GetSite": {authn.Public, ""},
+
+		"/stoa.admin.v1.AdminService/GetOverview":      {authn.Moderator, ""},
+		"/stoa.admin.v1.AdminService/ListUsers":        {authn.Moderator, ""},
+		"/stoa.admin.v1.AdminService/GetUser":          {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/ListRooms":        {authn.Moderator, ""},
+		"/stoa.admin.v1.AdminService/EndBroadcast":     {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/WarnStreamer":     {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/TakeDownCover":    {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/DeleteMessage":    {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/MuteUser":         {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/UnmuteUser":       {authn.Moderator, invalid},
+		"/stoa.admin.v1.AdminService/ListMutes":        {authn.Moderator, ""},
+		"/stoa.admin.v1.AdminService/RevokeUserDevice": {authn.Admin, invalid},
 		"/stoa.admin.v1.AdminService/BanUser":          {authn.Admin, invalid},
 		"/stoa.admin.v1.AdminService/UnbanUser":        {authn.Admin, invalid},
 		"/stoa.admin.v1.AdminService/SetUserRole":      {authn.Admin, invalid},
-		"/stoa.admin.v1.AdminService/EndBroadcast":     {authn.Admin, invalid},
+		"/stoa.admin.v1.AdminService/UpdateSite":       {authn.Admin, invalid},
+		"/stoa.admin.v1.AdminService/ListAuditEntries": {authn.Admin, ""},
 	}
 }
 
@@ -102,16 +124,35 @@ func callers(t *testing.T, s *testkit.Server) map[string]caller {
 	admin.ExpiresAt = time.Now().Add(-time.Second)
 	expired := sign(t, keyID, key, admin)
 	return map[string]caller{
-		"nobody":  {"", authn.Public, authn.ReasonTokenMissing},
-		"guest":   {s.Guest(t).Token, authn.Guest, ""},
-		"user":    {user.Token, authn.User, ""},
-		"admin":   {s.Operator(t).Token, authn.Admin, ""},
-		"revoked": {gone.Token, authn.Public, authn.ReasonSessionRevoked},
-		"forged":  {forged, authn.Public, authn.ReasonTokenInvalid},
-		"expired": {expired, authn.Public, authn.ReasonTokenExpired},
-		"service": {service, authn.Public, authn.ReasonTokenInvalid},
-		"refresh": {user.Refresh, authn.Public, authn.ReasonTokenInvalid},
+		"nobody":    {"", authn.Public, authn.ReasonTokenMissing},
+		"guest":     {s.Guest(t).Token, authn.Guest, ""},
+		"user":      {user.Token, authn.User, ""},
+		"moderator": {inRole(t, s, authv1.Role_ROLE_MODERATOR).Token, authn.Moderator, ""},
+		"admin":     {inRole(t, s, authv1.Role_ROLE_ADMIN).Token, authn.Admin, ""},
+		"operator":  {s.Operator(t).Token, authn.Admin, ""},
+		"revoked":   {gone.Token, authn.Public, authn.ReasonSessionRevoked},
+		"forged":    {forged, authn.Public, authn.ReasonTokenInvalid},
+		"expired":   {expired, authn.Public, authn.ReasonTokenExpired},
+		"service":   {service, authn.Public, authn.ReasonTokenInvalid},
+		"refresh":   {user.Refresh, authn.Public, authn.ReasonTokenInvalid},
 	}
+}
+
+// inRole makes a user one of the staff, who signs in again.
+func inRole(t *testing.T, s *testkit.Server, role authv1.Role) testkit.Person {
+	t.Helper()
+	person := s.User(t, "staff")
+	_, err := as(s, binary, s.Operator(t).Token).admin.SetUserRole(t.Context(), &adminv1.SetUserRoleRequest{UserId: person.User.GetId(), Role: role})
+	if err != nil {
+		t.Fatalf("set role: %v", err)
+	}
+	res, err := as(s, binary, "").auth.SignIn(t.Context(), &authv1.SignInRequest{
+		DeviceId: person.DeviceID, Username: person.User.GetUsername(), Password: testkit.Password,
+	})
+	if err != nil || res.GetUser().GetRole() != role {
+		t.Fatalf("sign in: %v, %v", res, err)
+	}
+	return testkit.Person{User: res.GetUser(), DeviceID: person.DeviceID, Token: res.GetAccessToken(), Refresh: res.GetRefreshToken()}
 }
 
 // TestAuthorizationTable asks every RPC of the house as every caller.

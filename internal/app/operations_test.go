@@ -90,7 +90,7 @@ func TestHealth(t *testing.T) {
 			// On the wire, the messages of health are a string and a number in field 1.
 			client := connect.NewClient[wrapperspb.StringValue, wrapperspb.Int32Value](
 				s.HTTP(p), s.URL+"/grpc.health.v1.Health/Check", p.Options...)
-			for _, service := range []string{"", "stoa.auth.v1.AuthService", "stoa.live.v1.LiveService", "stoa.chat.v1.ChatService", "stoa.admin.v1.AdminService"} {
+			for _, service := range []string{"", "stoa.auth.v1.AuthService", "stoa.live.v1.LiveService", "stoa.chat.v1.ChatService", "stoa.admin.v1.AdminService", "stoa.site.v1.SiteService"} {
 				res, err := client.CallUnary(t.Context(), connect.NewRequest(wrapperspb.String(service)))
 				if err != nil || res.Msg.GetValue() != serving {
 					t.Errorf("%q: %v, %v", service, res, err)
@@ -123,6 +123,7 @@ func TestReflection(t *testing.T) {
 			names, err := stream.ListServices()
 			want := []protoreflect.FullName{
 				"stoa.admin.v1.AdminService", "stoa.auth.v1.AuthService", "stoa.chat.v1.ChatService", "stoa.live.v1.LiveService",
+				"stoa.site.v1.SiteService",
 			}
 			slices.Sort(names)
 			if err != nil || !slices.Equal(names, want) {

@@ -185,8 +185,8 @@ func everything(t *testing.T, s *testkit.Server, p testkit.Protocol, operator te
 	talk(t, owner, room.GetConversationId())
 
 	_, err = owner.admin.ListUsers(ctx, &adminv1.ListUsersRequest{})
-	refused(t, "a user among administrators", err, connect.CodePermissionDenied, errs.ReasonForbidden)
-	if errs.Metadata(err)["required_role"] != "admin" {
+	refused(t, "a user among the staff", err, connect.CodePermissionDenied, errs.ReasonForbidden)
+	if errs.Metadata(err)["required_role"] != "moderator" {
 		t.Errorf("metadata: %v", errs.Metadata(err))
 	}
 	users, err := as(s, p, operator.Token).admin.ListUsers(ctx, &adminv1.ListUsersRequest{Query: name})
