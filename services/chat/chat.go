@@ -4,8 +4,10 @@
 // an outbox row; only then is it acknowledged, published on the bus and handed to subscribers. A subscriber knows its
 // position, so repeats are dropped and gaps are filled from the store.
 //
-// What must never happen here: an acknowledged message that is lost, doubled or reordered within its conversation, and a
-// slow reader that makes anything grow without bound or wait.
+// A message can be taken away. Its place stays, and nothing shows who wrote what there any more.
+//
+// What must never happen here: an acknowledged message that is lost, doubled or reordered within its conversation, a slow
+// reader that makes anything grow without bound or wait, and a message that was taken away and comes back.
 //
 // Messages and events have no second form of their own: the contract's (stoa.chat.v1) is what is stored, published and
 // sent.
@@ -24,6 +26,9 @@ import (
 // Reasons of this service's own errors.
 const (
 	ReasonConversationNotFound = "CONVERSATION_NOT_FOUND"
+	ReasonMessageNotFound      = "MESSAGE_NOT_FOUND"
+	ReasonMuteNotFound         = "MUTE_NOT_FOUND"
+	ReasonMuted                = "MUTED"
 	ReasonSlowConsumer         = "SLOW_CONSUMER"
 	ReasonTooManySubscriptions = "TOO_MANY_SUBSCRIPTIONS"
 	ReasonDraining             = "DRAINING"
@@ -32,6 +37,7 @@ const (
 // Topics of this service's events.
 const (
 	TopicMessageStored  = "chat.message_stored"
+	TopicMessageDeleted = "chat.message_deleted"
 	TopicLikesAdded     = "chat.likes_added"
 	TopicViewersChanged = "chat.viewers_changed"
 )
@@ -59,7 +65,7 @@ type Conversation struct {
 	CreatedAt time.Time
 }
 
-// mayWrite is the rule of who talks. Errors: PERMISSION_DENIED (FORBIDDEN).
+// mayWrite is the rule of who talks: in a live room those who signed up, and so the staff. Errors: PERMISSION_DENIED (FORBIDDEN).
 func (c Conversation) mayWrite(p authn.Principal) error {
 	switch c.Kind {
 	case chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM:
@@ -97,6 +103,14 @@ func conversationNotFound() *errs.Error {
 	return errs.NotFound(ReasonConversationNotFound, "there is no such conversation")
 }
 
+func messageNotFound() *errs.Error {
+	return errs.NotFound(ReasonMessageNotFound, "there is no such message")
+}
+
+func muteNotFound() *errs.Error {
+	return errs.NotFound(ReasonMuteNotFound, "this user is not muted there")
+}
+
 func slowConsumer() *errs.Error {
 	return errs.ResourceExhausted(ReasonSlowConsumer, "this stream was read too slowly, come back with the last position")
 }
@@ -107,6 +121,10 @@ func draining() *errs.Error {
 
 func notStored(cause error) *errs.Error {
 	return errs.Unavailable(errs.ReasonUnavailable, "the message could not be stored, send it again").Because(cause)
+}
+
+func notDeleted(cause error) *errs.Error {
+	return errs.Unavailable(errs.ReasonUnavailable, "the message could not be taken away, try again").Because(cause)
 }
 
 // ended tells why a context is over, in the words that were given to it.

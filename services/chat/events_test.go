@@ -52,6 +52,13 @@ func TestLikesAreMerged(t *testing.T) {
 		t.Errorf("%d calls were told in %d events", users*calls, told)
 	}
 	n.eventually("the bus has told as much", func() bool { return len(published()) == told })
+	var counted int64 // by who listens to the bus, such as for a broadcast
+	for _, e := range published() {
+		counted += int64(e.GetLikes().GetCount())
+	}
+	if counted != sum {
+		t.Errorf("the bus told of %d likes, want %d", counted, sum)
+	}
 	if at := n.watch(n.guest("late"), nil).greeted(); at.GetLikeCount() != sum {
 		t.Errorf("a newcomer is told of %d likes", at.GetLikeCount())
 	}
@@ -68,6 +75,41 @@ func TestLikesAreMerged(t *testing.T) {
 		return slices.ContainsFunc(events, func(e *chatv1.Event) bool {
 			return e.GetLikes().GetTotal() == sum+1 || e.GetSubscribed().GetLikeCount() == sum+1
 		})
+	})
+}
+
+func TestLikesOfAnUnsureBusAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.boot(fast())
+	published := collect[chatv1.LikesAdded](w, chat.TopicLikesAdded)
+	like := func(count int32) {
+		t.Helper()
+		if _, err := n.as("ann").Like(t.Context(), &chatv1.LikeRequest{ConversationId: room, Count: count}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.bus.refuse.Store(true)
+	like(3)
+	n.eventually("the bus refused them", func() bool { return w.bus.refused.Load() > 0 })
+	like(4)
+	w.bus.deny.Store(true)
+	w.bus.refuse.Store(false)
+	n.eventually("they were told twice", func() bool { return len(published()) >= 2 })
+	w.bus.deny.Store(false)
+	like(5)
+	// A repeat is the same event, so who has seen its total does not count it again.
+	n.eventually("every like was counted", func() bool {
+		var counted, total int64
+		for _, e := range published() {
+			if l := e.GetLikes(); l.GetTotal() > total {
+				if counted += int64(l.GetCount()); counted != l.GetTotal() {
+					t.Fatalf("counted %d, told %v", counted, l)
+				}
+				total = l.GetTotal()
+			}
+		}
+		return counted == 12
 	})
 }
 

@@ -25,6 +25,7 @@ type hub struct {
 	mu       sync.Mutex
 	topics   map[string]*topic
 	byUser   map[string]int
+	open     int
 	changed  map[string]*topic // topics whose people came or went since they were last told
 	draining bool
 }
@@ -36,9 +37,12 @@ func newHub(cfg Config, m *metrics) *hub {
 	}
 }
 
-// join subscribes a user to a conversation; cut is called when the subscription must end before its stream does. Errors:
-// RESOURCE_EXHAUSTED (TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING).
-func (h *hub) join(conversationID, userID string, cut context.CancelCauseFunc) (*subscription, error) {
+// join subscribes a user to a conversation, unseen if they shall not be counted among its people; cut is called when the
+// subscription must end before its stream does. Errors: RESOURCE_EXHAUSTED (TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE
+// (DRAINING).
+func (h *hub) join(
+	conversationID, userID string, unseen bool, cut context.CancelCauseFunc,
+) (*subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
@@ -54,9 +58,10 @@ func (h *hub) join(conversationID, userID string, cut context.CancelCauseFunc) (
 		h.metrics.conversations.Set(float64(len(h.topics)))
 	}
 	h.byUser[userID]++
+	h.open++
 	h.changed[conversationID] = t
 	h.metrics.subscribers.Inc()
-	return t.join(userID, h.queue, cut), nil
+	return t.join(userID, unseen, h.queue, cut), nil
 }
 
 // leave ends a subscription. Its topic stays until its emptiness has been told.
@@ -67,8 +72,16 @@ func (h *hub) leave(s *subscription) {
 	if h.byUser[s.userID]--; h.byUser[s.userID] <= 0 {
 		delete(h.byUser, s.userID)
 	}
+	h.open--
 	h.changed[s.topic.id] = s.topic
 	h.metrics.subscribers.Dec()
+}
+
+// subscriptions returns how many are open.
+func (h *hub) subscriptions() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open
 }
 
 // deliver hands an event to the conversation's subscribers on this node.
@@ -123,7 +136,7 @@ func (h *hub) viewers(now time.Time, all bool, publish func(conversationID strin
 	}
 }
 
-// reap forgets a topic in which nobody is and nobody is believed to be.
+// reap forgets a topic to which nobody is subscribed and in which nobody is believed to be.
 func (h *hub) reap(t *topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,6 +150,14 @@ func (h *hub) reap(t *topic) {
 func (h *hub) messageStored(_ context.Context, _ string, event *chatv1.MessageStored) error {
 	m := event.GetMessage()
 	h.deliver(m.GetConversationId(), &chatv1.Event{Kind: &chatv1.Event_Message{Message: m}})
+	return nil
+}
+
+// messageDeleted handles chat.message_deleted.
+func (h *hub) messageDeleted(_ context.Context, _ string, event *chatv1.MessageTakenAway) error {
+	h.deliver(event.GetConversationId(), &chatv1.Event{
+		Kind: &chatv1.Event_MessageDeleted{MessageDeleted: &chatv1.MessageDeleted{Position: event.GetPosition()}},
+	})
 	return nil
 }
 

@@ -30,9 +30,12 @@ type likes struct {
 // tally is the likes of one conversation.
 type tally struct {
 	total   int64 // all likes ever
-	untold  int64 // part of total that was not published
+	untold  int64 // part of total that no event names yet
 	unsaved int64 // part of total that is not stored
 	last    time.Time
+	// telling is the event that is being published. It stays as it is until the bus has taken it: when publishing fails,
+	// some listeners may have it already, and they know the repeat by its total.
+	telling *chatv1.LikesAdded
 }
 
 func newLikes(s *store, logger *slog.Logger) *likes {
@@ -78,25 +81,27 @@ func (l *likes) told(id string, stored int64) int64 {
 	return stored
 }
 
-// tell publishes what came since the last time, merged. What cannot be published is told with what follows.
+// tell publishes what came since the last time, merged. Each like is counted by one event: what cannot be published is
+// published again as it was, and what came meanwhile waits behind it.
 func (l *likes) tell(publish func(event *chatv1.LikesAdded) error) {
 	var events []*chatv1.LikesAdded
 	l.mu.Lock()
 	for id, t := range l.tallies {
-		if t.untold > 0 {
-			events = append(events, &chatv1.LikesAdded{
+		if t.telling == nil && t.untold > 0 {
+			t.telling = &chatv1.LikesAdded{
 				ConversationId: id, Likes: &chatv1.Likes{Count: int32(t.untold), Total: t.total}, //nolint:gosec // of half a second
-			})
+			}
 			t.untold = 0
+		}
+		if t.telling != nil {
+			events = append(events, t.telling)
 		}
 	}
 	l.mu.Unlock()
 	for _, event := range events {
-		if publish(event) != nil {
+		if publish(event) == nil {
 			l.mu.Lock()
-			if t := l.tallies[event.GetConversationId()]; t != nil {
-				t.untold += int64(event.GetLikes().GetCount())
-			}
+			l.tallies[event.GetConversationId()].telling = nil // still there: such a tally does not rest
 			l.mu.Unlock()
 		}
 	}
@@ -115,7 +120,7 @@ func (l *likes) save(ctx context.Context, now time.Time, force bool) error {
 		case t.unsaved > 0:
 			added[id] = t.unsaved
 			t.unsaved = 0
-		case t.untold == 0 && now.Sub(t.last) > tallyIdle:
+		case t.untold == 0 && t.telling == nil && now.Sub(t.last) > tallyIdle:
 			delete(l.tallies, id)
 		}
 	}
@@ -137,6 +142,9 @@ func (l *likes) save(ctx context.Context, now time.Time, force bool) error {
 // pulse tells and saves.
 func (l *likes) pulse(ctx context.Context, now time.Time, publish func(event *chatv1.LikesAdded) error, last bool) {
 	l.tell(publish)
+	if last { // what waited behind an event that had to be published again
+		l.tell(publish)
+	}
 	if err := l.save(ctx, now, last); err != nil && !errors.Is(err, context.Canceled) {
 		l.logger.LogAttrs(ctx, slog.LevelWarn, "likes not stored yet", slog.String("cause", err.Error()))
 	}

@@ -47,15 +47,22 @@ type outbox struct {
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
-	mine      map[int64]struct{} // rows that wait in memory to be published or removed
-	published []int64            // rows to be removed
+	mine      map[int64]struct{}    // rows that wait in memory to be published or removed
+	published []int64               // rows to be removed
+	takenAway map[placeKey]struct{} // messages whose deletion waits to be published, after all of their own runs
+}
+
+// placeKey is the place of a message.
+type placeKey struct {
+	conversationID string
+	seq            int64
 }
 
 func newOutbox(s *store, b bus.Bus, m *metrics, logger *slog.Logger, now func() time.Time) *outbox {
 	o := &outbox{
 		store: s, bus: b, metrics: m, logger: logger, now: now, me: rand.Text(),
 		queue: make(chan []run, outboxQueue), closing: make(chan struct{}), stopped: make(chan struct{}),
-		mine: make(map[int64]struct{}),
+		mine: make(map[int64]struct{}), takenAway: make(map[placeKey]struct{}),
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	return o
@@ -76,6 +83,7 @@ func (o *outbox) put(runs []run) {
 	}
 }
 
+// own notes runs as this process's and returns those that were not.
 func (o *outbox) own(runs []run) (fresh []run) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,6 +91,9 @@ func (o *outbox) own(runs []run) (fresh []run) {
 		if _, ok := o.mine[r.outboxID]; !ok {
 			o.mine[r.outboxID] = struct{}{}
 			fresh = append(fresh, r)
+			if r.takenAway != nil {
+				o.takenAway[r.takenAwayKey()] = struct{}{}
+			}
 		}
 	}
 	o.metrics.pending.Set(float64(len(o.mine)))
@@ -159,29 +170,54 @@ func (o *outbox) sweep(fromOthers bool) bool {
 func (o *outbox) publish(runs []run) bool {
 	for _, r := range runs {
 		for _, m := range r.messages {
-			if !o.publishMessage(r.conversationID, m) {
+			if !o.untilPublished(r.conversationID, m.GetSeq(), func(ctx context.Context) error {
+				event := &chatv1.MessageStored{Message: o.asItIsNow(m)}
+				return bus.Publish(ctx, o.bus, TopicMessageStored, r.conversationID, event)
+			}) {
 				return false
 			}
 		}
+		if r.takenAway != nil && !o.untilPublished(r.conversationID, r.takenAway.GetPosition().GetSeq(),
+			func(ctx context.Context) error {
+				return bus.Publish(ctx, o.bus, TopicMessageDeleted, r.conversationID, r.takenAway)
+			}) {
+			return false
+		}
 		o.mu.Lock()
 		o.published = append(o.published, r.outboxID)
+		if r.takenAway != nil {
+			delete(o.takenAway, r.takenAwayKey())
+		}
 		o.mu.Unlock()
 	}
 	return true
 }
 
-// publishMessage tries until it succeeds; while closing, once.
-func (o *outbox) publishMessage(conversationID string, m *chatv1.Message) bool {
-	event := &chatv1.MessageStored{Message: m}
+func (r run) takenAwayKey() placeKey {
+	return placeKey{r.conversationID, r.takenAway.GetPosition().GetSeq()}
+}
+
+// asItIsNow returns a message that waited here, emptied if it was taken away meanwhile.
+func (o *outbox) asItIsNow(m *chatv1.Message) *chatv1.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, gone := o.takenAway[placeKey{m.GetConversationId(), m.GetSeq()}]; gone {
+		return emptied(m)
+	}
+	return m
+}
+
+// untilPublished tries until it succeeds; while closing, once.
+func (o *outbox) untilPublished(conversationID string, seq int64, publish func(ctx context.Context) error) bool {
 	for pause := publishPause; ; pause = min(2*pause, publishPauses) {
 		ctx, cancel := context.WithTimeout(o.ctx, publishTimeout)
-		err := bus.Publish(ctx, o.bus, TopicMessageStored, conversationID, event)
+		err := publish(ctx)
 		cancel()
 		if err == nil {
 			return true
 		}
 		o.logger.LogAttrs(o.ctx, slog.LevelWarn, "message not published yet",
-			slog.String("conversation_id", conversationID), slog.Int64("seq", m.GetSeq()),
+			slog.String("conversation_id", conversationID), slog.Int64("seq", seq),
 			slog.String("cause", err.Error()))
 		timer := time.NewTimer(pause)
 		select {

@@ -108,7 +108,7 @@ func TestCreateConversationTwice(t *testing.T) {
 	if m := n.send("ann", "second", "x"); m.GetSeq() != 2 {
 		t.Errorf("got %v", m)
 	}
-	c := chatv1connect.NewConversationServiceClient(n.server.Client(), n.server.URL(), n.AsService("live"))
+	c := n.neighbour("live")
 	for name, r := range map[string]*chatv1.CreateConversationRequest{
 		"short id": {ConversationId: "x", Kind: 1, OwnerId: "o"},
 		"no kind":  {ConversationId: room, OwnerId: "o"},

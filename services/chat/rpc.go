@@ -2,8 +2,10 @@ package chat
 
 import (
 	"context"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
@@ -37,7 +39,9 @@ func (h *chatHandler) Subscribe(
 	ctx context.Context, r *chatv1.SubscribeRequest, stream *connect.ServerStream[chatv1.SubscribeResponse],
 ) error {
 	sink := &streamSink{stream: stream, wire: wireFrom(ctx)}
-	return h.service.Subscribe(ctx, authn.MustFrom(ctx).UserID, r.GetConversationId(), position(r.GetAfter()), sink)
+	return h.service.Subscribe(
+		ctx, authn.MustFrom(ctx), r.GetConversationId(), position(r.GetAfter()), r.GetUnseen(), sink,
+	)
 }
 
 // ListMessages implements ChatService.
@@ -70,8 +74,6 @@ func (h *chatHandler) Like(ctx context.Context, r *chatv1.LikeRequest) (*chatv1.
 
 // conversationHandler speaks ConversationService.
 type conversationHandler struct {
-	chatv1connect.UnimplementedConversationServiceHandler
-
 	service *Service
 }
 
@@ -83,6 +85,79 @@ func (h *conversationHandler) CreateConversation(
 		return nil, err
 	}
 	return &chatv1.CreateConversationResponse{}, nil
+}
+
+// DeleteMessage implements ConversationService.
+func (h *conversationHandler) DeleteMessage(
+	ctx context.Context, r *chatv1.DeleteMessageRequest,
+) (*chatv1.DeleteMessageResponse, error) {
+	m, err := h.service.DeleteMessage(ctx, r.GetConversationId(), *position(r.GetPosition()))
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.DeleteMessageResponse{Message: m}, nil
+}
+
+// MuteUser implements ConversationService.
+func (h *conversationHandler) MuteUser(
+	ctx context.Context, r *chatv1.MuteUserRequest,
+) (*chatv1.MuteUserResponse, error) {
+	var until time.Time
+	if r.GetUntil() != nil {
+		until = r.GetUntil().AsTime()
+	}
+	m, err := h.service.MuteUser(ctx, r.GetUserId(), r.GetConversationId(), r.GetReason(), until)
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.MuteUserResponse{Mute: muteToProto(m)}, nil
+}
+
+// UnmuteUser implements ConversationService.
+func (h *conversationHandler) UnmuteUser(
+	ctx context.Context, r *chatv1.UnmuteUserRequest,
+) (*chatv1.UnmuteUserResponse, error) {
+	if err := h.service.UnmuteUser(ctx, r.GetUserId(), r.GetConversationId()); err != nil {
+		return nil, err
+	}
+	return &chatv1.UnmuteUserResponse{}, nil
+}
+
+// ListMutes implements ConversationService.
+func (h *conversationHandler) ListMutes(
+	ctx context.Context, r *chatv1.ListMutesRequest,
+) (*chatv1.ListMutesResponse, error) {
+	mutes, next, err := h.service.ListMutes(
+		ctx, r.GetUserId(), pagination.Size(r.GetPageSize(), 20, 100), r.GetPageToken(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	res := &chatv1.ListMutesResponse{NextPageToken: next}
+	for _, m := range mutes {
+		res.Mutes = append(res.Mutes, muteToProto(m))
+	}
+	return res, nil
+}
+
+// GetTotals implements ConversationService.
+func (h *conversationHandler) GetTotals(
+	context.Context, *chatv1.GetTotalsRequest,
+) (*chatv1.GetTotalsResponse, error) {
+	totals := h.service.Totals()
+	return &chatv1.GetTotalsResponse{
+		MessageCount: totals.Messages, SubscriptionCount: int32(totals.Subscriptions), //nolint:gosec // streams of one node
+	}, nil
+}
+
+func muteToProto(m Mute) *chatv1.Mute {
+	out := &chatv1.Mute{
+		UserId: m.UserID, ConversationId: m.ConversationID, Reason: m.Reason, CreatedAt: timestamppb.New(m.CreatedAt),
+	}
+	if !m.Until.IsZero() {
+		out.Until = timestamppb.New(m.Until)
+	}
+	return out
 }
 
 func position(p *chatv1.Position) *Position {

@@ -43,6 +43,7 @@ type Service struct {
 	known   *lru[Conversation] // their LastSeq and Likes are old
 	limits  *limits
 	senders *senders
+	mutes   *mutes
 	hub     *hub
 	likes   *likes
 	outbox  *outbox
@@ -79,6 +80,7 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 		known:   newLRU[Conversation](maxConversations),
 		limits:  newLimits(cfg, deps.Now),
 		senders: newSenders(deps.Now),
+		mutes:   newMutes(store, logger, deps.Now),
 		hub:     newHub(cfg, metrics),
 		likes:   newLikes(store, logger),
 		outbox:  outbox,
@@ -100,10 +102,13 @@ func (s *Service) Names() []string {
 	return []string{chatv1connect.ChatServiceName, chatv1connect.ConversationServiceName}
 }
 
-// Start finds auth, listens to the bus, publishes what an earlier process left in the outbox, and opens for messages.
+// Start finds auth, reads who is muted, listens to the bus, publishes what an earlier process left in the outbox, and opens for messages.
 func (s *Service) Start(ctx context.Context) (err error) {
 	s.senders.users, err = rpc.Client(ctx, s.deps.Registry, "auth", authv1connect.NewDirectoryServiceClient, s.deps.Client)
 	if err != nil {
+		return fmt.Errorf("start chat: %w", err)
+	}
+	if err := s.mutes.load(ctx); err != nil {
 		return fmt.Errorf("start chat: %w", err)
 	}
 	// Without a group: every node hears every event.
@@ -111,12 +116,13 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	second, err2 := bus.Subscribe(s.deps.Bus, TopicLikesAdded, "", s.hub.likesAdded)
 	third, err3 := bus.Subscribe(s.deps.Bus, "live.broadcast_changed", "", s.hub.broadcastChanged)
 	fourth, err4 := bus.Subscribe(s.deps.Bus, "auth.user_changed", "", s.senders.changed)
-	for _, subscription := range []bus.Subscription{first, second, third, fourth} {
+	fifth, err5 := bus.Subscribe(s.deps.Bus, TopicMessageDeleted, "", s.hub.messageDeleted)
+	for _, subscription := range []bus.Subscription{first, second, third, fourth, fifth} {
 		if subscription != nil {
 			s.subscriptions = append(s.subscriptions, subscription)
 		}
 	}
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("start chat: %w", err)
 	}
 	s.working.Go(s.outbox.run)
@@ -154,7 +160,7 @@ func (s *Service) Close(ctx context.Context) error {
 	return nil
 }
 
-// beat tells likes and viewers until Close, and once more then.
+// beat tells likes and viewers, and looks after the mutes, until Close; it tells once more then.
 func (s *Service) beat() {
 	ticker := time.NewTicker(pulseInterval)
 	defer ticker.Stop()
@@ -162,6 +168,7 @@ func (s *Service) beat() {
 		select {
 		case <-ticker.C:
 			s.pulse(false)
+			s.mutes.refresh()
 		case <-s.stop:
 			s.pulse(true)
 			return
@@ -216,7 +223,7 @@ func (s *Service) CreateConversation(
 
 // SendMessage stores a message of p and returns it with its place; it reaches subscribers after that. The same
 // clientMsgID again returns the message that was stored the first time. Errors: INVALID_ARGUMENT, NOT_FOUND
-// (CONVERSATION_NOT_FOUND), PERMISSION_DENIED, RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
+// (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
 func (s *Service) SendMessage(
 	ctx context.Context, p authn.Principal, conversationID, clientMsgID string, content *chatv1.Content,
 ) (*chatv1.Message, error) {
@@ -234,6 +241,9 @@ func (s *Service) SendMessage(
 	if err := c.mayWrite(p); err != nil {
 		return nil, err
 	}
+	if err := s.mutes.check(p.UserID, c.ID); err != nil {
+		return nil, err
+	}
 	if err := s.limits.send(p.UserID, c.ID); err != nil {
 		return nil, err
 	}
@@ -244,10 +254,17 @@ func (s *Service) SendMessage(
 	return s.writer.send(ctx, c, from, clientMsgID, content)
 }
 
-// Like adds n likes of a user. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (RATE_LIMITED).
+// Like adds n likes of a user. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED), RESOURCE_EXHAUSTED
+// (RATE_LIMITED), UNAVAILABLE.
 func (s *Service) Like(ctx context.Context, userID, conversationID string, n int) error {
+	if err := s.started(); err != nil { // who is muted is not known before
+		return err
+	}
 	c, err := s.conversation(ctx, conversationID)
 	if err != nil {
+		return err
+	}
+	if err := s.mutes.check(userID, c.ID); err != nil {
 		return err
 	}
 	if err := s.limits.like(userID, n); err != nil {

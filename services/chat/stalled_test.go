@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/services/chat"
@@ -38,7 +39,7 @@ func TestPeerThatStopsInHistoryIsCut(t *testing.T) {
 	n := newWorld(t).boot(cfg)
 	n.create(room)
 	n.fill(10)
-	err := n.service.Subscribe(t.Context(), "ann", room, nil, &wall{takes: 3, expired: make(chan struct{})})
+	err := n.service.Subscribe(t.Context(), n.User("ann", authv1.Role_ROLE_USER), room, nil, false, &wall{takes: 3, expired: make(chan struct{})})
 	if !errs.Is(err, connect.CodeResourceExhausted, chat.ReasonSlowConsumer) {
 		t.Errorf("the subscription ended with %v, want %s", err, chat.ReasonSlowConsumer)
 	}

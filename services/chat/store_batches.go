@@ -33,11 +33,13 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 	}, errors.Join(problems...)
 }
 
-// run is what one transaction stored in one conversation: consecutive messages and the outbox row that names them.
+// run is what one transaction did in one conversation, with the outbox row that names it: it stored consecutive messages,
+// or took one away.
 type run struct {
 	outboxID       int64
 	conversationID string
 	messages       []*chatv1.Message
+	takenAway      *chatv1.MessageTakenAway
 }
 
 // pendingMessage is a message that has no place yet.
@@ -142,18 +144,19 @@ func (s *store) claimRuns(
 		id                int64
 		conversationID    string
 		firstSeq, lastSeq int64
+		deletion          bool
 	}
 	var rows []row
 	err = sqlstore.InTx(ctx, s.db.Write, func(tx *sql.Tx) error {
-		found, err := tx.QueryContext(ctx, "SELECT id, conversation_id, first_seq, last_seq FROM outboxes "+
-			"WHERE claimed_until < ? OR (? AND claimed_by <> ?) ORDER BY conversation_id, first_seq LIMIT ?",
+		found, err := tx.QueryContext(ctx, "SELECT id, conversation_id, first_seq, last_seq, deletion "+
+			"FROM outboxes WHERE claimed_until < ? OR (? AND claimed_by <> ?) ORDER BY conversation_id, first_seq LIMIT ?",
 			now.UnixMilli(), fromOthers, mine.by, limit)
 		if err != nil {
 			return err
 		}
 		for found.Next() {
 			var r row
-			if err := found.Scan(&r.id, &r.conversationID, &r.firstSeq, &r.lastSeq); err != nil {
+			if err := found.Scan(&r.id, &r.conversationID, &r.firstSeq, &r.lastSeq, &r.deletion); err != nil {
 				return errors.Join(err, found.Close())
 			}
 			rows = append(rows, r)
@@ -180,6 +183,10 @@ func (s *store) claimRuns(
 		}
 		if err != nil {
 			return nil, fmt.Errorf("load outbox row: %w", err)
+		}
+		if r.deletion {
+			runs = append(runs, run{outboxID: r.id, conversationID: r.conversationID, takenAway: deletion(c, r.firstSeq)})
+			continue
 		}
 		messages, err := s.messagesAfter(ctx, c, r.firstSeq-1, int(r.lastSeq-r.firstSeq+1))
 		if err != nil {

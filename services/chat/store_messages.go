@@ -15,7 +15,8 @@ import (
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
-const messageColumns = "SELECT seq, client_msg_id, sender, content, sent_at FROM messages WHERE conversation_id = ?"
+const messageColumns = "SELECT seq, client_msg_id, sender, content, sent_at, deleted FROM messages " +
+	"WHERE conversation_id = ?"
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
@@ -65,17 +66,38 @@ func (s *store) readMessages(
 		}
 	}()
 	for rows.Next() {
-		m := &chatv1.Message{ConversationId: c.ID, Epoch: c.Epoch, Sender: &authv1.User{}, Content: &chatv1.Content{}}
-		var sender, content sql.RawBytes
-		var sentAt int64
-		if err := rows.Scan(&m.Seq, &m.ClientMsgId, &sender, &content, &sentAt); err != nil {
+		m, err := scanMessage(rows, c)
+		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(proto.Unmarshal(sender, m.GetSender()), proto.Unmarshal(content, m.GetContent())); err != nil {
-			return nil, fmt.Errorf("decode message %d: %w", m.GetSeq(), err)
-		}
-		m.SentAt = timestamppb.New(time.UnixMicro(sentAt))
 		messages = append(messages, m)
 	}
 	return messages, nil
+}
+
+// scanMessage reads a row of messageColumns.
+func scanMessage(rows *sql.Rows, c Conversation) (*chatv1.Message, error) {
+	m := &chatv1.Message{ConversationId: c.ID, Epoch: c.Epoch, Sender: &authv1.User{}, Content: &chatv1.Content{}}
+	var sender, content sql.RawBytes
+	var sentAt int64
+	var deleted bool
+	if err := rows.Scan(&m.Seq, &m.ClientMsgId, &sender, &content, &sentAt, &deleted); err != nil {
+		return nil, err
+	}
+	m.SentAt = timestamppb.New(time.UnixMicro(sentAt))
+	if deleted {
+		return emptied(m), nil
+	}
+	if err := errors.Join(proto.Unmarshal(sender, m.GetSender()), proto.Unmarshal(content, m.GetContent())); err != nil {
+		return nil, fmt.Errorf("decode message %d: %w", m.GetSeq(), err)
+	}
+	return m, nil
+}
+
+// emptied is what is left of a message that was taken away: its place. client_msg_id is the sender's own choice and could
+// say something, too.
+func emptied(m *chatv1.Message) *chatv1.Message {
+	return &chatv1.Message{
+		ConversationId: m.GetConversationId(), Epoch: m.GetEpoch(), Seq: m.GetSeq(), SentAt: m.GetSentAt(), Deleted: true,
+	}
 }

@@ -6,26 +6,33 @@ import (
 	"time"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // farewell is how long a peer that does not read has to be told why its stream ended.
 const farewell = 2 * time.Second
 
 // Subscribe sends a conversation's events to sink until ctx ends, and returns why it ended: history after the given
-// position (or the greeting), Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-// RESOURCE_EXHAUSTED (SLOW_CONSUMER, TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING), the context's cause.
+// position (or the greeting), Subscribed, then what happens. Staff may come unseen: they are not counted among the people
+// in the conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED
+// (SLOW_CONSUMER, TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING), the context's cause.
 func (s *Service) Subscribe(
-	ctx context.Context, userID, conversationID string, after *Position, sink Sink,
+	ctx context.Context, p authn.Principal, conversationID string, after *Position, unseen bool, sink Sink,
 ) error {
 	if err := s.started(); err != nil {
 		return err
+	}
+	if unseen && !p.IsStaff() {
+		return errs.PermissionDenied(errs.ReasonForbidden, "only the staff may watch unseen").
+			With("required_role", authn.Moderator.String())
 	}
 	if _, err := s.conversation(ctx, conversationID); err != nil {
 		return err
 	}
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
-	member, err := s.hub.join(conversationID, userID, cut)
+	member, err := s.hub.join(conversationID, p.UserID, unseen, cut)
 	if err != nil {
 		return err
 	}
@@ -150,7 +157,7 @@ func (f *feed) follow(ctx context.Context, member *subscription, heartbeat time.
 func (f *feed) event(ctx context.Context, event *chatv1.Event) error {
 	m := event.GetMessage()
 	if m == nil {
-		return f.sink.Send(event)
+		return f.other(ctx, event)
 	}
 	if m.GetSeq() <= f.last {
 		return nil
@@ -163,6 +170,18 @@ func (f *feed) event(ctx context.Context, event *chatv1.Event) error {
 	}
 	f.last = m.GetSeq()
 	return nil
+}
+
+// other sends an event that is no message. That a message was taken away can overtake the message itself: then the store
+// is read up to it first, which shows it emptied, and what comes late is dropped as a repeat.
+func (f *feed) other(ctx context.Context, event *chatv1.Event) error {
+	at := event.GetMessageDeleted().GetPosition()
+	if at.GetEpoch() == f.conversation.Epoch && at.GetSeq() > f.last {
+		if err := f.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	return f.sink.Send(event)
 }
 
 func (f *feed) send(m *chatv1.Message) error {

@@ -15,7 +15,8 @@ type topic struct {
 
 	mu      sync.Mutex
 	members map[*subscription]struct{}
-	people  map[string]int // subscriptions of each user
+	open    int            // subscriptions that have not left; members lacks those that were cut for being slow
+	people  map[string]int // subscriptions of each user that are seen
 
 	// Of the hub's pulse alone:
 	told   int // people, as last published
@@ -33,6 +34,7 @@ func newTopic(id string, m *metrics) *topic {
 type subscription struct {
 	topic  *topic
 	userID string
+	unseen bool               // its user is not among the people
 	queue  chan *chatv1.Event // events are shared with all subscribers: never changed
 	cut    context.CancelCauseFunc
 
@@ -40,20 +42,27 @@ type subscription struct {
 }
 
 // join adds a subscription, to which messages do not go before it is live.
-func (t *topic) join(userID string, queue int, cut context.CancelCauseFunc) *subscription {
-	s := &subscription{topic: t, userID: userID, queue: make(chan *chatv1.Event, queue), cut: cut}
+func (t *topic) join(userID string, unseen bool, queue int, cut context.CancelCauseFunc) *subscription {
+	s := &subscription{topic: t, userID: userID, unseen: unseen, queue: make(chan *chatv1.Event, queue), cut: cut}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.members[s] = struct{}{}
-	t.people[userID]++
+	t.open++
+	if !unseen {
+		t.people[userID]++
+	}
 	return s
 }
 
-// leave removes a subscription. Leaving twice is no error.
+// leave removes a subscription. It is called once for each.
 func (t *topic) leave(s *subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.members, s)
+	t.open--
+	if s.unseen {
+		return
+	}
 	if t.people[s.userID]--; t.people[s.userID] <= 0 {
 		delete(t.people, s.userID)
 	}
@@ -75,9 +84,14 @@ func (t *topic) count() int {
 }
 
 // deliver puts an event into every queue and never waits. A subscription whose greeting still goes on reads messages
-// from the store and learns counts at its end; a broadcast's change it must not miss.
+// from the store and learns counts at its end. A broadcast's change it must not miss, nor that a message was taken away
+// which the greeting may have shown already.
 func (t *topic) deliver(event *chatv1.Event) {
-	_, always := event.GetKind().(*chatv1.Event_Broadcast)
+	always := false
+	switch event.GetKind().(type) {
+	case *chatv1.Event_Broadcast, *chatv1.Event_MessageDeleted:
+		always = true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s := range t.members {
@@ -107,5 +121,5 @@ func (t *topic) cutAll(cause error) {
 func (t *topic) empty() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.people) == 0
+	return t.open == 0
 }

@@ -28,9 +28,15 @@ type watcher struct {
 // watch subscribes and goes on reading until the test or stop ends it.
 func (w *world) watch(c chatv1connect.ChatServiceClient, after *chatv1.Position) *watcher {
 	w.t.Helper()
+	return w.follow(c, &chatv1.SubscribeRequest{ConversationId: room, After: after})
+}
+
+// follow is watch with a request of the caller's.
+func (w *world) follow(c chatv1connect.ChatServiceClient, r *chatv1.SubscribeRequest) *watcher {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	v := &watcher{w: w, cancel: cancel, done: make(chan struct{}), more: make(chan struct{}, 1)}
-	stream, err := c.Subscribe(ctx, &chatv1.SubscribeRequest{ConversationId: room, After: after})
+	stream, err := c.Subscribe(ctx, r)
 	w.must(err)
 	go func() {
 		defer close(v.done)

@@ -83,23 +83,27 @@ func (d *directory) set(change func(d *directory)) {
 	change(d)
 }
 
-// faultyBus is a real bus that can be made to refuse or to lose messages.
+// faultyBus is a real bus that can be made to refuse or to lose messages, and to deny that it took likes.
 type faultyBus struct {
 	bus.Bus
 
-	refuse, lose atomic.Bool
+	refuse, lose, deny atomic.Bool
+	refused            atomic.Int64
 }
 
 func (b *faultyBus) Publish(ctx context.Context, topic, key string, payload []byte) error {
-	if topic == chat.TopicMessageStored {
-		if b.refuse.Load() {
-			return errors.New("the bus is away")
-		}
-		if b.lose.Load() {
-			return nil
-		}
+	if b.refuse.Load() && (topic == chat.TopicMessageStored || topic == chat.TopicLikesAdded) {
+		b.refused.Add(1)
+		return errors.New("the bus is away")
 	}
-	return b.Bus.Publish(ctx, topic, key, payload)
+	if b.lose.Load() && topic == chat.TopicMessageStored {
+		return nil
+	}
+	err := b.Bus.Publish(ctx, topic, key, payload)
+	if topic == chat.TopicLikesAdded && b.deny.Load() {
+		return errors.New("some may have it and others not")
+	}
+	return err
 }
 
 // clock is a time that tests move.
@@ -201,11 +205,15 @@ func (n *node) close() {
 
 func (n *node) create(id string) {
 	n.t.Helper()
-	c := chatv1connect.NewConversationServiceClient(n.server.Client(), n.server.URL(), n.AsService("live"))
-	_, err := c.CreateConversation(n.t.Context(), &chatv1.CreateConversationRequest{
+	_, err := n.neighbour("live").CreateConversation(n.t.Context(), &chatv1.CreateConversationRequest{
 		ConversationId: id, Kind: chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM, OwnerId: "owner",
 	})
 	n.must(err)
+}
+
+// neighbour returns the client of another service.
+func (n *node) neighbour(name string) chatv1connect.ConversationServiceClient {
+	return chatv1connect.NewConversationServiceClient(n.server.Client(), n.server.URL(), n.AsService(name))
 }
 
 // as returns a user's client.

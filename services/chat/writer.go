@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -48,8 +49,16 @@ func (j *job) finish(message *chatv1.Message, err error) {
 	}
 }
 
-// writer is the one goroutine that stores messages. While it commits a batch, the next one gathers in its queue, so that
-// one fsync is shared by all who send at the same time.
+// deletionJob is a message to be taken away.
+type deletionJob struct {
+	conversation Conversation
+	seq          int64
+	done         chan outcome // holds one
+}
+
+// writer is the one goroutine that stores messages and takes them away, so that what it hands to the outbox is in the
+// order of its commits. While it commits a batch, the next one gathers in its queue, so that one fsync is shared by all
+// who send at the same time.
 type writer struct {
 	store    *store
 	outbox   *outbox
@@ -58,15 +67,19 @@ type writer struct {
 	now      func() time.Time
 	maxBatch int
 
-	jobs    chan *job
-	stop    chan struct{}
-	stopped chan struct{}
+	jobs      chan *job
+	deletions chan *deletionJob // unbuffered: what was taken from it is answered
+	stop      chan struct{}
+	stopped   chan struct{}
+
+	stored atomic.Int64 // messages
 }
 
 func newWriter(cfg Config, s *store, o *outbox, m *metrics, logger *slog.Logger, now func() time.Time) *writer {
 	return &writer{
 		store: s, outbox: o, metrics: m, logger: logger, now: now, maxBatch: cfg.MaxBatch,
-		jobs: make(chan *job, 4*cfg.MaxBatch), stop: make(chan struct{}), stopped: make(chan struct{}),
+		jobs: make(chan *job, 4*cfg.MaxBatch), deletions: make(chan *deletionJob),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
@@ -112,6 +125,26 @@ func (w *writer) send(
 	}
 }
 
+// delete takes a message away and returns it as it was, or what is left of it when that was done before. When ctx ends
+// first, it may still be taken away; doing it again tells. Errors: UNAVAILABLE, NOT_FOUND (MESSAGE_NOT_FOUND), the
+// context's.
+func (w *writer) delete(ctx context.Context, c Conversation, seq int64) (*chatv1.Message, error) {
+	d := &deletionJob{conversation: c, seq: seq, done: make(chan outcome, 1)}
+	select {
+	case w.deletions <- d:
+	case <-w.stop:
+		return nil, notDeleted(errors.New("the writer stops"))
+	case <-ctx.Done():
+		return nil, ended(ctx)
+	}
+	select {
+	case o := <-d.done:
+		return o.message, o.err
+	case <-ctx.Done():
+		return nil, ended(ctx)
+	}
+}
+
 // run stores what is sent until close, and then what was sent before.
 func (w *writer) run() {
 	defer close(w.stopped)
@@ -124,6 +157,8 @@ func (w *writer) run() {
 			batch = w.gather(append(batch[:0], j))
 			w.commit(batch)
 			clear(batch)
+		case d := <-w.deletions:
+			w.takeAway(d)
 		case <-tidy.C:
 			w.tidy()
 		case <-w.stop:
@@ -196,10 +231,29 @@ func (w *writer) commit(batch []*job) {
 				continue
 			}
 			w.metrics.stored.Inc()
+			w.stored.Add(1)
 			j.finish(j.pending.message, nil)
 		}
 	}
 	w.outbox.put(runs)
+}
+
+// takeAway commits a deletion and answers it. Like commit it has no deadline.
+func (w *writer) takeAway(d *deletionJob) {
+	ctx := context.Background()
+	was, told, err := w.store.deleteMessage(ctx, d.conversation, d.seq, w.outbox.claim(w.now()))
+	if err != nil {
+		if !errors.Is(err, messageNotFound()) {
+			w.logger.LogAttrs(ctx, slog.LevelError, "message not taken away",
+				slog.String("conversation_id", d.conversation.ID), slog.Int64("seq", d.seq), slog.String("cause", err.Error()))
+			err = notDeleted(err)
+		}
+		d.done <- outcome{err: err}
+		return
+	}
+	w.outbox.own(told) // before the answer: from then on the text is not told any more
+	d.done <- outcome{message: was}
+	w.outbox.put(told)
 }
 
 // withoutRepeats answers the jobs whose message is stored already, ties repeats within the batch to their first, and

@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
 	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
 )
 
@@ -28,6 +29,8 @@ type Client struct {
 	Conversation *ConversationClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// Mute is the client for interacting with the Mute builders.
+	Mute *MuteClient
 	// Outbox is the client for interacting with the Outbox builders.
 	Outbox *OutboxClient
 }
@@ -43,6 +46,7 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Conversation = NewConversationClient(c.config)
 	c.Message = NewMessageClient(c.config)
+	c.Mute = NewMuteClient(c.config)
 	c.Outbox = NewOutboxClient(c.config)
 }
 
@@ -138,6 +142,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:       cfg,
 		Conversation: NewConversationClient(cfg),
 		Message:      NewMessageClient(cfg),
+		Mute:         NewMuteClient(cfg),
 		Outbox:       NewOutboxClient(cfg),
 	}, nil
 }
@@ -160,6 +165,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:       cfg,
 		Conversation: NewConversationClient(cfg),
 		Message:      NewMessageClient(cfg),
+		Mute:         NewMuteClient(cfg),
 		Outbox:       NewOutboxClient(cfg),
 	}, nil
 }
@@ -191,6 +197,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	c.Conversation.Use(hooks...)
 	c.Message.Use(hooks...)
+	c.Mute.Use(hooks...)
 	c.Outbox.Use(hooks...)
 }
 
@@ -199,6 +206,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	c.Conversation.Intercept(interceptors...)
 	c.Message.Intercept(interceptors...)
+	c.Mute.Intercept(interceptors...)
 	c.Outbox.Intercept(interceptors...)
 }
 
@@ -209,6 +217,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Conversation.mutate(ctx, m)
 	case *MessageMutation:
 		return c.Message.mutate(ctx, m)
+	case *MuteMutation:
+		return c.Mute.mutate(ctx, m)
 	case *OutboxMutation:
 		return c.Outbox.mutate(ctx, m)
 	default:
@@ -482,6 +492,139 @@ func (c *MessageClient) mutate(ctx context.Context, m *MessageMutation) (Value, 
 	}
 }
 
+// MuteClient is a client for the Mute schema.
+type MuteClient struct {
+	config
+}
+
+// NewMuteClient returns a client for the Mute from the given config.
+func NewMuteClient(c config) *MuteClient {
+	return &MuteClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `mute.Hooks(f(g(h())))`.
+func (c *MuteClient) Use(hooks ...Hook) {
+	c.hooks.Mute = append(c.hooks.Mute, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `mute.Intercept(f(g(h())))`.
+func (c *MuteClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Mute = append(c.inters.Mute, interceptors...)
+}
+
+// Create returns a builder for creating a Mute entity.
+func (c *MuteClient) Create() *MuteCreate {
+	mutation := newMuteMutation(c.config, OpCreate)
+	return &MuteCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Mute entities.
+func (c *MuteClient) CreateBulk(builders ...*MuteCreate) *MuteCreateBulk {
+	return &MuteCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MuteClient) MapCreateBulk(slice any, setFunc func(*MuteCreate, int)) *MuteCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MuteCreateBulk{err: fmt.Errorf("calling to MuteClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MuteCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MuteCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Mute.
+func (c *MuteClient) Update() *MuteUpdate {
+	mutation := newMuteMutation(c.config, OpUpdate)
+	return &MuteUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MuteClient) UpdateOne(_m *Mute) *MuteUpdateOne {
+	mutation := newMuteMutation(c.config, OpUpdateOne, withMute(_m))
+	return &MuteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MuteClient) UpdateOneID(id int) *MuteUpdateOne {
+	mutation := newMuteMutation(c.config, OpUpdateOne, withMuteID(id))
+	return &MuteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Mute.
+func (c *MuteClient) Delete() *MuteDelete {
+	mutation := newMuteMutation(c.config, OpDelete)
+	return &MuteDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MuteClient) DeleteOne(_m *Mute) *MuteDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MuteClient) DeleteOneID(id int) *MuteDeleteOne {
+	builder := c.Delete().Where(mute.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MuteDeleteOne{builder}
+}
+
+// Query returns a query builder for Mute.
+func (c *MuteClient) Query() *MuteQuery {
+	return &MuteQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMute},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Mute entity by its id.
+func (c *MuteClient) Get(ctx context.Context, id int) (*Mute, error) {
+	return c.Query().Where(mute.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MuteClient) GetX(ctx context.Context, id int) *Mute {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *MuteClient) Hooks() []Hook {
+	return c.hooks.Mute
+}
+
+// Interceptors returns the client interceptors.
+func (c *MuteClient) Interceptors() []Interceptor {
+	return c.inters.Mute
+}
+
+func (c *MuteClient) mutate(ctx context.Context, m *MuteMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MuteCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MuteUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MuteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MuteDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("chat: unknown Mute mutation op: %q", m.Op())
+	}
+}
+
 // OutboxClient is a client for the Outbox schema.
 type OutboxClient struct {
 	config
@@ -618,9 +761,9 @@ func (c *OutboxClient) mutate(ctx context.Context, m *OutboxMutation) (Value, er
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Conversation, Message, Outbox []ent.Hook
+		Conversation, Message, Mute, Outbox []ent.Hook
 	}
 	inters struct {
-		Conversation, Message, Outbox []ent.Interceptor
+		Conversation, Message, Mute, Outbox []ent.Interceptor
 	}
 )

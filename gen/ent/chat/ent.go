@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
 	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
 )
 
@@ -77,6 +78,7 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			conversation.Table: conversation.ValidColumn,
 			message.Table:      message.ValidColumn,
+			mute.Table:         mute.ValidColumn,
 			outbox.Table:       outbox.ValidColumn,
 		})
 	})

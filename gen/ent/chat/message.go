@@ -24,12 +24,14 @@ type Message struct {
 	SenderID string `json:"sender_id,omitempty"`
 	// chosen by the sender; makes a repeated send harmless
 	ClientMsgID string `json:"client_msg_id,omitempty"`
-	// stoa.auth.v1.User as it was at that time
+	// stoa.auth.v1.User as it was at that time; empty once deleted
 	Sender []byte `json:"sender,omitempty"`
-	// stoa.chat.v1.Content
+	// stoa.chat.v1.Content; empty once deleted
 	Content []byte `json:"content,omitempty"`
 	// Unix time in microseconds
-	SentAt       int64 `json:"sent_at,omitempty"`
+	SentAt int64 `json:"sent_at,omitempty"`
+	// taken away; sender_id and client_msg_id stay, to know a repeated send
+	Deleted      bool `json:"deleted,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -40,6 +42,8 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldSender, message.FieldContent:
 			values[i] = new([]byte)
+		case message.FieldDeleted:
+			values[i] = new(sql.NullBool)
 		case message.FieldID, message.FieldSeq, message.FieldSentAt:
 			values[i] = new(sql.NullInt64)
 		case message.FieldConversationID, message.FieldSenderID, message.FieldClientMsgID:
@@ -107,6 +111,12 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SentAt = value.Int64
 			}
+		case message.FieldDeleted:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field deleted", values[i])
+			} else if value.Valid {
+				_m.Deleted = value.Bool
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -163,6 +173,9 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("sent_at=")
 	builder.WriteString(fmt.Sprintf("%v", _m.SentAt))
+	builder.WriteString(", ")
+	builder.WriteString("deleted=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Deleted))
 	builder.WriteByte(')')
 	return builder.String()
 }

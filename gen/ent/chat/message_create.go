@@ -63,6 +63,20 @@ func (_c *MessageCreate) SetSentAt(v int64) *MessageCreate {
 	return _c
 }
 
+// SetDeleted sets the "deleted" field.
+func (_c *MessageCreate) SetDeleted(v bool) *MessageCreate {
+	_c.mutation.SetDeleted(v)
+	return _c
+}
+
+// SetNillableDeleted sets the "deleted" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableDeleted(v *bool) *MessageCreate {
+	if v != nil {
+		_c.SetDeleted(*v)
+	}
+	return _c
+}
+
 // Mutation returns the MessageMutation object of the builder.
 func (_c *MessageCreate) Mutation() *MessageMutation {
 	return _c.mutation
@@ -70,6 +84,7 @@ func (_c *MessageCreate) Mutation() *MessageMutation {
 
 // Save creates the Message in the database.
 func (_c *MessageCreate) Save(ctx context.Context) (*Message, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -95,6 +110,14 @@ func (_c *MessageCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *MessageCreate) defaults() {
+	if _, ok := _c.mutation.Deleted(); !ok {
+		v := message.DefaultDeleted
+		_c.mutation.SetDeleted(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *MessageCreate) check() error {
 	if _, ok := _c.mutation.ConversationID(); !ok {
@@ -117,6 +140,9 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.SentAt(); !ok {
 		return &ValidationError{Name: "sent_at", err: errors.New(`chat: missing required field "Message.sent_at"`)}
+	}
+	if _, ok := _c.mutation.Deleted(); !ok {
+		return &ValidationError{Name: "deleted", err: errors.New(`chat: missing required field "Message.deleted"`)}
 	}
 	return nil
 }
@@ -173,6 +199,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 		_spec.SetField(message.FieldSentAt, field.TypeInt64, value)
 		_node.SentAt = value
 	}
+	if value, ok := _c.mutation.Deleted(); ok {
+		_spec.SetField(message.FieldDeleted, field.TypeBool, value)
+		_node.Deleted = value
+	}
 	return _node, _spec
 }
 
@@ -225,6 +255,18 @@ type (
 	}
 )
 
+// SetSender sets the "sender" field.
+func (u *MessageUpsert) SetSender(v []byte) *MessageUpsert {
+	u.Set(message.FieldSender, v)
+	return u
+}
+
+// UpdateSender sets the "sender" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateSender() *MessageUpsert {
+	u.SetExcluded(message.FieldSender)
+	return u
+}
+
 // SetContent sets the "content" field.
 func (u *MessageUpsert) SetContent(v []byte) *MessageUpsert {
 	u.Set(message.FieldContent, v)
@@ -234,6 +276,18 @@ func (u *MessageUpsert) SetContent(v []byte) *MessageUpsert {
 // UpdateContent sets the "content" field to the value that was provided on create.
 func (u *MessageUpsert) UpdateContent() *MessageUpsert {
 	u.SetExcluded(message.FieldContent)
+	return u
+}
+
+// SetDeleted sets the "deleted" field.
+func (u *MessageUpsert) SetDeleted(v bool) *MessageUpsert {
+	u.Set(message.FieldDeleted, v)
+	return u
+}
+
+// UpdateDeleted sets the "deleted" field to the value that was provided on create.
+func (u *MessageUpsert) UpdateDeleted() *MessageUpsert {
+	u.SetExcluded(message.FieldDeleted)
 	return u
 }
 
@@ -259,9 +313,6 @@ func (u *MessageUpsertOne) UpdateNewValues() *MessageUpsertOne {
 		}
 		if _, exists := u.create.mutation.ClientMsgID(); exists {
 			s.SetIgnore(message.FieldClientMsgID)
-		}
-		if _, exists := u.create.mutation.Sender(); exists {
-			s.SetIgnore(message.FieldSender)
 		}
 		if _, exists := u.create.mutation.SentAt(); exists {
 			s.SetIgnore(message.FieldSentAt)
@@ -297,6 +348,20 @@ func (u *MessageUpsertOne) Update(set func(*MessageUpsert)) *MessageUpsertOne {
 	return u
 }
 
+// SetSender sets the "sender" field.
+func (u *MessageUpsertOne) SetSender(v []byte) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSender(v)
+	})
+}
+
+// UpdateSender sets the "sender" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateSender() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSender()
+	})
+}
+
 // SetContent sets the "content" field.
 func (u *MessageUpsertOne) SetContent(v []byte) *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
@@ -308,6 +373,20 @@ func (u *MessageUpsertOne) SetContent(v []byte) *MessageUpsertOne {
 func (u *MessageUpsertOne) UpdateContent() *MessageUpsertOne {
 	return u.Update(func(s *MessageUpsert) {
 		s.UpdateContent()
+	})
+}
+
+// SetDeleted sets the "deleted" field.
+func (u *MessageUpsertOne) SetDeleted(v bool) *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeleted(v)
+	})
+}
+
+// UpdateDeleted sets the "deleted" field to the value that was provided on create.
+func (u *MessageUpsertOne) UpdateDeleted() *MessageUpsertOne {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeleted()
 	})
 }
 
@@ -363,6 +442,7 @@ func (_c *MessageCreateBulk) Save(ctx context.Context) ([]*Message, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*MessageMutation)
 				if !ok {
@@ -498,9 +578,6 @@ func (u *MessageUpsertBulk) UpdateNewValues() *MessageUpsertBulk {
 			if _, exists := b.mutation.ClientMsgID(); exists {
 				s.SetIgnore(message.FieldClientMsgID)
 			}
-			if _, exists := b.mutation.Sender(); exists {
-				s.SetIgnore(message.FieldSender)
-			}
 			if _, exists := b.mutation.SentAt(); exists {
 				s.SetIgnore(message.FieldSentAt)
 			}
@@ -536,6 +613,20 @@ func (u *MessageUpsertBulk) Update(set func(*MessageUpsert)) *MessageUpsertBulk 
 	return u
 }
 
+// SetSender sets the "sender" field.
+func (u *MessageUpsertBulk) SetSender(v []byte) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetSender(v)
+	})
+}
+
+// UpdateSender sets the "sender" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateSender() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateSender()
+	})
+}
+
 // SetContent sets the "content" field.
 func (u *MessageUpsertBulk) SetContent(v []byte) *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
@@ -547,6 +638,20 @@ func (u *MessageUpsertBulk) SetContent(v []byte) *MessageUpsertBulk {
 func (u *MessageUpsertBulk) UpdateContent() *MessageUpsertBulk {
 	return u.Update(func(s *MessageUpsert) {
 		s.UpdateContent()
+	})
+}
+
+// SetDeleted sets the "deleted" field.
+func (u *MessageUpsertBulk) SetDeleted(v bool) *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.SetDeleted(v)
+	})
+}
+
+// UpdateDeleted sets the "deleted" field to the value that was provided on create.
+func (u *MessageUpsertBulk) UpdateDeleted() *MessageUpsertBulk {
+	return u.Update(func(s *MessageUpsert) {
+		s.UpdateDeleted()
 	})
 }
 

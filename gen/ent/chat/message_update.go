@@ -27,9 +27,29 @@ func (_u *MessageUpdate) Where(ps ...predicate.Message) *MessageUpdate {
 	return _u
 }
 
+// SetSender sets the "sender" field.
+func (_u *MessageUpdate) SetSender(v []byte) *MessageUpdate {
+	_u.mutation.SetSender(v)
+	return _u
+}
+
 // SetContent sets the "content" field.
 func (_u *MessageUpdate) SetContent(v []byte) *MessageUpdate {
 	_u.mutation.SetContent(v)
+	return _u
+}
+
+// SetDeleted sets the "deleted" field.
+func (_u *MessageUpdate) SetDeleted(v bool) *MessageUpdate {
+	_u.mutation.SetDeleted(v)
+	return _u
+}
+
+// SetNillableDeleted sets the "deleted" field if the given value is not nil.
+func (_u *MessageUpdate) SetNillableDeleted(v *bool) *MessageUpdate {
+	if v != nil {
+		_u.SetDeleted(*v)
+	}
 	return _u
 }
 
@@ -74,8 +94,14 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.Sender(); ok {
+		_spec.SetField(message.FieldSender, field.TypeBytes, value)
+	}
 	if value, ok := _u.mutation.Content(); ok {
 		_spec.SetField(message.FieldContent, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.Deleted(); ok {
+		_spec.SetField(message.FieldDeleted, field.TypeBool, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -97,9 +123,29 @@ type MessageUpdateOne struct {
 	mutation *MessageMutation
 }
 
+// SetSender sets the "sender" field.
+func (_u *MessageUpdateOne) SetSender(v []byte) *MessageUpdateOne {
+	_u.mutation.SetSender(v)
+	return _u
+}
+
 // SetContent sets the "content" field.
 func (_u *MessageUpdateOne) SetContent(v []byte) *MessageUpdateOne {
 	_u.mutation.SetContent(v)
+	return _u
+}
+
+// SetDeleted sets the "deleted" field.
+func (_u *MessageUpdateOne) SetDeleted(v bool) *MessageUpdateOne {
+	_u.mutation.SetDeleted(v)
+	return _u
+}
+
+// SetNillableDeleted sets the "deleted" field if the given value is not nil.
+func (_u *MessageUpdateOne) SetNillableDeleted(v *bool) *MessageUpdateOne {
+	if v != nil {
+		_u.SetDeleted(*v)
+	}
 	return _u
 }
 
@@ -174,8 +220,14 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 			}
 		}
 	}
+	if value, ok := _u.mutation.Sender(); ok {
+		_spec.SetField(message.FieldSender, field.TypeBytes, value)
+	}
 	if value, ok := _u.mutation.Content(); ok {
 		_spec.SetField(message.FieldContent, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.Deleted(); ok {
+		_spec.SetField(message.FieldDeleted, field.TypeBool, value)
 	}
 	_node = &Message{config: _u.config}
 	_spec.Assign = _node.assignValues

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
 	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
 	"github.com/stoa-live/stoa/gen/ent/chat/predicate"
 )
@@ -28,6 +29,7 @@ const (
 	// Node types.
 	TypeConversation = "Conversation"
 	TypeMessage      = "Message"
+	TypeMute         = "Mute"
 	TypeOutbox       = "Outbox"
 )
 
@@ -783,6 +785,7 @@ type MessageMutation struct {
 	content         *[]byte
 	sent_at         *int64
 	addsent_at      *int64
+	deleted         *bool
 	clearedFields   map[string]struct{}
 	done            bool
 	oldValue        func(context.Context) (*Message, error)
@@ -1179,6 +1182,42 @@ func (m *MessageMutation) ResetSentAt() {
 	m.addsent_at = nil
 }
 
+// SetDeleted sets the "deleted" field.
+func (m *MessageMutation) SetDeleted(b bool) {
+	m.deleted = &b
+}
+
+// Deleted returns the value of the "deleted" field in the mutation.
+func (m *MessageMutation) Deleted() (r bool, exists bool) {
+	v := m.deleted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeleted returns the old "deleted" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldDeleted(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeleted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeleted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeleted: %w", err)
+	}
+	return oldValue.Deleted, nil
+}
+
+// ResetDeleted resets all changes to the "deleted" field.
+func (m *MessageMutation) ResetDeleted() {
+	m.deleted = nil
+}
+
 // Where appends a list predicates to the MessageMutation builder.
 func (m *MessageMutation) Where(ps ...predicate.Message) {
 	m.predicates = append(m.predicates, ps...)
@@ -1213,7 +1252,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.conversation_id != nil {
 		fields = append(fields, message.FieldConversationID)
 	}
@@ -1234,6 +1273,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.sent_at != nil {
 		fields = append(fields, message.FieldSentAt)
+	}
+	if m.deleted != nil {
+		fields = append(fields, message.FieldDeleted)
 	}
 	return fields
 }
@@ -1257,6 +1299,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Content()
 	case message.FieldSentAt:
 		return m.SentAt()
+	case message.FieldDeleted:
+		return m.Deleted()
 	}
 	return nil, false
 }
@@ -1280,6 +1324,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldContent(ctx)
 	case message.FieldSentAt:
 		return m.OldSentAt(ctx)
+	case message.FieldDeleted:
+		return m.OldDeleted(ctx)
 	}
 	return nil, fmt.Errorf("unknown Message field %s", name)
 }
@@ -1337,6 +1383,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSentAt(v)
+		return nil
+	case message.FieldDeleted:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeleted(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
@@ -1435,6 +1488,9 @@ func (m *MessageMutation) ResetField(name string) error {
 	case message.FieldSentAt:
 		m.ResetSentAt()
 		return nil
+	case message.FieldDeleted:
+		m.ResetDeleted()
+		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
 }
@@ -1487,6 +1543,570 @@ func (m *MessageMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Message edge %s", name)
 }
 
+// MuteMutation represents an operation that mutates the Mute nodes in the graph.
+type MuteMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	user_id         *string
+	conversation_id *string
+	reason          *string
+	until           *time.Time
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Mute, error)
+	predicates      []predicate.Mute
+}
+
+var _ ent.Mutation = (*MuteMutation)(nil)
+
+// muteOption allows management of the mutation configuration using functional options.
+type muteOption func(*MuteMutation)
+
+// newMuteMutation creates new mutation for the Mute entity.
+func newMuteMutation(c config, op Op, opts ...muteOption) *MuteMutation {
+	m := &MuteMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMute,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMuteID sets the ID field of the mutation.
+func withMuteID(id int) muteOption {
+	return func(m *MuteMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Mute
+		)
+		m.oldValue = func(ctx context.Context) (*Mute, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Mute.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMute sets the old Mute of the mutation.
+func withMute(node *Mute) muteOption {
+	return func(m *MuteMutation) {
+		m.oldValue = func(context.Context) (*Mute, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MuteMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MuteMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MuteMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MuteMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Mute.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetUserID sets the "user_id" field.
+func (m *MuteMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *MuteMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Mute entity.
+// If the Mute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MuteMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *MuteMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *MuteMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *MuteMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Mute entity.
+// If the Mute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MuteMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *MuteMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *MuteMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *MuteMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Mute entity.
+// If the Mute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MuteMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *MuteMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetUntil sets the "until" field.
+func (m *MuteMutation) SetUntil(t time.Time) {
+	m.until = &t
+}
+
+// Until returns the value of the "until" field in the mutation.
+func (m *MuteMutation) Until() (r time.Time, exists bool) {
+	v := m.until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUntil returns the old "until" field's value of the Mute entity.
+// If the Mute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MuteMutation) OldUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUntil: %w", err)
+	}
+	return oldValue.Until, nil
+}
+
+// ClearUntil clears the value of the "until" field.
+func (m *MuteMutation) ClearUntil() {
+	m.until = nil
+	m.clearedFields[mute.FieldUntil] = struct{}{}
+}
+
+// UntilCleared returns if the "until" field was cleared in this mutation.
+func (m *MuteMutation) UntilCleared() bool {
+	_, ok := m.clearedFields[mute.FieldUntil]
+	return ok
+}
+
+// ResetUntil resets all changes to the "until" field.
+func (m *MuteMutation) ResetUntil() {
+	m.until = nil
+	delete(m.clearedFields, mute.FieldUntil)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MuteMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MuteMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Mute entity.
+// If the Mute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MuteMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MuteMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the MuteMutation builder.
+func (m *MuteMutation) Where(ps ...predicate.Mute) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MuteMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MuteMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Mute, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MuteMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MuteMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Mute).
+func (m *MuteMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MuteMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.user_id != nil {
+		fields = append(fields, mute.FieldUserID)
+	}
+	if m.conversation_id != nil {
+		fields = append(fields, mute.FieldConversationID)
+	}
+	if m.reason != nil {
+		fields = append(fields, mute.FieldReason)
+	}
+	if m.until != nil {
+		fields = append(fields, mute.FieldUntil)
+	}
+	if m.created_at != nil {
+		fields = append(fields, mute.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MuteMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case mute.FieldUserID:
+		return m.UserID()
+	case mute.FieldConversationID:
+		return m.ConversationID()
+	case mute.FieldReason:
+		return m.Reason()
+	case mute.FieldUntil:
+		return m.Until()
+	case mute.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MuteMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case mute.FieldUserID:
+		return m.OldUserID(ctx)
+	case mute.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case mute.FieldReason:
+		return m.OldReason(ctx)
+	case mute.FieldUntil:
+		return m.OldUntil(ctx)
+	case mute.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Mute field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MuteMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case mute.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case mute.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case mute.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case mute.FieldUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUntil(v)
+		return nil
+	case mute.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Mute field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MuteMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MuteMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MuteMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Mute numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MuteMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(mute.FieldUntil) {
+		fields = append(fields, mute.FieldUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MuteMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MuteMutation) ClearField(name string) error {
+	switch name {
+	case mute.FieldUntil:
+		m.ClearUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown Mute nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MuteMutation) ResetField(name string) error {
+	switch name {
+	case mute.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case mute.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case mute.FieldReason:
+		m.ResetReason()
+		return nil
+	case mute.FieldUntil:
+		m.ResetUntil()
+		return nil
+	case mute.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Mute field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MuteMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MuteMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MuteMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MuteMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MuteMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MuteMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MuteMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Mute unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MuteMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Mute edge %s", name)
+}
+
 // OutboxMutation represents an operation that mutates the Outbox nodes in the graph.
 type OutboxMutation struct {
 	config
@@ -1498,6 +2118,7 @@ type OutboxMutation struct {
 	addfirst_seq     *int64
 	last_seq         *int64
 	addlast_seq      *int64
+	deletion         *bool
 	claimed_by       *string
 	claimed_until    *int64
 	addclaimed_until *int64
@@ -1753,6 +2374,42 @@ func (m *OutboxMutation) ResetLastSeq() {
 	m.addlast_seq = nil
 }
 
+// SetDeletion sets the "deletion" field.
+func (m *OutboxMutation) SetDeletion(b bool) {
+	m.deletion = &b
+}
+
+// Deletion returns the value of the "deletion" field in the mutation.
+func (m *OutboxMutation) Deletion() (r bool, exists bool) {
+	v := m.deletion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeletion returns the old "deletion" field's value of the Outbox entity.
+// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OutboxMutation) OldDeletion(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeletion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeletion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeletion: %w", err)
+	}
+	return oldValue.Deletion, nil
+}
+
+// ResetDeletion resets all changes to the "deletion" field.
+func (m *OutboxMutation) ResetDeletion() {
+	m.deletion = nil
+}
+
 // SetClaimedBy sets the "claimed_by" field.
 func (m *OutboxMutation) SetClaimedBy(s string) {
 	m.claimed_by = &s
@@ -1879,7 +2536,7 @@ func (m *OutboxMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OutboxMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.conversation_id != nil {
 		fields = append(fields, outbox.FieldConversationID)
 	}
@@ -1888,6 +2545,9 @@ func (m *OutboxMutation) Fields() []string {
 	}
 	if m.last_seq != nil {
 		fields = append(fields, outbox.FieldLastSeq)
+	}
+	if m.deletion != nil {
+		fields = append(fields, outbox.FieldDeletion)
 	}
 	if m.claimed_by != nil {
 		fields = append(fields, outbox.FieldClaimedBy)
@@ -1909,6 +2569,8 @@ func (m *OutboxMutation) Field(name string) (ent.Value, bool) {
 		return m.FirstSeq()
 	case outbox.FieldLastSeq:
 		return m.LastSeq()
+	case outbox.FieldDeletion:
+		return m.Deletion()
 	case outbox.FieldClaimedBy:
 		return m.ClaimedBy()
 	case outbox.FieldClaimedUntil:
@@ -1928,6 +2590,8 @@ func (m *OutboxMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldFirstSeq(ctx)
 	case outbox.FieldLastSeq:
 		return m.OldLastSeq(ctx)
+	case outbox.FieldDeletion:
+		return m.OldDeletion(ctx)
 	case outbox.FieldClaimedBy:
 		return m.OldClaimedBy(ctx)
 	case outbox.FieldClaimedUntil:
@@ -1961,6 +2625,13 @@ func (m *OutboxMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLastSeq(v)
+		return nil
+	case outbox.FieldDeletion:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeletion(v)
 		return nil
 	case outbox.FieldClaimedBy:
 		v, ok := value.(string)
@@ -2072,6 +2743,9 @@ func (m *OutboxMutation) ResetField(name string) error {
 		return nil
 	case outbox.FieldLastSeq:
 		m.ResetLastSeq()
+		return nil
+	case outbox.FieldDeletion:
+		m.ResetDeletion()
 		return nil
 	case outbox.FieldClaimedBy:
 		m.ResetClaimedBy()

@@ -22,6 +22,8 @@ type Outbox struct {
 	FirstSeq int64 `json:"first_seq,omitempty"`
 	// LastSeq holds the value of the "last_seq" field.
 	LastSeq int64 `json:"last_seq,omitempty"`
+	// the one message was taken away
+	Deletion bool `json:"deletion,omitempty"`
 	// the process that publishes it
 	ClaimedBy string `json:"claimed_by,omitempty"`
 	// Unix time in milliseconds after which another may claim it
@@ -34,6 +36,8 @@ func (*Outbox) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case outbox.FieldDeletion:
+			values[i] = new(sql.NullBool)
 		case outbox.FieldID, outbox.FieldFirstSeq, outbox.FieldLastSeq, outbox.FieldClaimedUntil:
 			values[i] = new(sql.NullInt64)
 		case outbox.FieldConversationID, outbox.FieldClaimedBy:
@@ -76,6 +80,12 @@ func (_m *Outbox) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field last_seq", values[i])
 			} else if value.Valid {
 				_m.LastSeq = value.Int64
+			}
+		case outbox.FieldDeletion:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field deletion", values[i])
+			} else if value.Valid {
+				_m.Deletion = value.Bool
 			}
 		case outbox.FieldClaimedBy:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -133,6 +143,9 @@ func (_m *Outbox) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_seq=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastSeq))
+	builder.WriteString(", ")
+	builder.WriteString("deletion=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Deletion))
 	builder.WriteString(", ")
 	builder.WriteString("claimed_by=")
 	builder.WriteString(_m.ClaimedBy)

@@ -39,6 +39,20 @@ func (_c *OutboxCreate) SetLastSeq(v int64) *OutboxCreate {
 	return _c
 }
 
+// SetDeletion sets the "deletion" field.
+func (_c *OutboxCreate) SetDeletion(v bool) *OutboxCreate {
+	_c.mutation.SetDeletion(v)
+	return _c
+}
+
+// SetNillableDeletion sets the "deletion" field if the given value is not nil.
+func (_c *OutboxCreate) SetNillableDeletion(v *bool) *OutboxCreate {
+	if v != nil {
+		_c.SetDeletion(*v)
+	}
+	return _c
+}
+
 // SetClaimedBy sets the "claimed_by" field.
 func (_c *OutboxCreate) SetClaimedBy(v string) *OutboxCreate {
 	_c.mutation.SetClaimedBy(v)
@@ -58,6 +72,7 @@ func (_c *OutboxCreate) Mutation() *OutboxMutation {
 
 // Save creates the Outbox in the database.
 func (_c *OutboxCreate) Save(ctx context.Context) (*Outbox, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -83,6 +98,14 @@ func (_c *OutboxCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *OutboxCreate) defaults() {
+	if _, ok := _c.mutation.Deletion(); !ok {
+		v := outbox.DefaultDeletion
+		_c.mutation.SetDeletion(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *OutboxCreate) check() error {
 	if _, ok := _c.mutation.ConversationID(); !ok {
@@ -93,6 +116,9 @@ func (_c *OutboxCreate) check() error {
 	}
 	if _, ok := _c.mutation.LastSeq(); !ok {
 		return &ValidationError{Name: "last_seq", err: errors.New(`chat: missing required field "Outbox.last_seq"`)}
+	}
+	if _, ok := _c.mutation.Deletion(); !ok {
+		return &ValidationError{Name: "deletion", err: errors.New(`chat: missing required field "Outbox.deletion"`)}
 	}
 	if _, ok := _c.mutation.ClaimedBy(); !ok {
 		return &ValidationError{Name: "claimed_by", err: errors.New(`chat: missing required field "Outbox.claimed_by"`)}
@@ -138,6 +164,10 @@ func (_c *OutboxCreate) createSpec() (*Outbox, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastSeq(); ok {
 		_spec.SetField(outbox.FieldLastSeq, field.TypeInt64, value)
 		_node.LastSeq = value
+	}
+	if value, ok := _c.mutation.Deletion(); ok {
+		_spec.SetField(outbox.FieldDeletion, field.TypeBool, value)
+		_node.Deletion = value
 	}
 	if value, ok := _c.mutation.ClaimedBy(); ok {
 		_spec.SetField(outbox.FieldClaimedBy, field.TypeString, value)
@@ -248,6 +278,9 @@ func (u *OutboxUpsertOne) UpdateNewValues() *OutboxUpsertOne {
 		}
 		if _, exists := u.create.mutation.LastSeq(); exists {
 			s.SetIgnore(outbox.FieldLastSeq)
+		}
+		if _, exists := u.create.mutation.Deletion(); exists {
+			s.SetIgnore(outbox.FieldDeletion)
 		}
 	}))
 	return u
@@ -367,6 +400,7 @@ func (_c *OutboxCreateBulk) Save(ctx context.Context) ([]*Outbox, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OutboxMutation)
 				if !ok {
@@ -498,6 +532,9 @@ func (u *OutboxUpsertBulk) UpdateNewValues() *OutboxUpsertBulk {
 			}
 			if _, exists := b.mutation.LastSeq(); exists {
 				s.SetIgnore(outbox.FieldLastSeq)
+			}
+			if _, exists := b.mutation.Deletion(); exists {
+				s.SetIgnore(outbox.FieldDeletion)
 			}
 		}
 	}))

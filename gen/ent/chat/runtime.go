@@ -4,6 +4,9 @@ package chat
 
 import (
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
+	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/mute"
+	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
 	"github.com/stoa-live/stoa/services/chat/schema"
 )
 
@@ -25,4 +28,26 @@ func init() {
 	conversationDescLikes := conversationFields[5].Descriptor()
 	// conversation.DefaultLikes holds the default value on creation for the likes field.
 	conversation.DefaultLikes = conversationDescLikes.Default.(int64)
+	messageFields := schema.Message{}.Fields()
+	_ = messageFields
+	// messageDescDeleted is the schema descriptor for deleted field.
+	messageDescDeleted := messageFields[7].Descriptor()
+	// message.DefaultDeleted holds the default value on creation for the deleted field.
+	message.DefaultDeleted = messageDescDeleted.Default.(bool)
+	muteFields := schema.Mute{}.Fields()
+	_ = muteFields
+	// muteDescConversationID is the schema descriptor for conversation_id field.
+	muteDescConversationID := muteFields[1].Descriptor()
+	// mute.DefaultConversationID holds the default value on creation for the conversation_id field.
+	mute.DefaultConversationID = muteDescConversationID.Default.(string)
+	// muteDescReason is the schema descriptor for reason field.
+	muteDescReason := muteFields[2].Descriptor()
+	// mute.DefaultReason holds the default value on creation for the reason field.
+	mute.DefaultReason = muteDescReason.Default.(string)
+	outboxFields := schema.Outbox{}.Fields()
+	_ = outboxFields
+	// outboxDescDeletion is the schema descriptor for deletion field.
+	outboxDescDeletion := outboxFields[3].Descriptor()
+	// outbox.DefaultDeletion holds the default value on creation for the deletion field.
+	outbox.DefaultDeletion = outboxDescDeletion.Default.(bool)
 }

@@ -16,6 +16,8 @@ type Tx struct {
 	Conversation *ConversationClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// Mute is the client for interacting with the Mute builders.
+	Mute *MuteClient
 	// Outbox is the client for interacting with the Outbox builders.
 	Outbox *OutboxClient
 
@@ -151,6 +153,7 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Conversation = NewConversationClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
+	tx.Mute = NewMuteClient(tx.config)
 	tx.Outbox = NewOutboxClient(tx.config)
 }
 

@@ -16,9 +16,10 @@ func (Message) Fields() []ent.Field {
 		field.Int64("seq").Immutable().Comment("place in the conversation, from 1, without gaps"),
 		field.String("sender_id").Immutable(),
 		field.String("client_msg_id").Immutable().Comment("chosen by the sender; makes a repeated send harmless"),
-		field.Bytes("sender").Immutable().Comment("stoa.auth.v1.User as it was at that time"),
-		field.Bytes("content").Comment("stoa.chat.v1.Content"),
+		field.Bytes("sender").Comment("stoa.auth.v1.User as it was at that time; empty once deleted"),
+		field.Bytes("content").Comment("stoa.chat.v1.Content; empty once deleted"),
 		field.Int64("sent_at").Immutable().Comment("Unix time in microseconds"),
+		field.Bool("deleted").Default(false).Comment("taken away; sender_id and client_msg_id stay, to know a repeated send"),
 	}
 }
 

@@ -6,7 +6,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// Outbox is a run of messages that one transaction stored and that may not have been published yet.
+// Outbox is a run of messages that one transaction stored, or a message that it took away, and that may not have been
+// published yet.
 type Outbox struct{ ent.Schema }
 
 // Fields of an outbox row.
@@ -15,6 +16,7 @@ func (Outbox) Fields() []ent.Field {
 		field.String("conversation_id").Immutable(),
 		field.Int64("first_seq").Immutable(),
 		field.Int64("last_seq").Immutable(),
+		field.Bool("deletion").Default(false).Immutable().Comment("the one message was taken away"),
 		field.String("claimed_by").Comment("the process that publishes it"),
 		field.Int64("claimed_until").Comment("Unix time in milliseconds after which another may claim it"),
 	}

@@ -33,6 +33,18 @@ func (f MessageFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, e
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.MessageMutation", m)
 }
 
+// The MuteFunc type is an adapter to allow the use of ordinary
+// function as Mute mutator.
+type MuteFunc func(context.Context, *chat.MuteMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MuteFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.MuteMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.MuteMutation", m)
+}
+
 // The OutboxFunc type is an adapter to allow the use of ordinary
 // function as Outbox mutator.
 type OutboxFunc func(context.Context, *chat.OutboxMutation) (chat.Value, error)

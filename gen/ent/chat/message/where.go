@@ -87,6 +87,11 @@ func SentAt(v int64) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldSentAt, v))
 }
 
+// Deleted applies equality check predicate on the "deleted" field. It's identical to DeletedEQ.
+func Deleted(v bool) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeleted, v))
+}
+
 // ConversationIDEQ applies the EQ predicate on the "conversation_id" field.
 func ConversationIDEQ(v string) predicate.Message {
 	return predicate.Message(sql.FieldEQ(FieldConversationID, v))
@@ -440,6 +445,16 @@ func SentAtLT(v int64) predicate.Message {
 // SentAtLTE applies the LTE predicate on the "sent_at" field.
 func SentAtLTE(v int64) predicate.Message {
 	return predicate.Message(sql.FieldLTE(FieldSentAt, v))
+}
+
+// DeletedEQ applies the EQ predicate on the "deleted" field.
+func DeletedEQ(v bool) predicate.Message {
+	return predicate.Message(sql.FieldEQ(FieldDeleted, v))
+}
+
+// DeletedNEQ applies the NEQ predicate on the "deleted" field.
+func DeletedNEQ(v bool) predicate.Message {
+	return predicate.Message(sql.FieldNEQ(FieldDeleted, v))
 }
 
 // And groups predicates with the AND operator between them.

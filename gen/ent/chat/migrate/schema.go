@@ -34,6 +34,7 @@ var (
 		{Name: "sender", Type: field.TypeBytes},
 		{Name: "content", Type: field.TypeBytes},
 		{Name: "sent_at", Type: field.TypeInt64},
+		{Name: "deleted", Type: field.TypeBool, Default: false},
 	}
 	// MessagesTable holds the schema information for the "messages" table.
 	MessagesTable = &schema.Table{
@@ -53,12 +54,35 @@ var (
 			},
 		},
 	}
+	// MutesColumns holds the columns for the "mutes" table.
+	MutesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "conversation_id", Type: field.TypeString, Default: ""},
+		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "until", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// MutesTable holds the schema information for the "mutes" table.
+	MutesTable = &schema.Table{
+		Name:       "mutes",
+		Columns:    MutesColumns,
+		PrimaryKey: []*schema.Column{MutesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "mute_user_id_conversation_id",
+				Unique:  true,
+				Columns: []*schema.Column{MutesColumns[1], MutesColumns[2]},
+			},
+		},
+	}
 	// OutboxesColumns holds the columns for the "outboxes" table.
 	OutboxesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "conversation_id", Type: field.TypeString},
 		{Name: "first_seq", Type: field.TypeInt64},
 		{Name: "last_seq", Type: field.TypeInt64},
+		{Name: "deletion", Type: field.TypeBool, Default: false},
 		{Name: "claimed_by", Type: field.TypeString},
 		{Name: "claimed_until", Type: field.TypeInt64},
 	}
@@ -71,7 +95,7 @@ var (
 			{
 				Name:    "outbox_claimed_until",
 				Unique:  false,
-				Columns: []*schema.Column{OutboxesColumns[5]},
+				Columns: []*schema.Column{OutboxesColumns[6]},
 			},
 		},
 	}
@@ -79,6 +103,7 @@ var (
 	Tables = []*schema.Table{
 		ConversationsTable,
 		MessagesTable,
+		MutesTable,
 		OutboxesTable,
 	}
 )

@@ -17,6 +17,8 @@ const (
 	FieldFirstSeq = "first_seq"
 	// FieldLastSeq holds the string denoting the last_seq field in the database.
 	FieldLastSeq = "last_seq"
+	// FieldDeletion holds the string denoting the deletion field in the database.
+	FieldDeletion = "deletion"
 	// FieldClaimedBy holds the string denoting the claimed_by field in the database.
 	FieldClaimedBy = "claimed_by"
 	// FieldClaimedUntil holds the string denoting the claimed_until field in the database.
@@ -31,6 +33,7 @@ var Columns = []string{
 	FieldConversationID,
 	FieldFirstSeq,
 	FieldLastSeq,
+	FieldDeletion,
 	FieldClaimedBy,
 	FieldClaimedUntil,
 }
@@ -44,6 +47,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultDeletion holds the default value on creation for the "deletion" field.
+	DefaultDeletion bool
+)
 
 // OrderOption defines the ordering options for the Outbox queries.
 type OrderOption func(*sql.Selector)
@@ -66,6 +74,11 @@ func ByFirstSeq(opts ...sql.OrderTermOption) OrderOption {
 // ByLastSeq orders the results by the last_seq field.
 func ByLastSeq(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSeq, opts...).ToFunc()
+}
+
+// ByDeletion orders the results by the deletion field.
+func ByDeletion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeletion, opts...).ToFunc()
 }
 
 // ByClaimedBy orders the results by the claimed_by field.

@@ -67,6 +67,11 @@ func LastSeq(v int64) predicate.Outbox {
 	return predicate.Outbox(sql.FieldEQ(FieldLastSeq, v))
 }
 
+// Deletion applies equality check predicate on the "deletion" field. It's identical to DeletionEQ.
+func Deletion(v bool) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldDeletion, v))
+}
+
 // ClaimedBy applies equality check predicate on the "claimed_by" field. It's identical to ClaimedByEQ.
 func ClaimedBy(v string) predicate.Outbox {
 	return predicate.Outbox(sql.FieldEQ(FieldClaimedBy, v))
@@ -220,6 +225,16 @@ func LastSeqLT(v int64) predicate.Outbox {
 // LastSeqLTE applies the LTE predicate on the "last_seq" field.
 func LastSeqLTE(v int64) predicate.Outbox {
 	return predicate.Outbox(sql.FieldLTE(FieldLastSeq, v))
+}
+
+// DeletionEQ applies the EQ predicate on the "deletion" field.
+func DeletionEQ(v bool) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldDeletion, v))
+}
+
+// DeletionNEQ applies the NEQ predicate on the "deletion" field.
+func DeletionNEQ(v bool) predicate.Outbox {
+	return predicate.Outbox(sql.FieldNEQ(FieldDeletion, v))
 }
 
 // ClaimedByEQ applies the EQ predicate on the "claimed_by" field.

@@ -12,5 +12,8 @@ type Conversation func(*sql.Selector)
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
 
+// Mute is the predicate function for mute builders.
+type Mute func(*sql.Selector)
+
 // Outbox is the predicate function for outbox builders.
 type Outbox func(*sql.Selector)
