@@ -6,9 +6,9 @@ import { LiveService } from '@gen/stoa/live/v1/live_service_pb'
 import { SiteService } from '@gen/stoa/site/v1/site_service_pb'
 import { connect } from '@stoa/shared/api/connect'
 
-const { session, transport } = connect({ guests: true })
+const { session, transport, reach } = connect({ guests: true })
 
-export { session }
+export { reach, session }
 export const auth = createClient(AuthService, transport)
 export const chat = createClient(ChatService, transport)
 export const live = createClient(LiveService, transport)

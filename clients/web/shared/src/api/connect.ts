@@ -9,6 +9,7 @@ import { tabLock } from '../session/lock'
 import { browserStore, scopedStore, SESSION_KEY } from '../session/record'
 import { createSession, type Session } from '../session/session'
 import { authInterceptor } from './interceptor'
+import { watchReach, type Reach } from './reach'
 
 const APP_VERSION = '0.1.0'
 
@@ -19,9 +20,10 @@ export interface ConnectOptions {
   guests: boolean
 }
 
-/** The session of this browser in one app, and the transport whose calls carry its token. */
-export function connect({ scope = '', guests }: ConnectOptions): { session: Session; transport: Transport } {
-  const common = { baseUrl: location.origin, useBinaryFormat: true, defaultTimeoutMs: 10_000 }
+/** The session of this browser in one app, the transport whose calls carry its token, and whether the server answers. */
+export function connect({ scope = '', guests }: ConnectOptions): { session: Session; transport: Transport; reach: Reach } {
+  const reach = watchReach()
+  const common = { baseUrl: location.origin, useBinaryFormat: true, defaultTimeoutMs: 10_000, interceptors: [reach.interceptor] }
   const store = scopedStore(browserStore(), scope)
   const session = createSession({
     auth: createClient(AuthService, createConnectTransport(common)),
@@ -35,9 +37,9 @@ export function connect({ scope = '', guests }: ConnectOptions): { session: Sess
   })
   const transport = createConnectTransport({
     ...common,
-    interceptors: [authInterceptor((refused) => session.accessToken(refused))],
+    interceptors: [authInterceptor((refused) => session.accessToken(refused)), reach.interceptor],
   })
-  return { session, transport }
+  return { session, transport, reach }
 }
 
 /** A name by which the owner recognises this browser in a list of devices, at most 64 characters. */

@@ -21,6 +21,13 @@ const chosen = ref<Theme>(load())
 function apply(): void {
   if (chosen.value === 'system') delete document.documentElement.dataset.theme
   else document.documentElement.dataset.theme = chosen.value
+  // The browser's own bars follow the system by two elements; a choice goes before both.
+  const bars = [...document.querySelectorAll<HTMLMetaElement>('meta[name="theme-color"]')]
+  const colours = bars.map((bar) => (bar.dataset.own ??= bar.content))
+  const dark = bars.findIndex((bar) => bar.media.includes('dark'))
+  const light = bars.findIndex((bar) => bar.media.includes('light'))
+  const forced = chosen.value === 'system' ? undefined : colours[chosen.value === 'dark' ? dark : light]
+  bars.forEach((bar, i) => (bar.content = forced ?? colours[i] ?? bar.content))
 }
 
 export const theme: Readonly<Ref<Theme>> = readonly(chosen)
