@@ -377,31 +377,3 @@ func TestDeletedTextNeverComesBack(t *testing.T) {
 		}
 	}
 }
-
-func TestFailedDeletion(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	n := w.boot(fast())
-	n.send("ann", "stays", "x")
-	db := w.raw()
-	n.eventually("the outbox is empty", func() bool { return count(t, db, "outboxes") == 0 })
-	exec := func(query string) {
-		t.Helper()
-		_, err := db.ExecContext(t.Context(), query)
-		w.must(err)
-	}
-	exec("ALTER TABLE outboxes RENAME TO hidden")
-	_, err := n.neighbour("admin").DeleteMessage(t.Context(), &chatv1.DeleteMessageRequest{
-		ConversationId: room, Position: at(1),
-	})
-	if !errs.Is(err, connect.CodeUnavailable, errs.ReasonUnavailable) {
-		t.Errorf("got %v", err)
-	}
-	exec("ALTER TABLE hidden RENAME TO outboxes")
-	if m := n.history()[0]; m.GetDeleted() {
-		t.Errorf("half of it was done: %v", m)
-	}
-	if was := n.takeAway(1); was.GetDeleted() {
-		t.Errorf("took away %v", was)
-	}
-}
