@@ -31,7 +31,7 @@ func contracts() (services []protoreflect.ServiceDescriptor) {
 
 func TestTableListsEveryRPC(t *testing.T) {
 	services := contracts()
-	if len(services) < 7 {
+	if len(services) < 8 {
 		t.Fatalf("found only %d services", len(services))
 	}
 	if err := authn.Table().Check(services...); err != nil {
@@ -81,8 +81,11 @@ func TestEveryRPCTimesEveryRole(t *testing.T) {
 		{"user", user(authv1.Role_ROLE_USER), true, map[authn.Access]bool{
 			authn.Public: true, authn.Guest: true, authn.User: true,
 		}},
+		{"moderator", user(authv1.Role_ROLE_MODERATOR), true, map[authn.Access]bool{
+			authn.Public: true, authn.Guest: true, authn.User: true, authn.Moderator: true,
+		}},
 		{"admin", user(authv1.Role_ROLE_ADMIN), true, map[authn.Access]bool{
-			authn.Public: true, authn.Guest: true, authn.User: true, authn.Admin: true,
+			authn.Public: true, authn.Guest: true, authn.User: true, authn.Moderator: true, authn.Admin: true,
 		}},
 		{"service", authn.Principal{Service: "live"}, true, map[authn.Access]bool{authn.Public: true, authn.Service: true}},
 	}
@@ -110,6 +113,20 @@ func TestEveryRPCTimesEveryRole(t *testing.T) {
 		if err := table.Authorize("/stoa.live.v1.LiveService/Unlisted", c.p, c.ok); !errs.Is(err, connect.CodePermissionDenied, "FORBIDDEN") {
 			t.Errorf("an unlisted RPC by %s: %v", c.name, err)
 		}
+	}
+}
+
+func TestWhoIsStaff(t *testing.T) {
+	for role, want := range map[authv1.Role]struct{ staff, admin bool }{
+		authv1.Role_ROLE_UNSPECIFIED: {}, authv1.Role_ROLE_GUEST: {}, authv1.Role_ROLE_USER: {},
+		authv1.Role_ROLE_MODERATOR: {staff: true}, authv1.Role_ROLE_ADMIN: {staff: true, admin: true},
+	} {
+		if p := (authn.Principal{UserID: "u", Role: role}); p.IsStaff() != want.staff || p.IsAdmin() != want.admin {
+			t.Errorf("%v: staff %v, administrator %v", role, p.IsStaff(), p.IsAdmin())
+		}
+	}
+	if p := (authn.Principal{Service: "live"}); p.IsStaff() || p.IsAdmin() {
+		t.Error("a service is staff")
 	}
 }
 

@@ -50,7 +50,9 @@ func sign(t *testing.T, method jwt.SigningMethod, key any, header map[string]any
 
 func TestGoodToken(t *testing.T) {
 	house := authntest.New(t)
-	for _, role := range []authv1.Role{authv1.Role_ROLE_GUEST, authv1.Role_ROLE_USER, authv1.Role_ROLE_ADMIN} {
+	for _, role := range []authv1.Role{
+		authv1.Role_ROLE_GUEST, authv1.Role_ROLE_USER, authv1.Role_ROLE_MODERATOR, authv1.Role_ROLE_ADMIN,
+	} {
 		want := house.User("u1", role)
 		got, err := house.Verifier.Verify(t.Context(), house.Token(t, want))
 		if err != nil || got != want {
