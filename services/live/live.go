@@ -90,7 +90,7 @@ func (b Broadcast) Duration(now time.Time) time.Duration {
 	if !b.EndedAt.IsZero() {
 		now = b.EndedAt
 	}
-	return max(0, now.Sub(b.StartedAt))
+	return max(0, now.Round(0).Sub(b.StartedAt)) // by the wall clock, which is what is stored
 }
 
 // Category groups rooms.
