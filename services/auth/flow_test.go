@@ -253,3 +253,21 @@ func TestNoSecretIsStoredOrLogged(t *testing.T) {
 		}
 	}
 }
+
+// onDisk is everything that the service wrote to its database.
+func onDisk(t testing.TB, storeURL string) []byte {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(strings.TrimPrefix(storeURL, "sqlite://"), "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no database files", err)
+	}
+	var all []byte
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, raw...)
+	}
+	return all
+}
