@@ -51,7 +51,7 @@ export const en = {
     USER_IS_GUEST: 'A guest has no other role. They sign up first.',
     CANNOT_BAN_SELF: 'You cannot ban yourself. Ask another administrator.',
     CANNOT_CHANGE_OWN_ROLE: 'You cannot change your own role. Ask another administrator.',
-    CANNOT_MUTE_STAFF: 'Moderators and administrators cannot be muted.',
+    CANNOT_MUTE_STAFF: 'Only an administrator mutes a moderator, and nobody an administrator.',
     MUTE_NOT_FOUND: 'That mute has already ended.',
     MESSAGE_NOT_FOUND: 'There is no such message.',
     SETUP_DONE: 'There is an administrator already. Sign in as one.',

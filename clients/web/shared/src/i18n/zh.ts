@@ -46,7 +46,7 @@ export const zh: SharedMessages = {
     USER_IS_GUEST: '游客没有其他角色，需要先注册账号。',
     CANNOT_BAN_SELF: '不能封禁自己，请联系其他超级管理员。',
     CANNOT_CHANGE_OWN_ROLE: '不能更改自己的角色，请联系其他超级管理员。',
-    CANNOT_MUTE_STAFF: '不能禁言管理员或超级管理员。',
+    CANNOT_MUTE_STAFF: '只有超级管理员可以禁言管理员，超级管理员不能被禁言。',
     MUTE_NOT_FOUND: '该禁言已经结束。',
     MESSAGE_NOT_FOUND: '没有这条消息。',
     SETUP_DONE: '服务器已有超级管理员，请直接登录。',
