@@ -1,4 +1,5 @@
 import type { EngineKind } from './addresses'
+import type { Engine } from './engines'
 import { decide, DEFAULT_CUSHION, latencyOf, type BufferedRange } from './latency'
 
 const tickMs = 250
@@ -6,26 +7,38 @@ const tickMs = 250
 const startingMs = 2_000
 /** A picture that stands still for this long while the encoder sends is lost. HLS comes a whole segment at a time. */
 const stillMs = { 'ws-flv': 8_000, hls: 20_000 } as const
+/** A picture that stands still for this long is waiting for the network. */
+const stalledMs = 1_500
 const cushionStep = 0.25
 const maxCushion = 1.3
 
 export interface MonitorDeps {
   video: HTMLVideoElement
   kind: EngineKind
+  engine: Pick<Engine, 'latency' | 'liveEdge'>
   /** True while the encoder sends, so that a picture that stands still is a fault. */
   expectsMedia: () => boolean
   /** Called at every tick with the distance to the live edge, in seconds. */
   onLatency: (seconds: number | undefined) => void
+  /** Called when the picture has stopped although there should be one, and when it moves again. */
+  onStalled: (stalled: boolean) => void
   /** Called once, when the connection is taken for lost. */
   onStill: () => void
 }
 
-/** Watches one connection: keeps it near the live edge and notices when its picture stands still. Returns how to stop. */
-export function monitor({ video, kind, expectsMedia, onLatency, onStill }: MonitorDeps): () => void {
+export interface Monitor {
+  stop(): void
+  /** Jumps to the newest media. */
+  toLive(): void
+}
+
+/** Watches one connection: keeps it near the live edge and notices when its picture stands still. */
+export function monitor({ video, kind, engine, expectsMedia, onLatency, onStalled, onStill }: MonitorDeps): Monitor {
   let cushion = DEFAULT_CUSHION
   let firstMediaMs: number | undefined
   let shownTime = -1
   let shownMs = performance.now()
+  let stalled = false
 
   function tick(): void {
     const nowMs = performance.now()
@@ -34,14 +47,17 @@ export function monitor({ video, kind, expectsMedia, onLatency, onStill }: Monit
     if (video.currentTime !== shownTime || video.paused || !expectsMedia()) {
       shownTime = video.currentTime
       shownMs = nowMs
+      setStalled(false)
     } else if (nowMs - shownMs > stillMs[kind]) {
       stop()
       onStill()
       return
+    } else if (nowMs - shownMs > stalledMs) {
+      setStalled(firstMediaMs !== undefined)
     }
     if (end < 0) return
     firstMediaMs ??= nowMs
-    onLatency(latencyOf({ currentTime: video.currentTime, buffered }))
+    onLatency(engine.latency?.() ?? latencyOf({ currentTime: video.currentTime, buffered }))
     // hls.js keeps its own distance, and a paused picture is not chased: it jumps when it goes on.
     if (kind === 'hls' || video.paused || video.seeking) return
     const { currentTime, playbackRate } = video
@@ -61,7 +77,19 @@ export function monitor({ video, kind, expectsMedia, onLatency, onStill }: Monit
     if (settled && !video.seeking && expectsMedia()) cushion = Math.min(maxCushion, cushion + cushionStep)
   }
 
+  function setStalled(now: boolean): void {
+    if (now !== stalled) onStalled((stalled = now))
+  }
+
+  function toLive(): void {
+    const newest = rangesOf(video).at(-1)
+    const edge = engine.liveEdge?.() ?? (newest && Math.max(newest.start, newest.end - cushion))
+    if (edge !== undefined && edge > video.currentTime) video.currentTime = edge
+    video.playbackRate = 1
+  }
+
   function stop(): void {
+    setStalled(false)
     clearInterval(timer)
     video.removeEventListener('waiting', onWaiting)
     video.removeEventListener('progress', tick)
@@ -71,7 +99,7 @@ export function monitor({ video, kind, expectsMedia, onLatency, onStill }: Monit
   const timer = setInterval(tick, tickMs)
   video.addEventListener('waiting', onWaiting)
   video.addEventListener('progress', tick)
-  return stop
+  return { stop, toLive }
 }
 
 function rangesOf({ buffered }: HTMLVideoElement): BufferedRange[] {

@@ -6,15 +6,16 @@ import { openEngine } from './engines'
 import { runPlayback, type PlaybackStatus } from './playback'
 
 vi.mock('./engines', () => ({ supportedEngines: () => ['ws-flv', 'hls'], openEngine: vi.fn() }))
-vi.mock('./monitor', () => ({ monitor: () => () => undefined }))
+vi.mock('./monitor', () => ({ monitor: () => ({ stop: () => undefined, toLive: () => undefined }) }))
 
 /** Plays for `ms` with engines that show a picture or not, and close after a second. */
 async function play(ms: number, showsPicture: (kind: EngineKind) => boolean, onAir: () => boolean = () => true) {
   const opened: EngineKind[] = []
   const statuses: PlaybackStatus[] = []
   const video = Object.assign(new EventTarget(), { play: () => Promise.resolve(), muted: true })
-  const destroy = vi.fn()
-  vi.mocked(openEngine).mockImplementation((kind, _url, _video, onClose) => {
+  const order: string[] = []
+  const destroy = vi.fn(() => order.push('destroyed'))
+  vi.mocked(openEngine).mockImplementation((kind, _url, _video, { onClose }) => {
     opened.push(kind)
     if (showsPicture(kind)) setTimeout(() => video.dispatchEvent(new Event('playing')), 100)
     setTimeout(() => onClose('closed'), 1_000)
@@ -31,13 +32,17 @@ async function play(ms: number, showsPicture: (kind: EngineKind) => boolean, onA
     onStatus: (status: PlaybackStatus) => statuses.push(status),
     onEngine: vi.fn(),
     onLatency: vi.fn(),
+    onBitrate: vi.fn(),
+    onStalled: vi.fn(),
+    onToLive: vi.fn(),
+    onLetGo: vi.fn(() => order.push('let go')),
     onEnd: vi.fn(),
   }
   const done = runPlayback(deps, abort.signal)
   await vi.advanceTimersByTimeAsync(ms)
   abort.abort()
   await done
-  return { opened, statuses, destroy, takePlayback }
+  return { opened, statuses, destroy, takePlayback, order, onToLive: deps.onToLive }
 }
 
 describe('runPlayback', () => {
@@ -57,6 +62,13 @@ describe('runPlayback', () => {
     expect(takePlayback).toHaveBeenCalledTimes(opened.length)
     expect(destroy).toHaveBeenCalledTimes(opened.length)
     expect(statuses.slice(0, 4)).toEqual(['connecting', 'playing', 'reconnecting', 'playing'])
+  })
+
+  it('tells before the picture goes, and takes back how to jump', async () => {
+    const { order, onToLive } = await play(1_500, () => true)
+    expect(order.slice(0, 2)).toEqual(['let go', 'destroyed'])
+    expect(onToLive.mock.calls[0]?.[0]).toBeTypeOf('function')
+    expect(onToLive.mock.calls[1]?.[0]).toBeUndefined()
   })
 
   it('tries the next way after three connections without a picture, and keeps to what works', async () => {

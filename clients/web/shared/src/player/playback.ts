@@ -16,6 +16,12 @@ export interface PlaybackDeps {
   onStatus: (status: PlaybackStatus) => void
   onEngine: (kind: EngineKind | undefined) => void
   onLatency: (seconds: number | undefined) => void
+  onBitrate: (bps: number | undefined) => void
+  onStalled: (stalled: boolean) => void
+  /** Given how to jump to the newest media while a connection is open. */
+  onToLive: (toLive: (() => void) | undefined) => void
+  /** Called before a connection lets go of the video element, which then shows nothing. */
+  onLetGo: () => void
   /** Told why a connection ended, in words for whoever looks for a fault. */
   onEnd: (why: string) => void
 }
@@ -79,19 +85,23 @@ async function connectOnce(deps: PlaybackDeps, kind: EngineKind, signal: AbortSi
 
 /** Resolves when the connection has ended, for whatever reason. */
 async function connectionEnd(deps: PlaybackDeps, kind: EngineKind, url: string, signal: AbortSignal): Promise<void> {
-  const { video, expectsMedia, onLatency } = deps
+  const { video, expectsMedia, onLatency, onStalled } = deps
   let end: (why: string) => void = () => undefined
   const ended = new Promise<string>((resolve) => (end = resolve))
   const onAbort = (): void => end('left')
   signal.addEventListener('abort', onAbort)
-  const engine = await openEngine(kind, url, video, end)
-  const stopMonitor = monitor({ video, kind, expectsMedia, onLatency, onStill: () => end('the picture stood still') })
+  const engine = await openEngine(kind, url, video, { onClose: end, onBitrate: deps.onBitrate })
+  const onStill = (): void => end('the picture stood still')
+  const watching = monitor({ video, kind, engine, expectsMedia, onLatency, onStalled, onStill })
+  deps.onToLive(() => watching.toLive())
   void playOrMute(video).then((plays) => {
     if (!plays && !signal.aborted) deps.onStatus('blocked')
   })
   if (!signal.aborted) deps.onEnd(await ended)
   signal.removeEventListener('abort', onAbort)
-  stopMonitor()
+  watching.stop()
+  deps.onToLive(undefined)
+  deps.onLetGo()
   engine.destroy()
 }
 

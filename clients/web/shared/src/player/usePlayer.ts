@@ -1,18 +1,26 @@
 import { BroadcastState, type Playback } from '@gen/stoa/live/v1/live_pb'
-import { computed, onScopeDispose, readonly, ref, watch, type Ref } from 'vue'
+import { computed, onScopeDispose, readonly, ref, shallowRef, watch, type Ref } from 'vue'
 import type { EngineKind } from './addresses'
 import { runPlayback, type PlaybackStatus } from './playback'
+
+/** In seconds. HLS is some segments behind by its nature. */
+const farBehind: Record<EngineKind, number> = { 'ws-flv': 2.5, hls: 12 }
 
 export interface PlayerInput {
   broadcastState: Ref<BroadcastState>
   takePlayback: () => Promise<Playback | undefined>
+  /** Called before the video element loses its picture. */
+  onLetGo?: () => void
 }
 
 /** Plays a room's broadcast in a video element for as long as it is on the air. */
-export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broadcastState, takePlayback }: PlayerInput) {
+export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broadcastState, takePlayback, onLetGo }: PlayerInput) {
   const status = ref<PlaybackStatus>('idle')
   const engine = ref<EngineKind>()
   const latency = ref<number>()
+  const bitrate = ref<number>()
+  const stalled = ref(false)
+  const jump = shallowRef<() => void>()
   const lastEnd = ref<string>()
   let abort = new AbortController()
   // Runs take turns: the one before must have let go of the video element.
@@ -23,13 +31,18 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
     () => broadcastState.value === BroadcastState.LIVE || broadcastState.value === BroadcastState.INTERRUPTED,
   )
 
+  function forget(): void {
+    engine.value = latency.value = bitrate.value = jump.value = undefined
+    stalled.value = false
+  }
+
   watch(
     [video, onAir] as const,
     ([element, wanted]) => {
       abort.abort()
       if (!element || !wanted) {
         status.value = 'idle'
-        engine.value = latency.value = undefined
+        forget()
         return
       }
       const own = (abort = new AbortController())
@@ -43,6 +56,10 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
         onStatus: current(status),
         onEngine: current(engine),
         onLatency: current(latency),
+        onBitrate: current(bitrate),
+        onStalled: current(stalled),
+        onToLive: current(jump),
+        onLetGo: () => onLetGo?.(),
         onEnd: current(lastEnd),
       }
       turn = turn.then(() => runPlayback(deps, own.signal))
@@ -51,5 +68,24 @@ export function usePlayer(video: Readonly<Ref<HTMLVideoElement | null>>, { broad
   )
   onScopeDispose(() => abort.abort())
 
-  return { status: readonly(status), engine: readonly(engine), latency: readonly(latency), lastEnd: readonly(lastEnd) }
+  return {
+    status: readonly(status),
+    engine: readonly(engine),
+    /** Seconds behind the live edge. */
+    latency: readonly(latency),
+    /** Bits a second of the media that arrives. */
+    bitrate: readonly(bitrate),
+    /** The picture waits for the network. */
+    stalled: readonly(stalled),
+    lastEnd: readonly(lastEnd),
+    /** Far enough behind that a jump is worth offering: the player closes smaller distances by itself. */
+    behind: computed(() => latency.value !== undefined && engine.value !== undefined && latency.value > farBehind[engine.value]),
+    /** Jumps to the newest media, and plays. */
+    toLive(): void {
+      jump.value?.()
+      video.value?.play().catch(() => undefined)
+    },
+  }
 }
+
+export type PlayerHandle = ReturnType<typeof usePlayer>

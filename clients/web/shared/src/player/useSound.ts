@@ -43,6 +43,8 @@ export function useSound(video: Readonly<Ref<HTMLVideoElement | null>>) {
   return { muted: readonly(muted), volume: readonly(volume), setMuted, setVolume }
 }
 
+export type SoundHandle = ReturnType<typeof useSound>
+
 type StoreName = 'localStorage' | 'sessionStorage'
 
 function remember(store: StoreName, key: string, value: string): void {
