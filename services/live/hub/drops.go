@@ -17,8 +17,9 @@ const (
 // drops counts the pictures that an encoder left out, by the times of those around them. It would rather miss one than
 // see one that was never there, since a variable frame rate is no fault:
 //
-//   - A rate is known when at least two thirds of the last 64 intervals are ordinary: within a quarter (and 2 ms) of
-//     their median. While there is none, because the rate varies or is not known yet, nothing is counted.
+//   - A rate is known when at least two thirds of the last 64 intervals are ordinary, that is within a quarter (or 2 ms)
+//     of their median, and make up at least a third of the time. While there is none, because the rate varies, the
+//     picture rests most of the time, or too little has come yet, nothing is counted.
 //   - An interval of a whole number of frames, two or more, is a gap: as whole as the ordinary ones are regular. It
 //     counts once an ordinary interval follows.
 //   - More than three gaps that follow each other are a new pace, and any other interval is irregular: both are forgotten.
@@ -89,16 +90,19 @@ func (d *drops) look() {
 	slices.Sort(sorted[:n])
 	median := float64(sorted[n/2])
 	within := max(2, median/4)
-	ordinary, sum, spread := 0, int64(0), 0.0
+	ordinary, sum, all, spread := 0, int64(0), int64(0), 0.0
 	for _, interval := range sorted[:n] {
+		all += interval
 		if off := math.Abs(float64(interval) - median); off <= within {
 			ordinary++
 			sum += interval
 			spread = max(spread, off)
 		}
 	}
-	d.steady = median >= minInterval && 3*ordinary >= 2*n
-	if d.steady {
-		d.mean, d.within = float64(sum)/float64(ordinary), max(2, spread)
+	d.steady = median >= minInterval && 3*ordinary >= 2*n && 3*sum >= all
+	if !d.steady {
+		d.pending, d.gapsHeld = 0, 0
+		return
 	}
+	d.mean, d.within = float64(sum)/float64(ordinary), max(2, spread)
 }

@@ -109,6 +109,8 @@ func TestDroppedFrames(t *testing.T) {
 		"from 30 to 60":                     {then(at(30, 300), 1000.0/60, at(60, 300)...), 0},
 		"from 30 to 10":                     {then(at(30, 300), 100, at(10, 300)...), 0},
 		"half of the pictures, at random":   {without(at(30, 600), func(int) bool { return chance.IntN(2) == 0 }), 0},
+		"half of the time missing":          {without(at(30, 900), func(i int) bool { return i >= 100 && i%30 < 15 }), 395},
+		"ten pictures of sixty":             {without(at(30, 900), func(i int) bool { return i%60 >= 10 }), 0},
 		"a screen that moves now and then":  {without(at(30, 900), func(i int) bool { return i%30 > 4 && i%30 < 29 }), 0},
 		"all at the same time":              {make([]float64, 300), 0},
 		"a pause that is no whole number":   {then(at(25, 200), 500, at(25, 200)...), 0},
