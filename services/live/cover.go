@@ -40,7 +40,8 @@ type covers struct {
 	camera    *camera
 	every     time.Duration
 	shown     *picture.Folder
-	snapshots string // folder; nobody is served from there
+	snapshots *picture.Folder // nobody is served from there
+	dir       string          // of snapshots
 	db        *db
 	now       func() time.Time
 	log       *slog.Logger
@@ -53,11 +54,12 @@ func newCovers(dataDir string, c *camera, every time.Duration, db *db, now func(
 	if err != nil {
 		return nil, err
 	}
-	snapshots := filepath.Join(dataDir, "snapshots")
-	if err := os.MkdirAll(snapshots, 0o700); err != nil {
-		return nil, fmt.Errorf("make snapshot folder: %w", err)
+	dir := filepath.Join(dataDir, "snapshots")
+	snapshots, err := picture.OpenFolder(dir, "")
+	if err != nil {
+		return nil, err
 	}
-	return &covers{camera: c, every: every, shown: shown, snapshots: snapshots, db: db, now: now, log: log}, nil
+	return &covers{camera: c, every: every, shown: shown, snapshots: snapshots, dir: dir, db: db, now: now, log: log}, nil
 }
 
 // url is where a room's cover is served; empty without one.
@@ -118,7 +120,7 @@ func (c *covers) snapshot(ctx context.Context, roomID string, flv []byte) error 
 	if err != nil || room.CoverMode == TakenDownCover {
 		return err
 	}
-	if err := c.keep(roomID, jpeg); err != nil || room.CoverMode != AutomaticCover {
+	if err := c.snapshots.Put(roomID, jpeg); err != nil || room.CoverMode != AutomaticCover {
 		return err
 	}
 	_, err = c.show(ctx, room, AutomaticCover, jpeg)
@@ -175,7 +177,7 @@ func (c *covers) takeDown(ctx context.Context, roomID string) (Room, error) {
 		return Room{}, err
 	}
 	// The files first: what is half done shows nothing, and can be done again.
-	if err := errors.Join(c.shown.Remove(roomID), c.forget(roomID)); err != nil {
+	if err := errors.Join(c.shown.Remove(roomID), c.snapshots.Remove(roomID)); err != nil {
 		return Room{}, err
 	}
 	return c.db.setCover(ctx, roomID, TakenDownCover, 0)
@@ -195,7 +197,8 @@ func (c *covers) change(ctx context.Context, roomID string, act func(room Room) 
 	return act(room)
 }
 
-// show makes a picture the room's cover. The caller holds mu.
+// show makes a picture the room's cover: it is there before its new address is told, since the answer at an address may
+// be kept for a day. The caller holds mu.
 func (c *covers) show(ctx context.Context, room Room, mode CoverMode, jpeg []byte) (Room, error) {
 	if err := c.shown.Put(room.ID, jpeg); err != nil {
 		return Room{}, err
@@ -203,23 +206,9 @@ func (c *covers) show(ctx context.Context, room Room, mode CoverMode, jpeg []byt
 	return c.db.setCover(ctx, room.ID, mode, max(room.CoverVersion+1, c.now().UnixMilli()))
 }
 
-func (c *covers) snapshotPath(roomID string) string { return filepath.Join(c.snapshots, roomID+".jpg") }
-
-// keep stores a snapshot in place of the one before.
-func (c *covers) keep(roomID string, jpeg []byte) error {
-	path := c.snapshotPath(roomID)
-	if err := os.WriteFile(path+".new", jpeg, 0o600); err != nil {
-		return fmt.Errorf("write snapshot: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("replace snapshot: %w", err)
-	}
-	return nil
-}
-
 // latest returns the last snapshot that was kept, or nil.
 func (c *covers) latest(roomID string) ([]byte, error) {
-	jpeg, err := os.ReadFile(c.snapshotPath(roomID))
+	jpeg, err := os.ReadFile(filepath.Join(c.dir, roomID+".jpg"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -227,13 +216,6 @@ func (c *covers) latest(roomID string) ([]byte, error) {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
 	return jpeg, nil
-}
-
-func (c *covers) forget(roomID string) error {
-	if err := os.Remove(c.snapshotPath(roomID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove snapshot: %w", err)
-	}
-	return nil
 }
 
 // uploadCover makes a picture that the owner sent the room's cover. Errors: those of ownRoom, COVER_TAKEN_DOWN,
