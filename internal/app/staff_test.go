@@ -210,6 +210,10 @@ func TestStaffInspectUsers(t *testing.T) {
 	refused(t, "nobody", err, connect.CodeNotFound, "USER_NOT_FOUND")
 	_, err = desk.admin.SetUserRole(ctx, &adminv1.SetUserRoleRequest{UserId: admin.User.GetId(), Role: authv1.Role_ROLE_USER})
 	refused(t, "an administrator's own role", err, connect.CodeFailedPrecondition, "CANNOT_CHANGE_OWN_ROLE")
+	_, err = desk.admin.BanUser(ctx, &adminv1.BanUserRequest{UserId: "operator", Reason: "r"})
+	refused(t, "the operator", err, connect.CodePermissionDenied, errs.ReasonForbidden)
+	_, err = desk.admin.SetUserRole(ctx, &adminv1.SetUserRoleRequest{UserId: "operator", Role: authv1.Role_ROLE_USER})
+	refused(t, "the operator's role", err, connect.CodePermissionDenied, errs.ReasonForbidden)
 	list, err := staff.admin.ListUsers(ctx, &adminv1.ListUsersRequest{OnlyStaff: true})
 	var ids []string
 	for _, u := range list.GetUsers() {

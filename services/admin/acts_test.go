@@ -70,6 +70,10 @@ func TestActsOnUsers(t *testing.T) {
 	w.must(second(ann.RevokeUserDevice(ctx, &adminv1.RevokeUserDeviceRequest{UserId: "bob", SessionId: "phone"})))
 	w.refused("another's device", second(ann.RevokeUserDevice(ctx, &adminv1.RevokeUserDeviceRequest{UserId: "moe", SessionId: "phone"})),
 		notFound, "SESSION_NOT_FOUND")
+	w.refused("the operator", second(ann.BanUser(ctx, &adminv1.BanUserRequest{UserId: "operator", Reason: "r"})), connect.CodePermissionDenied, errs.ReasonForbidden)
+	w.refused("the operator's role", second(ann.SetUserRole(ctx, &adminv1.SetUserRoleRequest{UserId: "operator", Role: authv1.Role_ROLE_USER})),
+		connect.CodePermissionDenied, errs.ReasonForbidden)
+	w.refused("a fault of the table", second(ann.BanUser(ctx, &adminv1.BanUserRequest{UserId: "closed", Reason: "r"})), connect.CodeInternal, errs.ReasonInternal)
 	w.users.nameless.Store(true) // the act and its entry go on without names
 	w.must(second(ann.UnbanUser(ctx, &adminv1.UnbanUserRequest{UserId: "bob"})))
 
@@ -85,6 +89,9 @@ func TestActsOnUsers(t *testing.T) {
 		"abe Abe|user.set_role|abe Abe|user|CANNOT_CHANGE_OWN_ROLE",
 		"ann Ann|user.revoke_device|bob Bob|session phone|",
 		"ann Ann|user.revoke_device|moe Moe|session phone|SESSION_NOT_FOUND",
+		"ann Ann|user.ban|operator|r|FORBIDDEN",
+		"ann Ann|user.set_role|operator|user|FORBIDDEN",
+		"ann Ann|user.ban|closed|r|INTERNAL",
 		"ann|user.unban|bob||",
 	)
 }

@@ -50,8 +50,13 @@ func person(id string) *authv1.User {
 
 func (d *directory) account(ctx context.Context, id string, ban *authv1.Ban) (*authv1.Account, error) {
 	d.caller.Store(authn.MustFrom(ctx).Service)
-	if id == "breaks" {
+	switch id {
+	case "breaks":
 		return nil, errors.New("a driver's text")
+	case "operator":
+		return nil, errs.PermissionDenied(errs.ReasonForbidden, "the operator cannot be changed")
+	case "closed": // as the authorization table does
+		return nil, errs.PermissionDenied(errs.ReasonForbidden, "not for services").With("required_role", "admin")
 	}
 	user := person(id)
 	if user == nil {

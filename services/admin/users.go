@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
+
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
@@ -80,7 +82,7 @@ func (s *Service) BanUser(ctx context.Context, userID string, ban *authv1.Ban) (
 		}
 		res, err := s.users.BanUser(ctx, &authv1.BanUserRequest{UserId: userID, Ban: ban})
 		account = res.GetAccount()
-		return err
+		return ruled(err)
 	})
 	return account, err
 }
@@ -96,7 +98,7 @@ func (s *Service) UnbanUser(ctx context.Context, userID string) (account *authv1
 }
 
 // SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
-// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
+// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE), PERMISSION_DENIED (FORBIDDEN: the operator).
 func (s *Service) SetUserRole(ctx context.Context, userID string, role authv1.Role) (account *authv1.Account, err error) {
 	entry := Entry{Action: ActionSetUserRole, TargetID: userID, Detail: roleName(role)}
 	err = s.act(ctx, entry, func(ctx context.Context, _ *Entry) error {
@@ -106,9 +108,18 @@ func (s *Service) SetUserRole(ctx context.Context, userID string, role authv1.Ro
 		}
 		res, err := s.users.SetRole(ctx, &authv1.SetRoleRequest{UserId: userID, Role: role})
 		account = res.GetAccount()
-		return err
+		return ruled(err)
 	})
 	return account, err
+}
+
+// ruled makes the directory's word that nobody changes the operator one to the caller. As it is, it would pass for a
+// refusal of this service, which is a fault of the house; such a refusal names a role.
+func ruled(err error) error {
+	if errs.Is(err, connect.CodePermissionDenied, errs.ReasonForbidden) && errs.Metadata(err)["required_role"] == "" {
+		return errs.PermissionDenied(errs.ReasonForbidden, "the operator cannot be changed").Because(err)
+	}
+	return err
 }
 
 // roleName spells a role as the audit log does: "moderator".
