@@ -106,6 +106,14 @@ describe('Lanes', () => {
     expect(lanes.place(20, entryMs + 1, () => 'narrow too')).toBe(true)
   })
 
+  it('may give a short message no more than a long one', () => {
+    const lanes = new Lanes<string>({ width: 800, lanes: 1, gap: 0 })
+    lanes.place(20, 0, () => 'first')
+    const entryMs = (20 / 820) * CROSS_MS
+    expect(lanes.place(20, entryMs + 1, () => 'hasty', 400)).toBe(false)
+    expect(lanes.place(20, CROSS_MS / 2, () => 'in turn', 400)).toBe(true)
+  })
+
   it('lets messages go when they have crossed', () => {
     const lanes = new Lanes<string>({ width: 800, lanes: 1, gap: 0 })
     lanes.place(100, 0, () => 'a')

@@ -51,11 +51,14 @@ export class Lanes<T> {
     return this.lanes.every((lane) => lane.length === 0)
   }
 
-  /** Sends a message into the uppermost lane with room for it, and makes it then; false when there is no room now. */
-  place(width: number, nowMs: number, make: () => T): boolean {
+  /**
+   * Sends a message into the uppermost lane with room for it, and makes it then; false when there is no room now. It may
+   * ask for more room than its own `width`: what suits a wider and thus faster one suits it, too.
+   */
+  place(width: number, nowMs: number, make: () => T, room = width): boolean {
     for (const [lane, ahead] of this.lanes.entries()) {
       const way = { lane, width, startMs: nowMs }
-      if (!this.staysClear(ahead.at(-1), way, nowMs, this.shape.gap)) continue
+      if (!this.staysClear(ahead.at(-1), { ...way, width: Math.max(width, room) }, nowMs, this.shape.gap)) continue
       ahead.push({ item: make(), ...way })
       return true
     }

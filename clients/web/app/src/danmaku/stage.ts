@@ -8,6 +8,10 @@ import { Waiting } from './waiting'
 const maxRatio = 2
 /** Drawing new messages may take this long in one frame; the rest has its turn in the next. */
 const paintMs = 4
+/** Weight of one message in the usual width. */
+const usualShare = 0.05
+/** Longer messages than this are no measure for others. */
+const usualLetters = 12
 
 interface Waiter {
   text: string
@@ -23,6 +27,8 @@ export class DanmakuStage {
   private readonly lanes = new Lanes<Sprite>({ width: 0, lanes: 0, gap: 0 })
   private layout: Layout
   private look: Look
+  /** What messages are wide of late. All wait for as much room, or short ones would take every place in a rush. */
+  private usualWidth = 0
   private width = 0
   private height = 0
   private frame: number | undefined
@@ -53,7 +59,9 @@ export class DanmakuStage {
   /** Sends a line over the picture, now or never: a hidden page shows nothing, and a full one leaves it out. */
   show(text: string, own: boolean): void {
     if (document.hidden || this.layout.lanes === 0) return
-    this.waiting.add({ text, own, width: this.painter.measure(text, this.look) }, own, performance.now())
+    const width = this.painter.measure(text, this.look)
+    this.usualWidth += (Math.min(width, this.look.font * usualLetters) - this.usualWidth) * usualShare
+    this.waiting.add({ text, own, width }, own, performance.now())
     this.frame ??= requestAnimationFrame(this.draw)
   }
 
@@ -104,7 +112,7 @@ export class DanmakuStage {
   private enter(nowMs: number): void {
     this.waiting.serve(nowMs, ({ text, own, width }) => {
       if (performance.now() - nowMs > paintMs) return false
-      return this.lanes.place(width, nowMs, () => this.painter.paint(text, own, width, this.look))
+      return this.lanes.place(width, nowMs, () => this.painter.paint(text, own, width, this.look), this.usualWidth)
     })
   }
 

@@ -57,7 +57,7 @@ export const en = {
     keys: 'Keyboard shortcuts',
     key: {
       mute: 'Sound on or off',
-      volume: 'Volume, while the player has the focus',
+      volume: 'Volume, in the player',
       full: 'Full screen',
       theatre: 'Theatre',
       pip: 'Picture in picture',
@@ -139,7 +139,7 @@ export const zh: typeof en = {
     keys: '键盘快捷键',
     key: {
       mute: '静音 / 取消静音',
-      volume: '调节音量（需先选中播放器）',
+      volume: '音量（焦点在播放器内）',
       full: '全屏',
       theatre: '宽屏',
       pip: '画中画',
