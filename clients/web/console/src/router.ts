@@ -1,6 +1,48 @@
+import { Role } from '@gen/stoa/auth/v1/auth_pb'
+import { safeNext } from '@stoa/shared/lib/safeNext'
 import { createRouter, createWebHistory } from 'vue-router'
+import { dropStranger, isAdmin, isStaff, me } from './account/access'
+import { takeSetupToken } from './account/setupToken'
 
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** For people who are not signed in. */
+    open?: boolean
+    /** The lowest role that may use the page; the staff when unset. */
+    role?: Role
+  }
+}
+
+/** The addresses are known to the gateway too, which answers every other one with "not found". */
 export const router = createRouter({
   history: createWebHistory('/admin/'),
-  routes: [{ path: '/', name: 'overview', component: () => import('./pages/OverviewPage.vue') }],
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/signin', name: 'signin', meta: { open: true }, component: () => import('./pages/SignInPage.vue') },
+    { path: '/setup', name: 'setup', meta: { open: true }, component: () => import('./pages/SetupPage.vue') },
+    { path: '/', name: 'overview', component: () => import('./pages/OverviewPage.vue') },
+    { path: '/users', name: 'users', component: () => import('./pages/UsersPage.vue') },
+    { path: '/users/:id', name: 'user', component: () => import('./pages/UserPage.vue') },
+    { path: '/rooms', name: 'rooms', component: () => import('./pages/RoomsPage.vue') },
+    { path: '/rooms/:id', name: 'room', component: () => import('./pages/RoomPage.vue') },
+    { path: '/chat', name: 'chat', component: () => import('./pages/ChatPage.vue') },
+    { path: '/mutes', name: 'mutes', component: () => import('./pages/MutesPage.vue') },
+    { path: '/settings', name: 'settings', meta: { role: Role.ADMIN }, component: () => import('./pages/SettingsPage.vue') },
+    { path: '/audit', name: 'audit', meta: { role: Role.ADMIN }, component: () => import('./pages/AuditPage.vue') },
+    { path: '/:rest(.*)*', name: 'nothing', component: () => import('./pages/NothingPage.vue') },
+  ],
+})
+
+router.beforeEach((to) => {
+  if (to.name === 'setup' && to.hash) {
+    takeSetupToken()
+    return { name: 'setup', replace: true }
+  }
+  // A role may have been taken away since; what is left of the session goes too.
+  if (me.value && !isStaff.value) void dropStranger()
+  if (to.name === 'signin' && isStaff.value) return safeNext(to.query.next)
+  if (to.meta.open) return true
+  if (!isStaff.value) return { name: 'signin', query: to.path === '/' ? {} : { next: to.fullPath } }
+  if ((to.meta.role ?? Role.UNSPECIFIED) > Role.MODERATOR && !isAdmin.value) return { name: 'overview' }
+  return true
 })

@@ -1,0 +1,51 @@
+export const en = {
+  settings: {
+    name: 'Site name',
+    nameHint: 'Shown in the header, in titles and where people sign in. At most 40 characters.',
+    announcement: 'Announcement',
+    announcementHint: 'Stands above the home page for everyone. Leave it empty to show none.',
+    signUp: 'People may sign up',
+    signUpHint: 'When it is off, only accounts that exist can sign in; guests still watch.',
+    rooms: 'Users may open rooms',
+    roomsHint: 'When it is off, only the staff may. Rooms that exist stay.',
+    discard: 'Discard',
+    ask: 'Save these changes?',
+    everyone: 'They hold for everyone at once.',
+    done: 'The settings are saved.',
+    changes: {
+      name: 'Site name: {name}',
+      announcement: 'A new announcement',
+      noAnnouncement: 'No announcement',
+      signUpEnabledOn: 'People may sign up',
+      signUpEnabledOff: 'Nobody may sign up',
+      roomCreationEnabledOn: 'Users may open rooms',
+      roomCreationEnabledOff: 'Only the staff may open rooms',
+    },
+  },
+}
+
+export const zh: typeof en = {
+  settings: {
+    name: '站点名称',
+    nameHint: '显示在页眉、标题和登录处，最多 40 个字符。',
+    announcement: '公告',
+    announcementHint: '显示在首页顶部，所有人可见。留空则不显示。',
+    signUp: '开放注册',
+    signUpHint: '关闭后只有已有账号可以登录，游客仍可观看。',
+    rooms: '允许用户创建直播间',
+    roomsHint: '关闭后只有管理人员可以创建，已有直播间不受影响。',
+    discard: '放弃更改',
+    ask: '保存这些更改？',
+    everyone: '更改会立即对所有人生效。',
+    done: '设置已保存。',
+    changes: {
+      name: '站点名称：{name}',
+      announcement: '更新公告',
+      noAnnouncement: '清除公告',
+      signUpEnabledOn: '开放注册',
+      signUpEnabledOff: '关闭注册',
+      roomCreationEnabledOn: '允许用户创建直播间',
+      roomCreationEnabledOff: '仅管理人员可创建直播间',
+    },
+  },
+}
