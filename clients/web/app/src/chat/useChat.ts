@@ -1,40 +1,58 @@
-import type { Message } from '@gen/stoa/chat/v1/chat_pb'
-import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
+import { computed, onScopeDispose, ref, watch } from 'vue'
 import { chat, session } from '@app/api'
 import type { RoomHandle } from '@app/live/useRoom'
 import { followConversation, type FeedStatus } from '@stoa/shared/chat/feed'
-import { createLikeTaps } from './likes'
-import { createOutbox } from './outbox'
 import { MessageWindow } from '@stoa/shared/chat/window'
+import { createLikeTaps } from './likes'
+import { KnownNames } from './names'
+import { createOutbox } from './outbox'
+import { createTalk } from './talk'
+import { limits, useHistory } from './useHistory'
+import { useMute } from './useMute'
 
-const keptMessages = 500
-/** Messages that come together are shown together, at most this late. */
-const showEveryMs = 40
+/** Messages that come together are shown together, at most this late: calm to read, and cheap when they are many. */
+const showEveryMs = 100
 /** Viewers who were told of a change at once ask for its details over this time. */
 const spreadMs = 1_000
 
 /** The talk of one conversation: its messages, likes and the room's events, over one stream a tab. */
 export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh' | 'apply' | 'viewerCount'>) {
-  const messages = shallowRef<readonly Message[]>([])
+  const tail = new MessageWindow(limits.following)
+  const history = useHistory(conversationId, tail)
+  const talk = createTalk()
+  const names = new KnownNames()
+  const { mute, learn, clear: clearMute } = useMute()
   const status = ref<FeedStatus>('connecting')
   const likeCount = ref(0)
-  const kept = new MessageWindow(keptMessages)
-  const outbox = createOutbox((clientMsgId, text) =>
-    chat.sendMessage({ conversationId, clientMsgId, content: { kind: { case: 'text', value: { text } } } }),
-  )
+  /** The number of the newest message, whether it is shown or not. */
+  const lastSeq = ref(0n)
+  const outbox = createOutbox(store)
   const likes = createLikeTaps(
     (count) => chat.like({ conversationId, count }),
-    (count) => (likeCount.value -= count),
+    (count) => {
+      likeCount.value -= count
+      talk.forgetTaps(count)
+    },
   )
   let abort = new AbortController()
   let showTimer: ReturnType<typeof setTimeout> | undefined
   let refreshTimer: ReturnType<typeof setTimeout> | undefined
   let sentToken: string | undefined
 
+  async function store(clientMsgId: string, text: string): Promise<void> {
+    try {
+      await chat.sendMessage({ conversationId, clientMsgId, content: { kind: { case: 'text', value: { text } } } })
+      clearMute()
+    } catch (error) {
+      learn(error)
+      throw error
+    }
+  }
   function show(): void {
     showTimer = undefined
-    messages.value = [...kept.messages]
-    outbox.confirm(kept.messages)
+    history.update()
+    lastSeq.value = tail.position?.seq ?? 0n
+    outbox.confirm(tail.messages)
   }
   function refreshRoom(afterMs: number): void {
     clearTimeout(refreshTimer)
@@ -55,12 +73,20 @@ export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh'
       {
         subscribe,
         renewToken: () => session.accessToken(sentToken),
-        window: kept,
+        window: tail,
         onStatus: (next) => (status.value = next),
-        onMessage: () => (showTimer ??= setTimeout(show, showEveryMs)),
+        onMessage(message, live) {
+          names.add(message.sender?.nickname)
+          if (live) talk.tellMessage(message, message.sender?.id === session.user.value?.id)
+          showTimer ??= setTimeout(show, showEveryMs)
+        },
+        onDeleted: history.remove,
         onSubscribed: () => refreshRoom(0),
-        // Own taps that are not counted yet stay on top of what the server knows.
-        onLikes: (total) => (likeCount.value = Math.max(likeCount.value, Number(total) + likes.open)),
+        onLikes(total, count) {
+          // Own taps that are not counted yet stay on top of what the server knows.
+          likeCount.value = Math.max(likeCount.value, Number(total) + likes.open)
+          talk.tellLikes(count)
+        },
         onViewerCount: (count) => (room.viewerCount.value = count),
         onBroadcast(broadcast) {
           room.apply(broadcast)
@@ -75,6 +101,7 @@ export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh'
   watch(() => session.user.value?.id, (now, before) => {
     if (before === undefined || now === before) return
     outbox.clear()
+    clearMute()
     follow()
   })
   follow()
@@ -87,15 +114,21 @@ export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh'
   })
 
   return {
-    messages,
+    history,
+    messages: history.messages,
     outgoing: outbox.items,
     status: computed(() => status.value),
     likeCount: computed(() => likeCount.value),
+    lastSeq: computed(() => lastSeq.value),
+    mute,
+    names,
+    talk,
     send: outbox.send,
     resend: outbox.resend,
     discard: outbox.discard,
     like() {
       likeCount.value++
+      talk.tellTap()
       likes.tap()
     },
   }

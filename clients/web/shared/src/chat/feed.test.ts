@@ -23,6 +23,7 @@ function follow(scripts: Script[]) {
   const window = new MessageWindow(100)
   const asked: (number | undefined)[] = []
   const seen: number[] = []
+  const live: number[] = []
   const statuses: FeedStatus[] = []
   const renewToken = vi.fn(() => Promise.resolve('new'))
   const abort = new AbortController()
@@ -36,14 +37,18 @@ function follow(scripts: Script[]) {
     renewToken,
     window,
     onStatus: (status) => statuses.push(status),
-    onMessage: ({ seq }) => seen.push(Number(seq)),
+    onMessage({ seq }, isLive) {
+      seen.push(Number(seq))
+      if (isLive) live.push(Number(seq))
+    },
+    onDeleted: vi.fn(),
     onSubscribed: vi.fn(),
     onLikes: vi.fn(),
     onViewerCount: vi.fn(),
     onBroadcast: vi.fn(),
   }
   const done = followConversation(deps, abort.signal)
-  return { asked, seen, statuses, renewToken, deps, abort, done }
+  return { asked, seen, live, window, statuses, renewToken, deps, abort, done }
 }
 
 const quiet: Script = async function* (_after, signal) {
@@ -73,7 +78,61 @@ describe('followConversation', () => {
     expect(feed.seen).toEqual([1, 2])
     expect(feed.statuses).toEqual(['connecting', 'open'])
     expect(feed.deps.onViewerCount).toHaveBeenLastCalledWith(9)
-    expect(feed.deps.onLikes).toHaveBeenCalledWith(5n)
+    expect(feed.deps.onLikes).toHaveBeenCalledWith(5n, 0)
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('tells what is live from history, also after a cut', async () => {
+    const feed = follow([
+      async function* () {
+        yield message(1)
+        yield greeting()
+        yield message(2)
+        await Promise.resolve()
+        throw new ConnectError('cut', Code.Unavailable)
+      },
+      async function* (_after, signal) {
+        yield message(3)
+        yield greeting()
+        yield message(4)
+        await silent(signal)
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(feed.seen).toEqual([1, 2, 3, 4])
+    expect(feed.live).toEqual([2, 4])
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('empties a message that is taken away', async () => {
+    const feed = follow([
+      async function* (_after, signal) {
+        yield message(1)
+        yield message(2)
+        yield greeting()
+        yield event({ case: 'messageDeleted', value: { position: { epoch: 1n, seq: 1n } } })
+        await silent(signal)
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(feed.deps.onDeleted).toHaveBeenCalledTimes(1)
+    expect(feed.window.messages.map(({ deleted }) => deleted)).toEqual([true, false])
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('tells how many likes came', async () => {
+    const feed = follow([
+      async function* (_after, signal) {
+        yield greeting()
+        yield event({ case: 'likes', value: { count: 4, total: 9n } })
+        await silent(signal)
+      },
+    ])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(feed.deps.onLikes).toHaveBeenLastCalledWith(9n, 4)
     feed.abort.abort()
     await feed.done
   })

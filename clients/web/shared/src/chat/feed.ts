@@ -15,9 +15,12 @@ export interface FeedDeps {
   renewToken: () => Promise<unknown>
   window: MessageWindow
   onStatus: (status: FeedStatus) => void
-  onMessage: (message: Message) => void
+  /** `live` is false for history: what was written before the stream had said that it is at the end. */
+  onMessage: (message: Message, live: boolean) => void
+  onDeleted: (at: Position) => void
   onSubscribed: (subscribed: Subscribed) => void
-  onLikes: (total: bigint) => void
+  /** `count` came since the event before; 0 when only the total is told. */
+  onLikes: (total: bigint, count: number) => void
   onViewerCount: (count: number) => void
   onBroadcast: (broadcast: Broadcast) => void
 }
@@ -66,6 +69,7 @@ export async function followConversation(deps: FeedDeps, signal: AbortSignal): P
 async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSignal, onOpen: () => void): Promise<void> {
   const connection = new AbortController()
   const onAbort = (): void => connection.abort()
+  let greeted = false
   signal.addEventListener('abort', onAbort)
   let silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
   try {
@@ -74,8 +78,11 @@ async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSigna
       silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
       if (signal.aborted) return
       if (event) {
-        dispatch(event, deps, acceptGap)
-        if (event.kind.case === 'subscribed') onOpen()
+        dispatch(event, deps, acceptGap, greeted)
+        if (event.kind.case === 'subscribed') {
+          greeted = true
+          onOpen()
+        }
       }
     }
   } finally {
@@ -86,22 +93,28 @@ async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSigna
   }
 }
 
-function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean): void {
+function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean, live: boolean): void {
   switch (kind.case) {
     case 'message': {
       const arrival = deps.window.add(kind.value, acceptGap)
       if (arrival === 'gap') throw new Gap()
-      if (arrival === 'added') deps.onMessage(kind.value)
+      if (arrival === 'added') deps.onMessage(kind.value, live)
       break
     }
+    case 'messageDeleted':
+      if (kind.value.position) {
+        deps.window.remove(kind.value.position)
+        deps.onDeleted(kind.value.position)
+      }
+      break
     case 'subscribed':
       deps.onStatus('open')
       deps.onSubscribed(kind.value)
-      deps.onLikes(kind.value.likeCount)
+      deps.onLikes(kind.value.likeCount, 0)
       deps.onViewerCount(kind.value.viewerCount)
       break
     case 'likes':
-      deps.onLikes(kind.value.total)
+      deps.onLikes(kind.value.total, kind.value.count)
       break
     case 'viewerCount':
       deps.onViewerCount(kind.value.count)

@@ -49,4 +49,17 @@ describe('MessageWindow', () => {
     expect(seqs(window)).toEqual([1])
     expect(window.position).toEqual({ epoch: 2n, seq: 1n })
   })
+
+  it('keeps the place of a message that is taken away, and nothing else of it', () => {
+    const window = new MessageWindow(10)
+    window.add(create(MessageSchema, { epoch: 1n, seq: 1n, sender: { id: 'ada' }, content: { kind: { case: 'text', value: { text: 'x' } } } }))
+    window.add(message(2))
+    const before = window.messages
+    window.remove({ epoch: 1n, seq: 9n })
+    expect(window.messages).toBe(before)
+    window.remove({ epoch: 1n, seq: 1n })
+    expect(window.messages[0]).toMatchObject({ seq: 1n, deleted: true, sender: undefined, content: undefined })
+    expect(window.add(message(3))).toBe('added')
+    expect(seqs(window)).toEqual([1, 2, 3])
+  })
 })

@@ -1,4 +1,5 @@
-import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
+import { create } from '@bufbuild/protobuf'
+import { MessageSchema, type Message, type Position } from '@gen/stoa/chat/v1/chat_pb'
 
 /** What a received message means for the window. */
 export type Arrival = 'added' | 'duplicate' | 'gap'
@@ -40,4 +41,22 @@ export class MessageWindow {
     if (this.kept.length > this.capacity) this.kept.splice(0, this.kept.length - this.capacity)
     return 'added'
   }
+
+  /** Empties the message at a place, if it is kept. */
+  remove(at: Pick<Position, 'epoch' | 'seq'>): void {
+    this.kept = withoutMessage(this.kept, at) as Message[]
+  }
+}
+
+/** The messages with the one at a place emptied; the same list where it has none there. */
+export function withoutMessage(
+  messages: readonly Message[],
+  { epoch, seq }: Pick<Position, 'epoch' | 'seq'>,
+): readonly Message[] {
+  const index = messages.findIndex((message) => message.seq === seq && message.epoch === epoch)
+  const message = messages[index]
+  if (!message || message.deleted) return messages
+  // A message of its own: whoever keeps something by the message must not find the old one.
+  const emptied = create(MessageSchema, { ...message, sender: undefined, content: undefined, deleted: true })
+  return messages.with(index, emptied)
 }
