@@ -92,21 +92,23 @@ func (s *sampler) run(ctx context.Context) {
 // take looks at everything once.
 func (s *sampler) take(ctx context.Context) Sample {
 	var sample Sample
+	var totals *chatv1.GetTotalsResponse // nil when chat is silent
 	s.ask(ctx, "live", func(ctx context.Context) error {
 		res, err := s.live.GetTotals(ctx, &livev1.GetTotalsRequest{})
 		sample.Broadcasts, sample.Viewers, sample.Connections = res.GetBroadcastCount(), res.GetViewerCount(), res.GetConnectionCount()
 		return err
 	})
-	s.ask(ctx, "chat", func(ctx context.Context) error {
-		res, err := s.talk.GetTotals(ctx, &chatv1.GetTotalsRequest{})
-		if err == nil {
-			sample.MessageRate = s.messages.next(s.now(), float64(res.GetMessageCount()))
-		}
+	s.ask(ctx, "chat", func(ctx context.Context) (err error) {
+		totals, err = s.talk.GetTotals(ctx, &chatv1.GetTotalsRequest{})
 		return err
 	})
 	calls, faults := s.metrics.Answered()
 	cpu, memory := s.process.Usage()
+	// One time for all, so that rates and the times between samples add up to the counters.
 	sample.At = s.now()
+	if totals != nil {
+		sample.MessageRate = s.messages.next(sample.At, float64(totals.GetMessageCount()))
+	}
 	sample.RequestRate = s.requests.next(sample.At, float64(calls))
 	sample.ErrorRate = s.faults.next(sample.At, float64(faults))
 	sample.CPUCores = s.cpu.next(sample.At, cpu)
