@@ -36,6 +36,8 @@ export function appConfig(name: 'app' | 'console', base: string): UserConfig {
     },
     server: {
       fs: { allow: [here('.'), here('../../gen/ts')] },
+      // Apart from the pages, whose WebSockets go to the server.
+      hmr: { path: '@hmr' },
       proxy: {
         // RPCs, playback and pictures belong to the server; pages and sources are ours.
         [`^${base}(?!@|src/|node_modules/|favicon\\.svg)`]: {
