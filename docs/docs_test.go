@@ -29,7 +29,7 @@ func read(t *testing.T, path string) string {
 // pages are all texts of the book, by their path from the root.
 func pages(t *testing.T) []string {
 	t.Helper()
-	list := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
+	list := []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
 	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
@@ -155,7 +155,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 // Paths in backticks, as long as they are no pattern such as services/<name>.
 func TestPathsExist(t *testing.T) {
 	path := regexp.MustCompile("`((?:bench|clients|cmd|docs|gateway|gen|internal|proto|scripts|services|tools)/[\\w./-]*)`")
-	for _, page := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/README.md", "docs/architecture.md"} {
+	for _, page := range []string{"README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "docs/README.md", "docs/architecture.md"} {
 		for _, match := range path.FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
 				t.Errorf("%s names %s, which does not exist", page, match[1])

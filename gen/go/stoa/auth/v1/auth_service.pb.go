@@ -1264,7 +1264,8 @@ func (x *UpdateProfileResponse) GetUser() *User {
 // UploadAvatarRequest is a picture.
 type UploadAvatarRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels.
+	// JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels, none of
+	// its edges longer than 16384.
 	Image         []byte `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1354,7 +1354,7 @@ export const AdminService: GenService<{
   },
   /**
    * BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
-   * (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF).
+   * (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF), PERMISSION_DENIED (FORBIDDEN: the operator).
    *
    * @generated from rpc stoa.admin.v1.AdminService.BanUser
    */
@@ -1375,7 +1375,7 @@ export const AdminService: GenService<{
   },
   /**
    * SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
-   * FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
+   * FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE), PERMISSION_DENIED (FORBIDDEN: the operator).
    *
    * @generated from rpc stoa.admin.v1.AdminService.SetUserRole
    */
@@ -1449,7 +1449,8 @@ export const AdminService: GenService<{
     output: typeof MuteUserResponseSchema;
   },
   /**
-   * UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+   * UnmuteUser lifts a mute. For moderators, but a mute of the staff is lifted by administrators only. Errors: NOT_FOUND
+   * (MUTE_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
    *
    * @generated from rpc stoa.admin.v1.AdminService.UnmuteUser
    */

@@ -665,7 +665,8 @@ export const UpdateProfileResponseSchema: GenMessage<UpdateProfileResponse> = /*
  */
 export type UploadAvatarRequest = Message<"stoa.auth.v1.UploadAvatarRequest"> & {
   /**
-   * JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels.
+   * JPEG, PNG, GIF (its first picture) or WebP of at most 700 KiB and 24 million pixels, none of
+   * its edges longer than 16384.
    *
    * @generated from field: bytes image = 1;
    */
@@ -894,7 +895,8 @@ export const AuthService: GenService<{
   },
   /**
    * SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-   * FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+   * FAILED_PRECONDITION (SIGN_UP_DISABLED), UNAVAILABLE (the settings cannot be read),
+   * RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
    *
    * @generated from rpc stoa.auth.v1.AuthService.SignUp
    */

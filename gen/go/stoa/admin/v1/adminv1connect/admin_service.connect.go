@@ -90,12 +90,12 @@ type AdminServiceClient interface {
 	// (SESSION_NOT_FOUND).
 	RevokeUserDevice(context.Context, *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error)
 	// BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
-	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF).
+	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF), PERMISSION_DENIED (FORBIDDEN: the operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
 	// SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
-	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
+	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE), PERMISSION_DENIED (FORBIDDEN: the operator).
 	SetUserRole(context.Context, *v1.SetUserRoleRequest) (*v1.SetUserRoleResponse, error)
 	// ListRooms pages through rooms as LiveService.ListRooms does. For moderators.
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
@@ -113,7 +113,8 @@ type AdminServiceClient interface {
 	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. For
 	// moderators. Errors: NOT_FOUND (USER_NOT_FOUND, CONVERSATION_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
 	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
-	// UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	// UnmuteUser lifts a mute. For moderators, but a mute of the staff is lifted by administrators only. Errors: NOT_FOUND
+	// (MUTE_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
 	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
 	// ListMutes pages through the mutes in force, newest first. For moderators.
 	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
@@ -432,12 +433,12 @@ type AdminServiceHandler interface {
 	// (SESSION_NOT_FOUND).
 	RevokeUserDevice(context.Context, *v1.RevokeUserDeviceRequest) (*v1.RevokeUserDeviceResponse, error)
 	// BanUser keeps a user from signing in and ends all their sessions within 5 seconds. Errors: NOT_FOUND
-	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF).
+	// (USER_NOT_FOUND), FAILED_PRECONDITION (CANNOT_BAN_SELF), PERMISSION_DENIED (FORBIDDEN: the operator).
 	BanUser(context.Context, *v1.BanUserRequest) (*v1.BanUserResponse, error)
 	// UnbanUser lifts a ban. Errors: NOT_FOUND (USER_NOT_FOUND).
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
 	// SetUserRole makes a user a moderator or an administrator, or no longer one. Errors: NOT_FOUND (USER_NOT_FOUND),
-	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE).
+	// FAILED_PRECONDITION (USER_IS_GUEST, CANNOT_CHANGE_OWN_ROLE), PERMISSION_DENIED (FORBIDDEN: the operator).
 	SetUserRole(context.Context, *v1.SetUserRoleRequest) (*v1.SetUserRoleResponse, error)
 	// ListRooms pages through rooms as LiveService.ListRooms does. For moderators.
 	ListRooms(context.Context, *v1.ListRoomsRequest) (*v1.ListRoomsResponse, error)
@@ -455,7 +456,8 @@ type AdminServiceHandler interface {
 	// MuteUser keeps a user from writing, in one conversation or in all; a mute that was there is replaced. For
 	// moderators. Errors: NOT_FOUND (USER_NOT_FOUND, CONVERSATION_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
 	MuteUser(context.Context, *v1.MuteUserRequest) (*v1.MuteUserResponse, error)
-	// UnmuteUser lifts a mute. For moderators. Errors: NOT_FOUND (MUTE_NOT_FOUND).
+	// UnmuteUser lifts a mute. For moderators, but a mute of the staff is lifted by administrators only. Errors: NOT_FOUND
+	// (MUTE_NOT_FOUND), FAILED_PRECONDITION (CANNOT_MUTE_STAFF).
 	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
 	// ListMutes pages through the mutes in force, newest first. For moderators.
 	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)

@@ -82,7 +82,8 @@ type AuthServiceClient interface {
 	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
 	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-	// FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+	// FAILED_PRECONDITION (SIGN_UP_DISABLED), UNAVAILABLE (the settings cannot be read),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
 	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
@@ -405,7 +406,8 @@ type AuthServiceHandler interface {
 	// RegisterDevice makes a device. Anyone may call it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RegisterDevice(context.Context, *v1.RegisterDeviceRequest) (*v1.RegisterDeviceResponse, error)
 	// SignUp makes a user and signs it in. Errors: ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND),
-	// FAILED_PRECONDITION (SIGN_UP_DISABLED), RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
+	// FAILED_PRECONDITION (SIGN_UP_DISABLED), UNAVAILABLE (the settings cannot be read),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_ATTEMPTS).
 	SignUp(context.Context, *v1.SignUpRequest) (*v1.SignUpResponse, error)
 	// SignIn signs a user in. Errors: UNAUTHENTICATED (WRONG_CREDENTIALS, the same for unknown names and wrong
 	// passwords), PERMISSION_DENIED (BANNED, with metadata "ban_reason" and "ban_until"), RESOURCE_EXHAUSTED
