@@ -59,10 +59,10 @@ export type Point = [atMs: number, value: number | null]
 /** Samples further apart than this have nothing known between them. */
 const silenceMs = 4_000
 
-/** One number of the samples over time. `value` sees the sample before, too. */
+/** One number of the samples over time, where it is known. `value` sees the sample before, too. */
 export function series(
   samples: readonly HealthSample[],
-  value: (sample: HealthSample, before: HealthSample | undefined) => number,
+  value: (sample: HealthSample, before: HealthSample | undefined) => number | null,
 ): Point[] {
   const points: Point[] = []
   samples.forEach((sample, i) => {

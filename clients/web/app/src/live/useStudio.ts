@@ -1,86 +1,105 @@
-import type { Broadcast, Room, StreamStats } from '@gen/stoa/live/v1/live_pb'
-import type { IssueStreamKeyResponse } from '@gen/stoa/live/v1/live_service_pb'
-import { computed, ref, shallowReactive, shallowRef } from 'vue'
+import { timestampMs } from '@bufbuild/protobuf/wkt'
+import type { Broadcast, Room, StreamStats, Warning } from '@gen/stoa/live/v1/live_pb'
+import { computed, ref, shallowRef } from 'vue'
+import { live } from '@app/api'
 import { errorReason } from '@stoa/shared/api/errors'
-import { live, session } from '@app/api'
-import { newId } from '@stoa/shared/lib/ids'
-import { usePolling } from '@stoa/shared/lib/usePolling'
 import { isOnAir, phaseOf } from '@stoa/shared/lib/broadcast'
+import { usePolling } from '@stoa/shared/lib/usePolling'
+import { adviseOn } from './advice'
+import { sampleOf, withSample, type HealthSample } from './health'
 
-const pollMs = 2_000
+const roomEveryMs = 2_000
+const statsEveryMs = 1_000
 
-/** The server shows a key once; this page remembers it until it is left for good, and stores it nowhere. */
-const issuedKeys = shallowReactive(new Map<string, IssueStreamKeyResponse>())
-
-/** The caller's own rooms, and how to open one. */
-export function useOwnRooms() {
-  const rooms = shallowRef<readonly Room[]>([])
-  const status = ref<'loading' | 'ready' | 'error'>('loading')
+/** One own room before, during and after a broadcast: its state, and what arrives from the encoder. */
+export function useStudio(own: Room) {
+  const roomId = own.id
+  const room = shallowRef(own)
+  const broadcast = shallowRef<Broadcast>()
+  const warning = shallowRef<Warning>()
+  const stats = shallowRef<StreamStats>()
+  const samples = shallowRef<readonly HealthSample[]>([])
   const error = shallowRef<unknown>()
-  // One wish, one room: a repeated call after a lost answer returns the room that the first one made.
-  let requestId = newId()
+  const isLoaded = ref(false)
+  const viewerCount = ref(0)
+  /** What a call of before told is overtaken by what an event told since. */
+  let told = 0
 
-  async function load(): Promise<void> {
-    const ownerId = session.user.value?.id
-    if (!ownerId) return
+  async function readRoom(): Promise<void> {
+    const asked = told
     try {
-      const { items } = await live.listRooms({ ownerId, pageSize: 100 })
-      rooms.value = items.flatMap(({ room }) => (room ? [room] : []))
-      status.value = 'ready'
+      const answer = await live.getRoom({ roomId })
+      if (answer.room) room.value = answer.room
+      warning.value = answer.warning
+      if (asked === told) apply(answer.broadcast)
+      viewerCount.value = answer.broadcast?.viewerCount ?? 0
       error.value = undefined
+      isLoaded.value = true
     } catch (failure) {
       error.value = failure
-      status.value = 'error'
     }
   }
 
-  async function create(title: string, categoryId: string): Promise<Room | undefined> {
-    const { room } = await live.createRoom({ title, categoryId, requestId })
-    requestId = newId()
-    if (room) {
-      rooms.value = [room, ...rooms.value.filter(({ id }) => id !== room.id)]
-      issuedKeys.set(room.id, await live.issueStreamKey({ roomId: room.id }))
-    }
-    return room
-  }
-
-  void load()
-  return { rooms, status, error, load, create }
-}
-
-/** One own room before, during and after a broadcast: its key, its state, and what arrives from the encoder. */
-export function useStudio(roomId: string) {
-  const broadcast = shallowRef<Broadcast>()
-  const stats = shallowRef<StreamStats>()
-  const error = shallowRef<unknown>()
-
-  async function poll(): Promise<void> {
+  async function readStats(): Promise<void> {
+    if (!isOnAir(broadcast.value)) return
     try {
-      broadcast.value = (await live.getRoom({ roomId })).broadcast
-      stats.value = isOnAir(broadcast.value) ? (await live.getStreamStats({ roomId })).stats : undefined
-      error.value = undefined
+      const answer = await live.getStreamStats({ roomId })
+      stats.value = answer.stats
+      // While the encoder is away, nothing arrives that could be judged.
+      if (answer.stats && phaseOf(broadcast.value) === 'live') samples.value = withSample(samples.value, sampleOf(answer.stats, Date.now()))
     } catch (failure) {
-      stats.value = undefined
-      // The broadcast ended between the two calls.
-      error.value = errorReason(failure) === 'NOT_LIVE' ? undefined : failure
+      // The broadcast ended between the two calls; anything else is said by the room's own polling.
+      if (errorReason(failure) === 'NOT_LIVE') void refresh()
     }
   }
-  const refresh = usePolling(poll, pollMs)
+
+  function apply(next: Broadcast | undefined): void {
+    if (next?.id !== broadcast.value?.id) samples.value = []
+    broadcast.value = next
+    if (!isOnAir(next)) stats.value = undefined
+  }
+
+  const refresh = usePolling(readRoom, roomEveryMs, { whileHidden: true })
+  usePolling(readStats, statsEveryMs, { whileHidden: true })
 
   return {
+    room,
     broadcast,
+    warning,
     stats,
-    key: computed(() => issuedKeys.get(roomId)),
+    samples,
+    advice: computed(() => adviseOn(samples.value)),
     error,
+    isLoaded,
+    viewerCount,
     phase: computed(() => phaseOf(broadcast.value)),
-    /** Makes a new key; the one before stops working. */
-    newKey: async () => {
-      issuedKeys.set(roomId, await live.issueStreamKey({ roomId }))
+    startedMs: computed(() => (broadcast.value?.startedAt ? timestampMs(broadcast.value.startedAt) : undefined)),
+    refresh,
+    /** Takes over what the chat's stream told, ahead of the next refresh. */
+    apply: (next: Broadcast): void => {
+      told++
+      apply(next)
     },
-    end: async () => {
-      broadcast.value = (await live.endBroadcast({ roomId })).broadcast
-      stats.value = undefined
+    /** Takes over a room that was changed. */
+    putRoom: (next: Room) => (room.value = next),
+    end: async (): Promise<void> => {
+      told++
+      apply((await live.endBroadcast({ roomId })).broadcast)
+      await refresh()
+    },
+    acknowledge: async (): Promise<void> => {
+      const warningId = warning.value?.id
+      if (!warningId) return
+      try {
+        await live.acknowledgeWarning({ roomId, warningId })
+        warning.value = undefined
+      } catch (failure) {
+        // Another one took its place, or another tab was quicker.
+        if (errorReason(failure) !== 'WARNING_NOT_FOUND') throw failure
+      }
       await refresh()
     },
   }
 }
+
+export type StudioHandle = ReturnType<typeof useStudio>

@@ -1,24 +1,30 @@
 import { onScopeDispose } from 'vue'
 
+export interface PollingOptions {
+  /** Goes on while the page is hidden: for what would leave a hole. */
+  whileHidden?: boolean
+}
+
 /**
  * Runs `task` now and then every `intervalMs` milliseconds while the page is visible, never twice at once, and at once
  * when the page becomes visible again. Ends with the scope. Returns a function that runs it out of turn.
  */
-export function usePolling(task: () => Promise<void>, intervalMs: number): () => Promise<void> {
+export function usePolling(task: () => Promise<void>, intervalMs: number, { whileHidden = false }: PollingOptions = {}): () => Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   let running: Promise<void> | undefined
   let ended = false
+  const isDue = (): boolean => !ended && (whileHidden || document.visibilityState === 'visible')
 
   function run(): Promise<void> {
     clearTimeout(timer)
     running ??= task().finally(() => {
       running = undefined
-      if (!ended && document.visibilityState === 'visible') timer = setTimeout(() => void run(), intervalMs)
+      if (isDue()) timer = setTimeout(() => void run(), intervalMs)
     })
     return running
   }
   function onVisibility(): void {
-    clearTimeout(timer)
+    if (!whileHidden) clearTimeout(timer)
     if (document.visibilityState === 'visible') void run()
   }
 

@@ -82,7 +82,7 @@ export const zh: typeof en = {
     avatarChange: '更换头像',
     avatarRemove: '移除',
     nicknameMissing: '请输入昵称。',
-    usernameIs: '登录用户名：',
+    usernameIs: '登录用户名',
     saved: '已保存',
     passwordChange: '修改密码',
     passwordCurrent: '当前密码',
