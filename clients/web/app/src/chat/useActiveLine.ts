@@ -1,7 +1,8 @@
 import { computed, nextTick, onBeforeUnmount, ref, type Ref } from 'vue'
 
-/** How long a list stands still for a pointer that rests. */
+/** How long a list stands still for a pointer that rests, and for a line that was touched. */
 const restMs = 1_500
+const touchMs = 4_000
 
 export interface ActiveLineSource {
   /** The keys of the lines that can be acted upon, in order. */
@@ -24,17 +25,18 @@ export function useActiveLine(list: Readonly<Ref<HTMLElement | null>>, source: A
   const keyOf = (target: EventTarget | null): string | undefined =>
     target instanceof Element ? target.closest<HTMLElement>('[data-key]')?.dataset.key : undefined
 
-  function rest(): void {
+  function holdFor(ms: number): void {
+    pointing.value = true
     clearTimeout(timer)
-    timer = setTimeout(() => (pointing.value = false), restMs)
+    timer = setTimeout(() => (pointing.value = false), ms)
   }
   function onPointerMove(event: PointerEvent): void {
     // Lines that move under a pointer that rests make events, too.
     if (event.pointerType !== 'mouse' || (event.movementX === 0 && event.movementY === 0)) return
     key.value = keyOf(event.target)
-    pointing.value = true
+    holdFor(restMs)
+    // On a button for as long as it takes.
     if (event.target instanceof Element && event.target.closest('button')) clearTimeout(timer)
-    else rest()
   }
   function onPointerLeave(): void {
     clearTimeout(timer)
@@ -46,8 +48,11 @@ export function useActiveLine(list: Readonly<Ref<HTMLElement | null>>, source: A
     if (event.target instanceof Element && event.target.closest('button')) return
     const touched = keyOf(event.target)
     key.value = touched === key.value ? undefined : touched
+    if (key.value) holdFor(touchMs)
   }
   function onFocusIn(event: FocusEvent): void {
+    // A line that was only clicked on holds nothing.
+    if (!(event.target instanceof Element) || !event.target.matches(':focus-visible')) return
     focused.value = keyOf(event.target)
     if (focused.value) key.value = focused.value
   }
