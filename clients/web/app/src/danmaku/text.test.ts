@@ -41,4 +41,9 @@ describe('lineOf', () => {
 
 describe('isolated', () => {
   it('keeps a line apart in its own direction', () => expect(isolated('שלום')).toBe('\u2068שלום\u2069'))
+
+  it('asks for colour, and leaves sequences whole', () => {
+    expect(isolated('a😂1')).toBe('\u2068a😂\ufe0f1\u2069')
+    expect(isolated('👍🏽🇨🇳')).toBe('\u2068👍🏽🇨🇳\u2069')
+  })
 })

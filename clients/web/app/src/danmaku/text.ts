@@ -45,5 +45,8 @@ function clean(segment: string): string {
   return letter.replace(mark, (found) => (++marks > maxMarks ? '' : found)).slice(0, maxCodePoints * 2)
 }
 
-/** The line kept apart from whatever is drawn around it, running in its own direction. */
-export const isolated = (line: string): string => `\u2068${line}\u2069`
+/** Emoji of one sign, which some fonts for letters have in black and white. */
+const loneEmoji = /(?!\p{Regional_Indicator}|\p{Emoji_Modifier})\p{Emoji_Presentation}(?!\p{Emoji_Modifier}|[\ufe0e\ufe0f\u200d])/gu
+
+/** The line as it is drawn: kept apart from what is around it, in its own direction, with its emoji in colour. */
+export const isolated = (line: string): string => `\u2068${line.replace(loneEmoji, '$&\ufe0f')}\u2069`

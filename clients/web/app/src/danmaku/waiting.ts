@@ -1,5 +1,5 @@
 /** A message that finds no lane waits this long, in ms; one's own a little longer, for its writer looks for it. */
-export const PATIENCE_MS = 400
+export const PATIENCE_MS = 800
 export const OWN_PATIENCE_MS = 1_500
 /** More than this many do not wait: the oldest goes. */
 export const MAX_WAITING = 40

@@ -24,7 +24,8 @@ export function useSound(video: Readonly<Ref<HTMLVideoElement | null>>) {
   function setVolume(value: number): void {
     const element = video.value
     if (!element) return
-    element.volume = Math.min(1, Math.max(0, value))
+    // Steps of 0.05 do not add up exactly.
+    element.volume = Math.min(1, Math.max(0, Math.round(value * 100) / 100))
     remember('localStorage', VOLUME_KEY, String(element.volume))
     setMuted(element.volume === 0)
   }
