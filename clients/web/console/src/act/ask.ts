@@ -33,8 +33,9 @@ export interface Ask {
   confirm: string
   danger?: boolean
   reason?: ReasonField
-  /** Asks for how long, with these choices; the first is chosen at first. */
+  /** Asks for how long, with these choices, of which `span` is chosen at first. */
   spans?: readonly Span[]
+  span?: Span
   /** Asks whether it holds here or everywhere. */
   asksWhere?: boolean
   /** Does it and returns the sentence that says so. */

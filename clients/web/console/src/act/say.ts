@@ -5,9 +5,10 @@ import { h } from 'vue'
 export function say(text: string, kind: 'success' | 'error' = 'success'): void {
   ElMessage({
     type: kind,
-    message: () => h('span', { 'data-testid': 'toast', 'data-kind': kind, dir: 'auto' }, text),
+    message: () => h('span', { 'data-testid': 'toast', 'data-kind': kind }, text),
     duration: kind === 'success' ? 5_000 : 9_000,
     showClose: true,
-    offset: 16,
+    placement: 'bottom',
+    offset: 24,
   })
 }

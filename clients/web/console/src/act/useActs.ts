@@ -4,6 +4,7 @@ import type { Message } from '@gen/stoa/chat/v1/chat_pb'
 import type { Room } from '@gen/stoa/live/v1/live_pb'
 import { useI18n } from 'vue-i18n'
 import { admin } from '@console/api'
+import { isolate } from '@console/lib/isolate'
 import { useFormat } from '@console/lib/useFormat'
 import { useWords } from '@console/lib/useWords'
 import { ask, type ReasonField } from './ask'
@@ -24,52 +25,52 @@ export function useActs() {
 
   return {
     ban: (user: User) => ask({
-      name: 'ban', danger: true, title: t('act.ban.title', { name: user.nickname }), text: t('act.ban.text'), confirm: t('act.ban.confirm'),
-      reason: reason(t('act.shownToUser')), spans: ['day', 'week', 'month', 'ever', 'custom'],
+      name: 'ban', danger: true, title: t('act.ban.title', { name: isolate(user.nickname) }), text: t('act.ban.text'), confirm: t('act.ban.confirm'),
+      reason: reason(t('act.shownToUser')), spans: ['day', 'week', 'month', 'ever', 'custom'], span: 'week',
       async run({ reason, until }) {
         await admin.banUser({ userId: user.id, reason, until })
-        return t('act.ban.done', { name: user.nickname, until: untilWords(until) })
+        return t('act.ban.done', { name: isolate(user.nickname), until: untilWords(until) })
       },
     }),
     unban: (user: User) => ask({
-      name: 'unban', title: t('act.unban.title', { name: user.nickname }), text: t('act.unban.text'), confirm: t('act.unban.confirm'),
+      name: 'unban', title: t('act.unban.title', { name: isolate(user.nickname) }), text: t('act.unban.text'), confirm: t('act.unban.confirm'),
       async run() {
         await admin.unbanUser({ userId: user.id })
-        return t('act.unban.done', { name: user.nickname })
+        return t('act.unban.done', { name: isolate(user.nickname) })
       },
     }),
     setRole: (user: User, role: Role) => ask({
-      name: 'role', danger: role === Role.ADMIN, title: t('act.role.title', { name: user.nickname, role: roleName(role) }),
+      name: 'role', danger: role === Role.ADMIN, title: t('act.role.title', { name: isolate(user.nickname), role: roleName(role) }),
       text: `${t(role === Role.ADMIN ? 'act.role.textAdmin' : role === Role.MODERATOR ? 'act.role.textModerator' : 'act.role.textUser')} ${t('act.role.signsOut')}`,
       confirm: t('act.role.confirm'),
       async run() {
         await admin.setUserRole({ userId: user.id, role })
-        return t('act.role.done', { name: user.nickname, role: roleName(role) })
+        return t('act.role.done', { name: isolate(user.nickname), role: roleName(role) })
       },
     }),
     revoke: (user: User, device: UserDevice) => ask({
-      name: 'revoke', danger: true, title: t('act.revoke.title', { name: user.nickname }),
-      text: t('act.revoke.text', { device: device.model || t('platform.unknown') }), confirm: t('act.revoke.confirm'),
+      name: 'revoke', danger: true, title: t('act.revoke.title', { name: isolate(user.nickname) }),
+      text: t('act.revoke.text', { device: isolate(device.model || t('platform.unknown')) }), confirm: t('act.revoke.confirm'),
       async run() {
         await admin.revokeUserDevice({ userId: user.id, sessionId: device.sessionId })
-        return t('act.revoke.done', { name: user.nickname, device: device.model || t('platform.unknown') })
+        return t('act.revoke.done', { name: isolate(user.nickname), device: isolate(device.model || t('platform.unknown')) })
       },
     }),
     /** Without a conversation the mute holds everywhere. */
     mute: (user: User, conversationId = '') => ask({
-      name: 'mute', danger: true, title: t('act.mute.title', { name: user.nickname }), text: t('act.mute.text'), confirm: t('act.mute.confirm'),
-      reason: reason(t('act.shownToUser'), true), spans: ['hour', 'tenMinutes', 'day', 'week', 'ever', 'custom'], asksWhere: conversationId !== '',
+      name: 'mute', danger: true, title: t('act.mute.title', { name: isolate(user.nickname) }), text: t('act.mute.text'), confirm: t('act.mute.confirm'),
+      reason: reason(t('act.shownToUser'), true), spans: ['tenMinutes', 'hour', 'day', 'week', 'ever', 'custom'], span: 'hour', asksWhere: conversationId !== '',
       async run({ reason, until, everywhere }) {
         const here = everywhere ? '' : conversationId
         await admin.muteUser({ userId: user.id, conversationId: here, reason, until })
-        return t(here ? 'act.mute.doneHere' : 'act.mute.doneEverywhere', { name: user.nickname, until: untilWords(until) })
+        return t(here ? 'act.mute.doneHere' : 'act.mute.doneEverywhere', { name: isolate(user.nickname), until: untilWords(until) })
       },
     }),
     unmute: (mute: Mute) => ask({
-      name: 'unmute', title: t('act.unmute.title', { name: mute.user?.nickname ?? '' }), text: t('act.unmute.text'), confirm: t('act.unmute.confirm'),
+      name: 'unmute', title: t('act.unmute.title', { name: isolate(mute.user?.nickname ?? '') }), text: t('act.unmute.text'), confirm: t('act.unmute.confirm'),
       async run() {
         await admin.unmuteUser({ userId: mute.user?.id, conversationId: mute.conversationId })
-        return t('act.unmute.done', { name: mute.user?.nickname ?? '' })
+        return t('act.unmute.done', { name: isolate(mute.user?.nickname ?? '') })
       },
     }),
     endBroadcast: (room: Room) => ask({
@@ -77,15 +78,15 @@ export function useActs() {
       reason: reason(t('act.forTheLog')),
       async run({ reason }) {
         await admin.endBroadcast({ roomId: room.id, reason })
-        return t('act.end.done', { title: room.title })
+        return t('act.end.done', { title: isolate(room.title) })
       },
     }),
     warn: (room: Room) => ask({
-      name: 'warn', title: t('act.warn.title', { name: room.owner?.nickname ?? '' }), quote: room.title, text: t('act.warn.text'), confirm: t('act.warn.confirm'),
+      name: 'warn', title: t('act.warn.title', { name: isolate(room.owner?.nickname ?? '') }), quote: room.title, text: t('act.warn.text'), confirm: t('act.warn.confirm'),
       reason: { id: 'text', label: t('act.warn.label'), hint: t('act.shownToUser'), maxLength: 300 },
       async run({ reason }) {
         await admin.warnStreamer({ roomId: room.id, text: reason })
-        return t('act.warn.done', { name: room.owner?.nickname ?? '' })
+        return t('act.warn.done', { name: isolate(room.owner?.nickname ?? '') })
       },
     }),
     takeDownCover: (room: Room) => ask({
@@ -93,17 +94,17 @@ export function useActs() {
       reason: reason(t('act.forTheLog')),
       async run({ reason }) {
         await admin.takeDownCover({ roomId: room.id, reason })
-        return t('act.cover.done', { title: room.title })
+        return t('act.cover.done', { title: isolate(room.title) })
       },
     }),
     deleteMessage: (message: Message) => ask({
-      name: 'delete', danger: true, title: t('act.delete.title', { name: message.sender?.nickname ?? '' }),
+      name: 'delete', danger: true, title: t('act.delete.title', { name: isolate(message.sender?.nickname ?? '') }),
       quote: message.content?.kind.value?.text, text: t('act.delete.text'), confirm: t('act.delete.confirm'),
       reason: reason(t('act.forTheLog'), true),
       async run({ reason }) {
         const { conversationId, epoch, seq } = message
         await admin.deleteMessage({ conversationId, position: { epoch, seq }, reason })
-        return t('act.delete.done', { name: message.sender?.nickname ?? '' })
+        return t('act.delete.done', { name: isolate(message.sender?.nickname ?? '') })
       },
     }),
   }

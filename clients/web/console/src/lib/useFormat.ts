@@ -26,6 +26,7 @@ export function useFormat() {
     /** A rate: small ones with decimals. */
     rate: (value: number): string => amount(value < 10 ? 2 : value < 100 ? 1 : 0).format(value),
     memory: (bytes: number): string => {
+      if (bytes === 0) return '0'
       const { value, unit } = memorySize(bytes)
       return `${amount(value < 10 ? 1 : 0).format(value)} ${unit}`
     },

@@ -1,5 +1,8 @@
 export const en = {
   talk: {
+    title: 'Chat',
+    more: 'Show all',
+    less: 'Show less',
     status: { connecting: 'Connecting', open: 'Open', reconnecting: 'Coming back', refused: 'This chat does not exist any more' },
     none: 'Nobody has written anything yet.',
     deleted: 'deleted',
@@ -14,6 +17,9 @@ export const en = {
 
 export const zh: typeof en = {
   talk: {
+    title: '聊天',
+    more: '展开',
+    less: '收起',
     status: { connecting: '连接中', open: '已连接', reconnecting: '正在恢复', refused: '这个聊天已不存在' },
     none: '还没有人发言。',
     deleted: '已删除',

@@ -23,7 +23,6 @@ export const en = {
     lastSeen: 'Last seen',
     noDevices: 'Signed in nowhere.',
     noRooms: 'Has no rooms.',
-    noMutes: 'Not muted.',
   },
   mutes: {
     where: 'Where',
@@ -61,7 +60,6 @@ export const zh: typeof en = {
     lastSeen: '最近活跃',
     noDevices: '没有在任何设备登录。',
     noRooms: '没有直播间。',
-    noMutes: '没有被禁言。',
   },
   mutes: {
     where: '范围',
