@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { SampleSchema, type Sample } from '@gen/stoa/admin/v1/admin_service_pb'
 import { describe, expect, it } from 'vitest'
-import { merge, points, range, sampleMs, WINDOW_MS } from './ring'
+import { aboveZero, merge, points, range, sampleMs, WINDOW_MS } from './ring'
 
 const at = (ms: number, viewerCount = 0): Sample => create(SampleSchema, { at: timestampFromMs(ms), viewerCount })
 const times = (samples: readonly Sample[]): number[] => samples.map(sampleMs)
@@ -29,6 +29,12 @@ describe('points', () => {
   it('leaves a hole where the server was away', () => {
     const line = points([at(2_000, 1), at(4_000, 2), at(30_000, 3)], (sample) => sample.viewerCount)
     expect(line).toEqual([[2_000, 1], [4_000, 2], [4_001, null], [30_000, 3]])
+  })
+})
+
+describe('aboveZero', () => {
+  it('keeps what rises and falls, and leaves out the ground', () => {
+    expect(aboveZero([[1, 0], [2, 0], [3, 4], [4, 0], [5, 0], [6, null]]).map(([, value]) => value)).toEqual([null, 0, 4, 0, null, null])
   })
 })
 

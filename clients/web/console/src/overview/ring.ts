@@ -32,6 +32,12 @@ export function points(samples: readonly Sample[], value: (sample: Sample) => nu
   return line
 }
 
+/** The points of a line that is not worth drawing at zero: those above it, and where they rise and fall. */
+export function aboveZero(line: readonly [number, number | null][]): [number, number | null][] {
+  const isUp = (index: number): boolean => (line[index]?.[1] ?? 0) > 0
+  return line.map(([at, value], index) => [at, isUp(index - 1) || isUp(index) || isUp(index + 1) ? value : null])
+}
+
 /** The lowest and highest of a line. */
 export function range(samples: readonly Sample[], value: (sample: Sample) => number): { low: number; high: number } {
   const all = samples.map(value)
