@@ -7,8 +7,8 @@ import { AuthService } from '@gen/stoa/auth/v1/auth_service_pb'
 import { describe, expect, it } from 'vitest'
 import { sleep } from '../lib/sleep'
 import { leaseLock } from './lock'
-import { recordOf, saveRecord, type KeyValueStore } from './record'
-import { createSession, type Session } from './session'
+import { loadRecord, recordOf, saveRecord, scopedStore, SESSION_KEY, type KeyValueStore } from './record'
+import { createSession, type Session, type SessionDeps } from './session'
 
 function memoryStore(): KeyValueStore {
   const values = new Map<string, string>()
@@ -62,6 +62,12 @@ function fakeServer() {
         if (password !== 'right') throw refusal(Code.Unauthenticated, 'WRONG_CREDENTIALS')
         return grant(Role.USER, username)
       },
+      createFirstAdmin({ deviceId, setupToken, username }) {
+        calls.push('createFirstAdmin')
+        known(deviceId)
+        if (setupToken !== 'printed') throw refusal(Code.PermissionDenied, 'SETUP_TOKEN_INVALID')
+        return grant(Role.ADMIN, username)
+      },
       async refreshToken({ refreshToken }) {
         calls.push('refresh')
         if (down) throw new ConnectError('away', Code.Unavailable)
@@ -89,13 +95,14 @@ function fakeServer() {
 type Server = ReturnType<typeof fakeServer>
 
 /** One tab: its own session over the browser's shared storage, with the lock of pages on plain http. */
-const tab = (server: Server, store: KeyValueStore): Session =>
+const tab = (server: Server, store: KeyValueStore, options: Partial<SessionDeps> = {}): Session =>
   createSession({
     auth: server.auth,
     store,
     lock: leaseLock(store, { settleMs: 2, page: new EventTarget() }),
     device: { model: 'test', appVersion: '0' },
     now: () => server.clock.nowMs,
+    ...options,
   })
 
 describe('a session', () => {
@@ -243,5 +250,105 @@ describe('a session', () => {
     await session.signIn('ada', 'right')
     await session.signOut(() => Promise.resolve())
     expect(session.isSignedIn.value).toBe(false)
+  })
+})
+
+describe('a session without guests', () => {
+  const staff = (server: Server, store: KeyValueStore): Session => tab(server, store, { guests: false })
+
+  it('has no token until somebody signs in, and makes no device for nobody', async () => {
+    const server = fakeServer()
+    const session = staff(server, memoryStore())
+    await expect(session.accessToken()).rejects.toMatchObject({ code: Code.Unauthenticated })
+    expect(server.calls).toEqual([])
+    expect([session.user.value, session.isSignedIn.value]).toEqual([undefined, false])
+    await session.signIn('ada', 'right')
+    expect(await session.accessToken()).toBe('access-1')
+    expect(server.calls).toEqual(['register', 'signIn'])
+  })
+
+  it('is nobody\'s after signing out, in every tab', async () => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const [first, second] = [staff(server, store), staff(server, store)]
+    await first.signIn('ada', 'right')
+    second.reload()
+    expect(second.isSignedIn.value).toBe(true)
+    await first.signOut(() => Promise.resolve())
+    second.reload()
+    expect([first.user.value, second.user.value]).toEqual([undefined, undefined])
+    expect(loadRecord(store)).toBeUndefined()
+    expect(server.calls).not.toContain('guest')
+  })
+
+  it('is nobody\'s when it was revoked', async () => {
+    const server = fakeServer()
+    const session = staff(server, memoryStore())
+    await session.signIn('ada', 'right')
+    server.revoke()
+    server.calls.length = 0
+    await expect(session.accessToken('access-1')).rejects.toMatchObject({ code: Code.Unauthenticated })
+    expect(server.calls).toEqual(['refresh'])
+    expect(session.isSignedIn.value).toBe(false)
+  })
+})
+
+describe('the first administrator', () => {
+  it('is signed in by the printed link', async () => {
+    const server = fakeServer()
+    const session = tab(server, memoryStore(), { guests: false })
+    await session.createFirstAdmin('printed', 'root', 'password', '')
+    expect(server.calls).toEqual(['register', 'createFirstAdmin'])
+    expect(session.user.value).toMatchObject({ id: 'root', role: Role.ADMIN })
+    expect(await session.accessToken()).toBe('access-1')
+  })
+
+  it('is nobody by another link', async () => {
+    const server = fakeServer()
+    const session = tab(server, memoryStore(), { guests: false })
+    await expect(session.createFirstAdmin('guessed', 'root', 'password', '')).rejects.toThrow('refused')
+    expect(session.isSignedIn.value).toBe(false)
+  })
+})
+
+describe('a scoped session', () => {
+  it('knows nothing of the other on the same origin', async () => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const app = tab(server, store)
+    const consoleStore = scopedStore(store, 'console.')
+    const console_ = tab(server, consoleStore, { guests: false })
+    await app.signIn('ada', 'right')
+    console_.reload()
+    expect(console_.isSignedIn.value).toBe(false)
+    await console_.signIn('root', 'right')
+    app.reload()
+    expect([app.user.value?.id, console_.user.value?.id]).toEqual(['ada', 'root'])
+    expect(store.getItem(`console.${SESSION_KEY}`)).not.toBeNull()
+    await console_.signOut(() => Promise.resolve())
+    app.reload()
+    expect(app.isSignedIn.value, 'signing out of one leaves the other').toBe(true)
+  })
+})
+
+describe('setUser', () => {
+  it('takes over a change in every tab, and keeps the tokens', async () => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const [first, second] = [tab(server, store), tab(server, store)]
+    await first.signIn('ada', 'right')
+    await first.setUser(create(UserSchema, { id: 'ada', nickname: 'Countess', role: Role.USER }))
+    second.reload()
+    expect([first.user.value?.nickname, second.user.value?.nickname]).toEqual(['Countess', 'Countess'])
+    expect(await second.accessToken()).toBe('access-1')
+  })
+
+  it('ignores an answer about somebody who has signed out meanwhile', async () => {
+    const server = fakeServer()
+    const session = tab(server, memoryStore())
+    await session.signIn('ada', 'right')
+    await session.signOut(() => Promise.resolve())
+    await session.setUser(create(UserSchema, { id: 'ada', nickname: 'Countess', role: Role.USER }))
+    expect(session.user.value?.id).toBe('guest of device-1')
   })
 })
