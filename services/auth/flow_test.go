@@ -46,7 +46,6 @@ func TestWholeLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.wantRevoked(guest.GetAccessToken())
 		user := up.GetUser()
 		if user.GetId() == guest.GetUser().GetId() || user.GetUsername() != "ada" || user.GetNickname() != "Ada L." ||
 			user.GetRole() != authv1.Role_ROLE_USER {
@@ -137,6 +136,43 @@ func TestTheSameDeviceStaysTheSameGuest(t *testing.T) {
 	w.signUp(device, "somebody")
 	if after := w.guest(device); after.GetUser().GetId() == first.GetUser().GetId() || after.GetUser().GetRole() != authv1.Role_ROLE_GUEST {
 		t.Errorf("after a user the device is the guest %v", after.GetUser())
+	}
+}
+
+// TestAGuestBecomesAUser holds that what a guest has open goes on: the session stays, with a new person and new tokens.
+func TestAGuestBecomesAUser(t *testing.T) {
+	for name, come := range map[string]func(w *world, device string) (access string){
+		"signs up": func(w *world, device string) string { return w.signUp(device, "ada").GetAccessToken() },
+		"signs in": func(w *world, device string) string {
+			w.signUp(w.device(), "ada")
+			return w.signIn(device, "ada").GetAccessToken()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := serve(t)
+			device := w.device()
+			guest := w.guest(device)
+			access := come(w, device)
+			before, after := w.principal(guest.GetAccessToken()), w.principal(access)
+			if before.SessionID != after.SessionID {
+				t.Errorf("the session %s became %s", before.SessionID, after.SessionID)
+			}
+			if before.UserID == after.UserID || after.Role != authv1.Role_ROLE_USER {
+				t.Errorf("the guest %+v became %+v", before, after)
+			}
+			// Nobody gets the user's session by what the guest had.
+			_, err := w.refresh(guest.GetRefreshToken())
+			wantError(t, err, connect.CodeUnauthenticated, "REFRESH_TOKEN_INVALID")
+			if err := w.me(access); err != nil {
+				t.Errorf("the user's session ended by the guest's token: %v", err)
+			}
+			// The end of the user's session is the end of what the guest had open.
+			if _, err := w.as(access).SignOut(t.Context(), &authv1.SignOutRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			w.wantRevoked(guest.GetAccessToken())
+			wantError(t, w.me(guest.GetAccessToken()), connect.CodeUnauthenticated, "SESSION_REVOKED")
+		})
 	}
 }
 

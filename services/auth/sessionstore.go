@@ -105,6 +105,25 @@ func (s *storage) revoke(
 	return revoked, nil
 }
 
+// takeSession removes the live session of a user on a device and returns its identifier, "" if there is none.
+func (s *storage) takeSession(
+	ctx context.Context, c *entauth.Client, deviceID, userID string, now time.Time,
+) (string, error) {
+	row, err := c.Session.Query().Where(
+		session.DeviceID(deviceID), session.UserID(userID), session.RevokedAtIsNil(), session.ExpiresAtGT(now),
+	).First(ctx)
+	if entauth.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read session: %w", err)
+	}
+	if err := c.Session.DeleteOne(row).Exec(ctx); err != nil {
+		return "", fmt.Errorf("take session over: %w", err)
+	}
+	return row.ID, nil
+}
+
 // revokedSince lists revocations from a time on, oldest first.
 func (s *storage) revokedSince(ctx context.Context, since time.Time) ([]Revocation, error) {
 	rows, err := s.read.Session.Query().Where(session.RevokedAtGTE(since)).

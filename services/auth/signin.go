@@ -267,6 +267,12 @@ func (s *Service) open(
 		if ban := user.BannedAt(now); ban != nil {
 			return errBanned(*ban)
 		}
+		id := newID(now)
+		if taken, err := s.takeOverGuest(ctx, tx, device, user, now); err != nil {
+			return err
+		} else if taken != "" {
+			id = taken
+		}
 		if ended, err = s.storage.revoke(ctx, tx, now, session.DeviceID(deviceID)); err != nil {
 			return err
 		}
@@ -276,7 +282,7 @@ func (s *Service) open(
 			}
 		}
 		one = Session{
-			ID: newID(now), UserID: user.ID, DeviceID: deviceID, FamilyHash: token.familyHash(), TokenHash: token.hash(),
+			ID: id, UserID: user.ID, DeviceID: deviceID, FamilyHash: token.familyHash(), TokenHash: token.hash(),
 			RefreshedAt: now, ExpiresAt: expiresAt,
 		}
 		if err := s.storage.insertSession(ctx, tx, one); err != nil {
@@ -289,6 +295,23 @@ func (s *Service) open(
 	}
 	s.announceRevoked(ctx, formerly, causeReplaced, ended)
 	return s.grant(key, user, one, token.String(), now)
+}
+
+// takeOverGuest removes the session of a guest who becomes user on their device, and returns its identifier for the
+// session that follows: what the guest has open, such as a running picture, goes on, and ends with the user's session. The
+// guest's refresh token is good for nothing from then on, and an access token of theirs stays a guest's. It returns "" where
+// there is nothing to take over.
+func (s *Service) takeOverGuest(
+	ctx context.Context, tx *entauth.Client, device Device, user User, now time.Time,
+) (string, error) {
+	if device.UserID == "" || device.UserID == user.ID {
+		return "", nil
+	}
+	former, err := s.storage.userByID(ctx, tx, device.UserID)
+	if err != nil || former.Role != authv1.Role_ROLE_GUEST || former.BannedAt(now) != nil {
+		return "", err
+	}
+	return s.storage.takeSession(ctx, tx, device.ID, former.ID, now)
 }
 
 // limitCreation limits what one address makes; what comes from nowhere known is not limited here.

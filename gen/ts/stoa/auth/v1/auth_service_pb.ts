@@ -878,7 +878,8 @@ export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@_
  * The flow: RegisterDevice once per installation, then SignUp, SignIn or SignInAsGuest; send the access token as
  * `Authorization: Bearer …` on every call, and exchange the refresh token before `expires_at`. A refresh token works
  * once; using it again revokes the session (RFC 9700, section 4.14). A retry right after a lost answer is not use: for 20
- * seconds, and while the new token is unused, the old one is exchanged again.
+ * seconds, and while the new token is unused, the old one is exchanged again. A guest who signs up or in on the same device
+ * keeps the session, with a new person and new tokens: a picture that runs goes on.
  *
  * @generated from service stoa.auth.v1.AuthService
  */
