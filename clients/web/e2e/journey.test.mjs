@@ -119,7 +119,7 @@ describe('a day of a new installation', () => {
     await watching.locator('[data-testid="chat"][data-status="open"]').waitFor()
     await say(watching, 'still here')
     await line(studio, 'still here').waitFor()
-    await until('the console counts again', async () => Number(await byId(console_, 'tile-live').getAttribute('data-value')) === 1)
+    await until('the console counts again', async () => (await byId(console_, 'tile-live-value').innerText()) === '1')
   })
 
   it('shows the staff what is on the air', async () => {
