@@ -1,4 +1,6 @@
-let token = ''
+import { readonly, ref } from 'vue'
+
+const token = ref('')
 
 /**
  * Takes the one-time token out of the address that the server printed (/admin/setup#token), so that it stays neither on
@@ -7,9 +9,10 @@ let token = ''
 export function takeSetupToken(): void {
   const { pathname, search, hash } = location
   if (!/\/setup\/?$/.test(pathname) || hash.length < 2) return
-  token = decodeURIComponent(hash.slice(1))
+  // As it stands: the token has no letters that an address would write differently.
+  token.value = hash.slice(1)
   history.replaceState(history.state, '', pathname + search)
 }
 
-export const setupToken = (): string => token
-export const forgetSetupToken = (): void => void (token = '')
+export const setupToken = readonly(token)
+export const forgetSetupToken = (): void => void (token.value = '')
