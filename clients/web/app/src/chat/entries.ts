@@ -38,7 +38,7 @@ function dayOf(atMs: number): number {
 }
 
 /**
- * The lines of a list: its messages, a line before each new day, and what is on its way. A message is continued when
+ * The lines of a list: its messages, a line where a new day begins, and what is on its way. A message is continued when
  * the one above is of the same person and of about the same time: their name is not said again. `begins` says that the
  * conversation has nothing before the first one.
  */
@@ -50,7 +50,8 @@ export function entriesOf(messages: readonly Message[], outgoing: readonly Outgo
     const atMs = sentAtMs(message)
     const today = dayOf(atMs)
     const newDay = today !== day
-    if (newDay) entries.push({ kind: 'day', key: `day-${today}-${message.epoch}-${message.seq}`, atMs })
+    // Not above the first while there are older ones: what stands at the top must stay when they come before it.
+    if (newDay && (before || begins)) entries.push({ kind: 'day', key: `day-${today}-${message.epoch}-${message.seq}`, atMs })
     day = today
     const continued = !newDay && !message.deleted && continues(before, message.sender?.id, atMs)
     entries.push({ kind: 'message', key: keyOf(message), message, continued })

@@ -5,7 +5,7 @@ import type { Entry } from './entries'
 import { heightOf } from './lineHeight'
 
 /** Lines drawn beyond what is seen, on either side. */
-const overscan = 8
+const overscan = 12
 /** Sizes remembered of lines that are gone, before they are forgotten. */
 const spareSizes = 500
 
@@ -15,6 +15,8 @@ export interface ChatScrollSource {
   kept: () => string | undefined
   /** True while the list stands still although it is at the end: the reader points at a line. */
   held: Readonly<Ref<boolean>>
+  /** False while the newest messages are left out: the end of the list is not the end of the talk. */
+  complete: () => boolean
   onReading: (reading: boolean) => void
 }
 
@@ -66,7 +68,7 @@ export function useChatScroll(list: Readonly<Ref<HTMLElement | null>>, source: C
   function onScroll(): void {
     if (!list.value) return
     const now = place(list.value)
-    setFollowing(followsEnd(following.value, last, now))
+    setFollowing(source.complete() && followsEnd(following.value, last, now))
     last = now
   }
   /** Turning the wheel leaves the end before the list has moved: the next message must not pull it back. */
