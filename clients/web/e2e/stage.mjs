@@ -2,6 +2,7 @@
 // and people made through the API where how they came is not what is tested.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -131,7 +132,7 @@ class Stage {
     const { room } = await owner.call('live.v1.LiveService/CreateRoom', {
       title,
       categoryId,
-      requestId: `${title}-${owner.id}`.slice(0, 64),
+      requestId: randomUUID(),
     })
     const key = await owner.call('live.v1.LiveService/IssueStreamKey', { roomId: room.id })
     return { ...room, push: `${key.rtmpUrl}/${key.streamKey}` }
