@@ -264,6 +264,11 @@ func TestStaff(t *testing.T) {
 			t.Errorf("a %s watches unseen: %v with %v", name, stream.Err(), errs.Metadata(stream.Err()))
 		}
 	}
+	host := n.follow(n.client(n.server.Client(), "owner", authv1.Role_ROLE_USER), unseen)
+	if at := host.greeted(); at.GetViewerCount() != 0 {
+		t.Errorf("the owner, unseen, is greeted with %v", at)
+	}
+	host.stop()
 	mod := n.client(n.server.Client(), "mod", authv1.Role_ROLE_MODERATOR)
 	ghost := n.follow(mod, unseen)
 	if at := ghost.greeted(); at.GetViewerCount() != 0 {

@@ -14,8 +14,8 @@ import (
 const farewell = 2 * time.Second
 
 // Subscribe sends a conversation's events to sink until ctx ends, and returns why it ended: history after the given
-// position (or the greeting), Subscribed, then what happens. Staff may come unseen: they are not counted among the people
-// in the conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED
+// position (or the greeting), Subscribed, then what happens. The owner and the staff may come unseen: they are not counted
+// among the people in the conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED
 // (SLOW_CONSUMER, TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING), the context's cause.
 func (s *Service) Subscribe(
 	ctx context.Context, p authn.Principal, conversationID string, after *Position, unseen bool, sink Sink,
@@ -23,12 +23,13 @@ func (s *Service) Subscribe(
 	if err := s.started(); err != nil {
 		return err
 	}
-	if unseen && !p.IsStaff() {
-		return errs.PermissionDenied(errs.ReasonForbidden, "only the staff may watch unseen").
-			With("required_role", authn.Moderator.String())
-	}
-	if _, err := s.conversation(ctx, conversationID); err != nil {
+	c, err := s.conversation(ctx, conversationID)
+	if err != nil {
 		return err
+	}
+	if unseen && !p.IsStaff() && p.UserID != c.OwnerID {
+		return errs.PermissionDenied(errs.ReasonForbidden, "only the owner and the staff may watch unseen").
+			With("required_role", authn.Moderator.String())
 	}
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)

@@ -16,7 +16,12 @@ const showEveryMs = 100
 const spreadMs = 1_000
 
 /** The talk of one conversation: its messages, likes and the room's events, over one stream a tab. */
-export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh' | 'apply' | 'viewerCount'>) {
+export function useChat(
+  conversationId: string,
+  room: Pick<RoomHandle, 'refresh' | 'apply' | 'viewerCount'>,
+  /** The owner who tends the room is not one of its viewers. */
+  unseen = false,
+) {
   const tail = new MessageWindow(limits.following)
   const history = useHistory(conversationId, tail)
   const talk = createTalk()
@@ -63,7 +68,7 @@ export function useChat(conversationId: string, room: Pick<RoomHandle, 'refresh'
   async function* subscribe(after: MessageWindow['position'], signal: AbortSignal) {
     sentToken = await session.accessToken()
     // Without a time limit: the stream's own heartbeat tells when it is dead.
-    yield* chat.subscribe({ conversationId, after }, { signal, timeoutMs: 0 })
+    yield* chat.subscribe({ conversationId, after, unseen }, { signal, timeoutMs: 0 })
   }
 
   function follow(): void {

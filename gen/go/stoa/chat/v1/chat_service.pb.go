@@ -139,7 +139,8 @@ type SubscribeRequest struct {
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// Position of the last message seen; unset for a newcomer.
 	After *Position `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
-	// Do not count the caller among the people in the conversation. Staff only: PERMISSION_DENIED (FORBIDDEN).
+	// Do not count the caller among the people in the conversation. For its owner, who tends it, and the staff; to others
+	// PERMISSION_DENIED (FORBIDDEN).
 	Unseen        bool `protobuf:"varint,3,opt,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

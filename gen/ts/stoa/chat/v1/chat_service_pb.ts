@@ -92,7 +92,8 @@ export type SubscribeRequest = Message<"stoa.chat.v1.SubscribeRequest"> & {
   after?: Position | undefined;
 
   /**
-   * Do not count the caller among the people in the conversation. Staff only: PERMISSION_DENIED (FORBIDDEN).
+   * Do not count the caller among the people in the conversation. For its owner, who tends it, and the staff; to others
+   * PERMISSION_DENIED (FORBIDDEN).
    *
    * @generated from field: bool unseen = 3;
    */
