@@ -86,7 +86,8 @@ describe('every page', () => {
     for (const theme of themes) {
       for (const [language, locale] of Object.entries(languages)) {
         it(`is itself on a ${size}, ${theme}, in ${language}`, { timeout: 300_000 }, async () => {
-          const options = { viewport, locale, colorScheme: theme, reducedMotion: 'reduce' }
+          const touch = size === 'phone' ? { isMobile: true, hasTouch: true } : {}
+          const options = { viewport, locale, colorScheme: theme, reducedMotion: 'reduce', ...touch }
           const wrong = []
           const people = {}
           for (const [name, { path, ready, as = 'guest' }] of Object.entries(pages())) {
