@@ -6,9 +6,10 @@ const nearPx = 40
 
 /**
  * Keeps a moving list still under the hand: while the pointer or the keyboard's focus is in it, or it is scrolled up, new
- * lines wait, so that nobody deletes the message that has just slid under the pointer.
+ * lines wait, so that nobody deletes the message that has just slid under the pointer. `frame` is the list with what lies
+ * over it.
  */
-export function useHold(box: Readonly<Ref<HTMLElement | null>>, lines: Readonly<Ref<readonly Line[]>>) {
+export function useHold(frame: Readonly<Ref<HTMLElement | null>>, box: Readonly<Ref<HTMLElement | null>>, lines: Readonly<Ref<readonly Line[]>>) {
   const shown = shallowRef<readonly Line[]>([])
   const waiting = ref(0)
   let pointed = false
@@ -57,14 +58,14 @@ export function useHold(box: Readonly<Ref<HTMLElement | null>>, lines: Readonly<
   watch(lines, update)
   onMounted(() => {
     const element = box.value
-    element?.addEventListener('pointerenter', onEnter)
-    element?.addEventListener('pointerleave', onLeave)
+    frame.value?.addEventListener('pointerenter', onEnter)
+    frame.value?.addEventListener('pointerleave', onLeave)
     element?.addEventListener('focusout', update)
     element?.addEventListener('scroll', onScroll, { passive: true })
   })
   onScopeDispose(() => {
-    box.value?.removeEventListener('pointerenter', onEnter)
-    box.value?.removeEventListener('pointerleave', onLeave)
+    frame.value?.removeEventListener('pointerenter', onEnter)
+    frame.value?.removeEventListener('pointerleave', onLeave)
     box.value?.removeEventListener('focusout', update)
     box.value?.removeEventListener('scroll', onScroll)
   })
