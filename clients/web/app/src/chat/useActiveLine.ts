@@ -1,7 +1,8 @@
-import { computed, nextTick, onBeforeUnmount, ref, type Ref } from 'vue'
+import { computed, nextTick, onBeforeUnmount, ref, watch, type Ref } from 'vue'
 
-/** How long a list stands still for a pointer that rests, and for a line that was touched. */
+/** How long a list stands still for a pointer that rests on a line or a button, and for a line that was touched. */
 const restMs = 1_500
+const buttonMs = 5_000
 const touchMs = 4_000
 
 export interface ActiveLineSource {
@@ -34,9 +35,7 @@ export function useActiveLine(list: Readonly<Ref<HTMLElement | null>>, source: A
     // Lines that move under a pointer that rests make events, too.
     if (event.pointerType !== 'mouse' || (event.movementX === 0 && event.movementY === 0)) return
     key.value = keyOf(event.target)
-    holdFor(restMs)
-    // On a button for as long as it takes.
-    if (event.target instanceof Element && event.target.closest('button')) clearTimeout(timer)
+    holdFor(event.target instanceof Element && event.target.closest('button') ? buttonMs : restMs)
   }
   function onPointerLeave(): void {
     clearTimeout(timer)
@@ -74,6 +73,10 @@ export function useActiveLine(list: Readonly<Ref<HTMLElement | null>>, source: A
     void nextTick(() => source.lineElement(wanted)?.focus({ preventScroll: true }))
   }
 
+  // What has the focus may go with its line, and says nothing when it does.
+  watch(source.keys, () => {
+    if (focused.value !== undefined && !list.value?.contains(document.activeElement)) focused.value = undefined
+  }, { flush: 'post' })
   onBeforeUnmount(() => clearTimeout(timer))
 
   return {

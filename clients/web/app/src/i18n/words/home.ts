@@ -21,7 +21,6 @@ export const en = {
     nobodyFound: 'None of these rooms is live right now',
     showAll: 'Show all rooms',
     announcement: 'Announcement',
-    live: '{title}, live',
   },
 }
 
@@ -48,6 +47,5 @@ export const zh: typeof en = {
     nobodyFound: '这些直播间都没有开播',
     showAll: '显示全部直播间',
     announcement: '公告',
-    live: '{title}，直播中',
   },
 }

@@ -22,7 +22,6 @@ export const en = {
       minutes: '{minutes} min',
       seconds: '{seconds} s',
     },
-    manage: 'Manage',
   },
   likes: '{count} like | {count} likes',
 }
@@ -51,7 +50,6 @@ export const zh: typeof en = {
       minutes: '{minutes} 分钟',
       seconds: '{seconds} 秒',
     },
-    manage: '管理',
   },
   likes: '{count} 个赞',
 }
