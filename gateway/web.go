@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // contentSecurityPolicy lets the app run its own files, show what the server and its player make and what comes from
@@ -33,9 +35,6 @@ type web struct {
 	app    *webApp
 	// console is below /admin.
 	console *webApp
-
-	mu      sync.Mutex
-	gzipped map[string][]byte // files that shrink, once each was asked for; nil for those that do not
 }
 
 // webApp is one of the apps: a folder of files, and the page that all its own addresses show.
@@ -45,10 +44,13 @@ type webApp struct {
 	isPage func(name string) bool
 }
 
-const consolePrefix = "admin"
+const (
+	consolePrefix = "admin"
+	packed        = ".gz" // ends the names of compressed files
+)
 
 func newWeb(files fs.FS, playbackOrigin string) (*web, error) {
-	w := &web{files: files, policy: contentSecurityPolicy(playbackOrigin), gzipped: make(map[string][]byte)}
+	w := &web{files: files, policy: contentSecurityPolicy(playbackOrigin)}
 	var err1, err2 error
 	w.app, err1 = newWebApp(files, "app", isAppPage)
 	w.console, err2 = newWebApp(files, "console", isConsolePage)
@@ -80,7 +82,7 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		app, name = w.console, strings.TrimPrefix(rest, "/")
 	}
 	file := path.Join(app.folder, name)
-	if info, err := fs.Stat(w.files, file); err == nil && !info.IsDir() && name != "index.html" {
+	if name != "index.html" && !strings.HasSuffix(name, packed) && w.exists(file) {
 		if strings.HasPrefix(name, "assets/") {
 			h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		} else {
@@ -111,44 +113,44 @@ func (a *webApp) serveNotFound(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveFile answers with a file, compressed for those who can read that.
-func (w *web) serveFile(rw http.ResponseWriter, r *http.Request, file string) {
-	h := rw.Header()
-	h.Set("Vary", "Accept-Encoding")
-	if acceptsGzip(r) && r.Header.Get("Range") == "" {
-		if small := w.gzip(file); small != nil {
-			h.Set("Content-Encoding", "gzip")
-			http.ServeContent(rw, r, file, time.Time{}, bytes.NewReader(small))
-			return
+// exists reports whether there is a file, as it is or compressed.
+func (w *web) exists(file string) bool {
+	for _, name := range []string{file, file + packed} {
+		if info, err := fs.Stat(w.files, name); err == nil && !info.IsDir() {
+			return true
 		}
 	}
-	http.ServeFileFS(rw, r, w.files, file)
+	return false
 }
 
-// gzip returns a file compressed, or nil where that makes it no smaller. It is done once a file.
-func (w *web) gzip(file string) []byte {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if small, done := w.gzipped[file]; done {
-		return small
-	}
-	w.gzipped[file] = compressed(w.files, file)
-	return w.gzipped[file]
-}
-
-func compressed(files fs.FS, file string) []byte {
-	whole, err := fs.ReadFile(files, file)
+// serveFile answers with a file. The build compresses what gets smaller by it, so most are kept that way and sent as they
+// are; the few who cannot read that get them unpacked.
+func (w *web) serveFile(rw http.ResponseWriter, r *http.Request, file string) {
+	small, err := fs.ReadFile(w.files, file+packed)
 	if err != nil {
-		return nil
+		http.ServeFileFS(rw, r, w.files, file)
+		return
 	}
-	var out bytes.Buffer
-	zip, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // a known level is no error
-	_, _ = zip.Write(whole)                                   // nor is memory
-	_ = zip.Close()
-	if out.Len() >= len(whole) {
-		return nil
+	rw.Header().Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) && r.Header.Get("Range") == "" {
+		rw.Header().Set("Content-Encoding", "gzip")
+		http.ServeContent(rw, r, file, time.Time{}, bytes.NewReader(small))
+		return
 	}
-	return out.Bytes()
+	whole, err := unpacked(small)
+	if err != nil {
+		errs.WriteHTTP(rw, r, fmt.Errorf("unpack %s: %w", file, err))
+		return
+	}
+	http.ServeContent(rw, r, file, time.Time{}, bytes.NewReader(whole))
+}
+
+func unpacked(small []byte) ([]byte, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(small))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(zip)
 }
 
 // acceptsGzip reports whether a client reads gzip (RFC 9110, section 12.5.3).

@@ -4,6 +4,7 @@ package testkit
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -35,13 +36,21 @@ func Config(t testing.TB) config.Serve {
 // Web is two apps of one page and one file each.
 func Web() fs.FS {
 	return fstest.MapFS{
-		"app/index.html":          {Data: []byte("<!doctype html><title>the app</title>")},
-		"app/favicon.svg":         {Data: []byte("<svg/>")},
-		"app/assets/app-1a2b.js":  {Data: []byte("export {}")},
-		"app/assets/long-1a2b.js": {Data: bytes.Repeat([]byte("export {}\n"), 1000)},
-		"console/index.html":      {Data: []byte("<!doctype html><title>the console</title>")},
-		"console/assets/c-1.js":   {Data: []byte("export {}")},
+		"app/index.html":             {Data: []byte("<!doctype html><title>the app</title>")},
+		"app/favicon.svg":            {Data: []byte("<svg/>")},
+		"app/assets/app-1a2b.js":     {Data: []byte("export {}")},
+		"app/assets/long-1a2b.js.gz": {Data: packed(bytes.Repeat([]byte("export {}\n"), 1000))},
+		"console/index.html":         {Data: []byte("<!doctype html><title>the console</title>")},
+		"console/assets/c-1.js":      {Data: []byte("export {}")},
 	}
+}
+
+func packed(whole []byte) []byte {
+	var out bytes.Buffer
+	zip := gzip.NewWriter(&out)
+	_, _ = zip.Write(whole) // memory does not fail
+	_ = zip.Close()
+	return out.Bytes()
 }
 
 // Log collects what a process logs.
