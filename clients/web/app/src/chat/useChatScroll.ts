@@ -40,6 +40,8 @@ export function useChatScroll(list: Readonly<Ref<HTMLElement | null>>, source: C
         // What is read stays in its place when older messages come before it, and when old ones go.
         anchorTo: 'end' as const,
         overscan,
+        // Above a line that the keys go to, its actions have room.
+        scrollPaddingStart: 28,
         paddingStart: 8,
         paddingEnd: 8,
         rangeExtractor({ startIndex, endIndex, count }) {
