@@ -34,6 +34,6 @@ export default ts.config(
   { files: ['*/src/i18n/*.ts', '*/src/**/*.test.ts'], rules: { 'max-lines': 'off' } },
   { files: ['*/src/**/*.ts'], rules: { 'no-undef': 'off' } },
   { files: ['*/src/**/*.vue'], rules: { 'no-undef': 'off' } },
-  { files: ['{e2e,bench}/**/*.mjs', '*.js', '*.ts', '*/*.ts'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  { files: ['{e2e,bench}/**/*.mjs', '*.mjs', '*.js', '*.ts', '*/*.ts'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
   { files: ['*.ts', '*/*.ts'], extends: [...ts.configs.strict] },
 )
