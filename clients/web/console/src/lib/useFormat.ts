@@ -3,13 +3,22 @@ import { computed } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { memorySize, spanParts } from './spans'
 
+/** Writers are slow to make, and every line of a chat needs one. */
+const writers = new Map<string, Intl.DateTimeFormat>()
+function writer(tag: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = `${tag} ${options.dateStyle ?? ''} ${options.timeStyle ?? ''}`
+  const made = writers.get(key) ?? new Intl.DateTimeFormat(tag, { ...options, hourCycle: 'h23' })
+  writers.set(key, made)
+  return made
+}
+
 /** Times and amounts as the reader's language writes them, in the reader's time zone. */
 export function useFormat() {
   const { locale, t } = useI18n()
   const tag = computed(() => (locale.value === 'zh' ? 'zh-CN' : 'en'))
-  const moment = computed(() => new Intl.DateTimeFormat(tag.value, { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' }))
-  const second = computed(() => new Intl.DateTimeFormat(tag.value, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }))
-  const clock = computed(() => new Intl.DateTimeFormat(tag.value, { timeStyle: 'medium', hourCycle: 'h23' }))
+  const moment = computed(() => writer(tag.value, { dateStyle: 'medium', timeStyle: 'short' }))
+  const second = computed(() => writer(tag.value, { dateStyle: 'medium', timeStyle: 'medium' }))
+  const clock = computed(() => writer(tag.value, { timeStyle: 'medium' }))
   const amount = (digits: number) => new Intl.NumberFormat(tag.value, { maximumFractionDigits: digits })
 
   const write = (format: Intl.DateTimeFormat, at: Timestamp | number | undefined): string =>

@@ -6,9 +6,9 @@ import { MessageWindow } from '@stoa/shared/chat/window'
 import { chat, session } from '@console/api'
 import { keepDeleted, type Line } from './lines'
 
-const keptMessages = 300
+const keptMessages = 200
 /** Messages that come together are shown together, at most this late. */
-const showEveryMs = 60
+const showEveryMs = 120
 
 /** The talk of one conversation as moderators see it: they are not counted in it, and see what was deleted before them. */
 export function useTalk(conversationId: string, onBroadcast: (broadcast: Broadcast) => void) {
