@@ -57,7 +57,7 @@ describe('every page', () => {
   /** What each page shows when it is ready. */
   const pages = () => ({
     home: { path: '/', ready: `[data-room="${live.id}"]` },
-    'home-nothing-found': { path: '/?q=nothing-is-called-so', ready: '[data-testid="home"] .state, [data-testid="search-empty"]' },
+    'home-nothing-found': { path: '/?q=nothing-is-called-so', ready: '[data-testid="filter-clear"], [data-testid="home"] .state' },
     room: { path: `/room/${live.id}`, ready: '[data-testid="player"][data-status="playing"]' },
     'room-own': { path: `/room/${live.id}`, ready: '[data-testid="player"][data-status="playing"]', as: 'streamer' },
     'room-quiet': { path: `/room/${quiet.id}`, ready: '[data-testid="player-overlay"]' },
@@ -65,7 +65,7 @@ describe('every page', () => {
     'not-found': { path: '/nothing-here', ready: '.state' },
     signin: { path: '/signin', ready: '[data-testid="signin-submit"]' },
     signup: { path: '/signin?mode=new', ready: '[data-testid="signup-nickname"]' },
-    'studio-guest': { path: '/live', ready: 'main h1' },
+    'studio-guest': { path: '/live', ready: '[data-testid="live-sign-in"]' },
     'studio-live': { path: `/live?room=${live.id}`, ready: '[data-testid="health"] canvas', as: 'streamer' },
     'studio-quiet': { path: `/live?room=${quiet.id}`, ready: '[data-testid="stream-key"]', as: 'streamer' },
     account: { path: '/account', ready: '[data-testid="device"]', as: 'streamer' },
@@ -113,6 +113,25 @@ describe('every page', () => {
       }
     }
   }
+
+  it('asks for little JavaScript at first, and for the player only where something plays', async () => {
+    const { context } = await person(browser, stage)
+    const page = await context.newPage()
+    const client = await context.newCDPSession(page)
+    await client.send('Network.enable')
+    const scripts = new Map()
+    let bytes = 0
+    client.on('Network.responseReceived', ({ requestId, type, response }) => type === 'Script' && scripts.set(requestId, response.url))
+    client.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+      if (scripts.has(requestId)) bytes += encodedDataLength
+    })
+    await page.goto(stage.url, { waitUntil: 'networkidle' })
+    await byId(page, 'room-card').first().waitFor()
+    assert.ok(bytes > 20_000 && bytes < 200_000, `the home page takes ${bytes} bytes of JavaScript`)
+    const heavy = [...scripts.values()].filter((url) => /mpegts|hls|echarts|lineChart|compact/i.test(url))
+    assert.deepEqual(heavy, [])
+    await context.close()
+  })
 
   it('obeys the reader on appearance and language, and remembers', async () => {
     const { context } = await person(browser, stage, { colorScheme: 'light' })

@@ -64,8 +64,6 @@ describe('a server that goes away', () => {
     await stage.stop()
     const says = /cannot be reached|reconnecting|connection lost|coming back|offline/i
     for (const [name, page] of Object.entries(pages)) {
-      // Some pages ask only when they are used.
-      if (name === 'account') continue
       await page.bringToFront()
       await page.getByText(says).first().waitFor({ timeout: 40_000 }).catch((error) => {
         throw new Error(`${name} does not say that the server is away: ${error.message}`)
@@ -73,15 +71,18 @@ describe('a server that goes away', () => {
       assert.ok(await page.locator(shows[name]).first().isVisible(), `${name} lost what it showed`)
       await shot(page, `away-${name}`)
     }
-    // Who comes now finds a browser's own page; who comes by a link within the app is told.
-    await pages.home.getByTestId('nav-go-live').first().click()
+    // Who goes on to another page of the app while the server is away gets there once it is back.
+    await pages.home.bringToFront()
+    await byId(pages.home, 'nav-go-live').first().click()
 
     await stage.start()
     stage.push(room.push)
     await pictureMoves(pages.room)
     await pages.studio.bringToFront()
     await pages.studio.locator('[data-testid="broadcast-state"][data-state="live"]').first().waitFor({ timeout: 40_000 })
-    for (const name of ['overview', 'rooms', 'room', 'studio']) {
+    await pages.home.bringToFront()
+    await byId(pages.home, 'live-sign-in').waitFor({ timeout: 40_000 })
+    for (const name of ['overview', 'rooms', 'room', 'studio', 'account', 'home']) {
       await pages[name].bringToFront()
       await pages[name].getByText(says).first().waitFor({ state: 'hidden', timeout: 40_000 })
     }

@@ -147,14 +147,15 @@ class Stage {
   }
 
   /** Starts ffmpeg, which streams in real time until it is stopped or cut. */
-  push(address, { picture = 'testsrc2=size=640x360:rate=25', gop = 50, sound = true } = {}) {
-    const tone = sound ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []
+  push(address, { picture = 'testsrc2=size=640x360:rate=25', gop = 50, bitrate = '1500k' } = {}) {
     const encoder = spawn(
       'ffmpeg',
       [
-        ...['-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', '-f', 'lavfi', '-i', picture, ...tone],
+        ...['-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', '-f', 'lavfi', '-i', picture],
+        ...['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'],
         ...['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-threads', '1'],
-        ...['-g', `${gop}`, '-keyint_min', `${gop}`, ...(sound ? ['-c:a', 'aac', '-b:a', '96k'] : []), '-f', 'flv', address],
+        ...['-b:v', bitrate, '-maxrate', bitrate, '-bufsize', bitrate, '-g', `${gop}`, '-keyint_min', `${gop}`],
+        ...['-c:a', 'aac', '-b:a', '96k', '-f', 'flv', address],
       ],
       { stdio: 'ignore' },
     )
