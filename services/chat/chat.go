@@ -65,7 +65,8 @@ type Conversation struct {
 	CreatedAt time.Time
 }
 
-// mayWrite is the rule of who talks: in a live room those who signed up, and so the staff. Errors: PERMISSION_DENIED (FORBIDDEN).
+// mayWrite is the rule of who talks: in a live room those who signed up, and so the staff. Errors: PERMISSION_DENIED
+// (FORBIDDEN).
 func (c Conversation) mayWrite(p authn.Principal) error {
 	switch c.Kind {
 	case chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM:

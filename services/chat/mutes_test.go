@@ -209,6 +209,8 @@ func TestMutesThatAreRefused(t *testing.T) {
 		"nobody":         {},
 		"in the past":    {UserId: "ann", Until: timestamppb.New(time.Now().Add(-time.Second))},
 		"for no time":    {UserId: "ann", Until: &timestamppb.Timestamp{}},
+		"in year 10000":  {UserId: "ann", Until: &timestamppb.Timestamp{Seconds: 253_402_300_800}},
+		"at no time":     {UserId: "ann", Until: &timestamppb.Timestamp{Seconds: 1 << 40}},
 		"a long reason":  {UserId: "ann", Reason: strings.Repeat("é", 201)},
 		"a long user id": {UserId: strings.Repeat("x", 65)},
 	} {

@@ -10,6 +10,7 @@ import (
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/pagination"
 )
 
@@ -103,8 +104,12 @@ func (h *conversationHandler) MuteUser(
 	ctx context.Context, r *chatv1.MuteUserRequest,
 ) (*chatv1.MuteUserResponse, error) {
 	var until time.Time
-	if r.GetUntil() != nil {
-		until = r.GetUntil().AsTime()
+	if t := r.GetUntil(); t != nil {
+		// Binary messages can name years that no database and no clock understands.
+		if err := t.CheckValid(); err != nil {
+			return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "until: this is no time").Because(err)
+		}
+		until = t.AsTime()
 	}
 	m, err := h.service.MuteUser(ctx, r.GetUserId(), r.GetConversationId(), r.GetReason(), until)
 	if err != nil {

@@ -102,7 +102,8 @@ func (s *Service) Names() []string {
 	return []string{chatv1connect.ChatServiceName, chatv1connect.ConversationServiceName}
 }
 
-// Start finds auth, reads who is muted, listens to the bus, publishes what an earlier process left in the outbox, and opens for messages.
+// Start finds auth, reads who is muted, listens to the bus, publishes what an earlier process left in the outbox, and
+// opens for messages.
 func (s *Service) Start(ctx context.Context) (err error) {
 	s.senders.users, err = rpc.Client(ctx, s.deps.Registry, "auth", authv1connect.NewDirectoryServiceClient, s.deps.Client)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// store is the service's database: conversations and mutes through ent, messages and the outbox through prepared SQL, since every
-// send and every reader pays for them.
+// store is the service's database: conversations and mutes through ent, messages and the outbox through prepared SQL,
+// since every send and every reader pays for them.
 type store struct {
 	db    *sqlstore.DB
 	read  *ent.Client

@@ -14,9 +14,10 @@ import (
 const farewell = 2 * time.Second
 
 // Subscribe sends a conversation's events to sink until ctx ends, and returns why it ended: history after the given
-// position (or the greeting), Subscribed, then what happens. The owner and the staff may come unseen: they are not counted
-// among the people in the conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED
-// (SLOW_CONSUMER, TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING), the context's cause.
+// position (or the greeting), Subscribed, then what happens. The owner and the staff may come unseen: they are not
+// counted among the people in the conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED
+// (FORBIDDEN), RESOURCE_EXHAUSTED (SLOW_CONSUMER, TOO_MANY_SUBSCRIPTIONS), UNAVAILABLE (DRAINING), the context's
+// cause.
 func (s *Service) Subscribe(
 	ctx context.Context, p authn.Principal, conversationID string, after *Position, unseen bool, sink Sink,
 ) error {

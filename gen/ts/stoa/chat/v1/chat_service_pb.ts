@@ -263,8 +263,8 @@ export const ChatService: GenService<{
   /**
    * SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
    * same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-   * PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"), RESOURCE_EXHAUSTED
-   * (RATE_LIMITED, with the wait in metadata "retry_after_ms").
+   * PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
+   * (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
    *
    * @generated from rpc stoa.chat.v1.ChatService.SendMessage
    */
@@ -297,8 +297,8 @@ export const ChatService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED
-   * (RATE_LIMITED).
+   * Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
+   * in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.Like
    */

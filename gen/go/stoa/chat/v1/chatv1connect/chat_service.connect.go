@@ -48,8 +48,8 @@ const (
 type ChatServiceClient interface {
 	// SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
 	// same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED, with the wait in metadata "retry_after_ms").
+	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
+	// (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
 	// Subscribe streams a conversation: first history (after the given position, or the last 200 messages), then
 	// Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (SLOW_CONSUMER: come
@@ -58,8 +58,8 @@ type ChatServiceClient interface {
 	Subscribe(context.Context, *v1.SubscribeRequest) (*connect.ServerStreamForClient[v1.SubscribeResponse], error)
 	// ListMessages pages through stored messages. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
-	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED).
+	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
+	// in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	Like(context.Context, *v1.LikeRequest) (*v1.LikeResponse, error)
 }
 
@@ -146,8 +146,8 @@ func (c *chatServiceClient) Like(ctx context.Context, req *v1.LikeRequest) (*v1.
 type ChatServiceHandler interface {
 	// SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
 	// same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED, with the wait in metadata "retry_after_ms").
+	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
+	// (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
 	// Subscribe streams a conversation: first history (after the given position, or the last 200 messages), then
 	// Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (SLOW_CONSUMER: come
@@ -156,8 +156,8 @@ type ChatServiceHandler interface {
 	Subscribe(context.Context, *v1.SubscribeRequest, *connect.ServerStream[v1.SubscribeResponse]) error
 	// ListMessages pages through stored messages. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
-	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED).
+	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
+	// in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	Like(context.Context, *v1.LikeRequest) (*v1.LikeResponse, error)
 }
 
