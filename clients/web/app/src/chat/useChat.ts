@@ -1,6 +1,8 @@
+import type { Position } from '@gen/stoa/chat/v1/chat_pb'
 import { computed, onScopeDispose, ref, watch } from 'vue'
 import { chat, session } from '@app/api'
 import type { RoomHandle } from '@app/live/useRoom'
+import { REREAD_PAGE } from '@stoa/shared/chat/deletions'
 import { followConversation, type FeedStatus } from '@stoa/shared/chat/feed'
 import { MessageWindow } from '@stoa/shared/chat/window'
 import { createLikeTaps } from './likes'
@@ -71,6 +73,11 @@ export function useChat(
     yield* chat.subscribe({ conversationId, after, unseen }, { signal, timeoutMs: 0 })
   }
 
+  async function readPage(after: Pick<Position, 'epoch' | 'seq'>, signal: AbortSignal) {
+    const answer = await chat.listMessages({ conversationId, pageSize: REREAD_PAGE, from: { case: 'after', value: after } }, { signal })
+    return answer.messages
+  }
+
   function follow(): void {
     abort.abort()
     abort = new AbortController()
@@ -79,6 +86,8 @@ export function useChat(
         subscribe,
         renewToken: () => session.accessToken(sentToken),
         window: tail,
+        readPage,
+        shownBesides: () => history.messages.value,
         onStatus: (next) => (status.value = next),
         onMessage(message, live) {
           names.add(message.sender?.nickname)

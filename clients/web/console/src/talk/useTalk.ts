@@ -1,6 +1,7 @@
 import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
 import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
 import { onScopeDispose, readonly, ref, shallowReadonly, shallowRef } from 'vue'
+import { REREAD_PAGE } from '@stoa/shared/chat/deletions'
 import { followConversation, type FeedStatus } from '@stoa/shared/chat/feed'
 import { MessageWindow } from '@stoa/shared/chat/window'
 import { chat, session } from '@console/api'
@@ -31,11 +32,17 @@ export function useTalk(conversationId: string, onBroadcast: (broadcast: Broadca
     yield* chat.subscribe({ conversationId, after, unseen: true }, { signal, timeoutMs: 0 })
   }
 
+  async function readPage(after: Pick<Position, 'epoch' | 'seq'>, signal: AbortSignal) {
+    const answer = await chat.listMessages({ conversationId, pageSize: REREAD_PAGE, from: { case: 'after', value: after } }, { signal })
+    return answer.messages
+  }
+
   void followConversation(
     {
       subscribe,
       renewToken: () => session.accessToken(sentToken),
       window: kept,
+      readPage,
       onStatus: (next) => (status.value = next),
       onMessage: showSoon,
       onDeleted: showSoon,

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
-import type { EventSchema, Position } from '@gen/stoa/chat/v1/chat_pb'
+import { MessageSchema, type EventSchema, type Message, type Position } from '@gen/stoa/chat/v1/chat_pb'
 import { SubscribeResponseSchema, type SubscribeResponse } from '@gen/stoa/chat/v1/chat_service_pb'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { followConversation, HEARTBEAT_TIMEOUT_MS, type FeedDeps, type FeedStatus } from './feed'
@@ -19,7 +19,7 @@ const silent = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new ConnectError('', Code.Canceled))))
 
 /** Follows a conversation whose server answers its connections by the given scripts, the last one for ever. */
-function follow(scripts: Script[]) {
+function follow(scripts: Script[], more: Partial<FeedDeps> = {}) {
   const window = new MessageWindow(100)
   const asked: (number | undefined)[] = []
   const seen: number[] = []
@@ -36,6 +36,7 @@ function follow(scripts: Script[]) {
     },
     renewToken,
     window,
+    readPage: () => Promise.resolve([]),
     onStatus: (status) => statuses.push(status),
     onMessage({ seq }, isLive) {
       seen.push(Number(seq))
@@ -46,6 +47,7 @@ function follow(scripts: Script[]) {
     onLikes: vi.fn(),
     onViewerCount: vi.fn(),
     onBroadcast: vi.fn(),
+    ...more,
   }
   const done = followConversation(deps, abort.signal)
   return { asked, seen, live, window, statuses, renewToken, deps, abort, done }
@@ -119,6 +121,46 @@ describe('followConversation', () => {
     await vi.advanceTimersByTimeAsync(0)
     expect(feed.deps.onDeleted).toHaveBeenCalledTimes(1)
     expect(feed.window.messages.map(({ deleted }) => deleted)).toEqual([true, false])
+    feed.abort.abort()
+    await feed.done
+  })
+
+  it('learns after a cut what was taken away meanwhile, also from what is shown besides', async () => {
+    const stored = (seq: number, deleted: boolean): Message => create(MessageSchema, { epoch: 1n, seq: BigInt(seq), deleted })
+    const onDeleted = vi.fn()
+    const asked: number[] = []
+    let failures = 1
+    const feed = follow(
+      [
+        async function* () {
+          for (let seq = 51; seq <= 55; seq++) yield message(seq)
+          yield greeting()
+          await Promise.resolve()
+          throw new ConnectError('cut', Code.Unavailable)
+        },
+        async function* (_after, signal) {
+          yield message(56)
+          yield greeting()
+          await silent(signal)
+        },
+      ],
+      {
+        onDeleted,
+        shownBesides: () => [stored(11, false), stored(12, true), stored(13, false)],
+        // Two messages a page, all even ones taken away; the first call fails.
+        readPage({ seq }) {
+          if (failures-- > 0) return Promise.reject(new ConnectError('away', Code.Unavailable))
+          asked.push(Number(seq))
+          return Promise.resolve([1, 2].map((i) => stored(Number(seq) + i, (Number(seq) + i) % 2 === 0)))
+        },
+      },
+    )
+    await vi.advanceTimersByTimeAsync(10)
+    expect(asked).toEqual([])
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(asked.toSorted((a, b) => a - b)).toEqual([10, 12, 50, 52, 54])
+    expect(onDeleted.mock.calls).toEqual([[{ epoch: 1n, seq: 52n }], [{ epoch: 1n, seq: 54n }], [{ epoch: 1n, seq: 56n }]])
+    expect(feed.window.messages.map(({ deleted }) => deleted)).toEqual([false, true, false, true, false, true])
     feed.abort.abort()
     await feed.done
   })

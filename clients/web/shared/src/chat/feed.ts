@@ -5,6 +5,7 @@ import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
 import { retryAfterMs } from '../api/errors'
 import { backoffMs } from '../lib/backoff'
 import { isAborted, sleep } from '../lib/sleep'
+import { learnDeletions, type ReadPage } from './deletions'
 import type { MessageWindow } from './window'
 
 export type FeedStatus = 'connecting' | 'open' | 'reconnecting' | 'refused'
@@ -14,10 +15,14 @@ export interface FeedDeps {
   /** Called when the server refused the stream's token. */
   renewToken: () => Promise<unknown>
   window: MessageWindow
+  /** After a cut, what is shown is read again: deletions are told only once. */
+  readPage: ReadPage
+  /** One unbroken stretch that is shown besides the window's messages. */
+  shownBesides?: () => readonly Message[]
   onStatus: (status: FeedStatus) => void
   /** `live` is false for history: what was written before the stream had said that it is at the end. */
   onMessage: (message: Message, live: boolean) => void
-  onDeleted: (at: Position) => void
+  onDeleted: (at: Pick<Position, 'epoch' | 'seq'>) => void
   onSubscribed: (subscribed: Subscribed) => void
   /** `count` came since the event before; 0 when only the total is told. */
   onLikes: (total: bigint, count: number) => void
@@ -71,6 +76,7 @@ async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSigna
   const onAbort = (): void => connection.abort()
   let greeted = false
   signal.addEventListener('abort', onAbort)
+  const resumed = deps.window.position !== undefined
   let silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
   try {
     for await (const { event } of deps.subscribe(deps.window.position, connection.signal)) {
@@ -82,6 +88,7 @@ async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSigna
         if (event.kind.case === 'subscribed') {
           greeted = true
           onOpen()
+          if (resumed) catchUpOnDeletions(deps, connection.signal)
         }
       }
     }
@@ -93,6 +100,19 @@ async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSigna
   }
 }
 
+/** Learns, besides the stream, what was taken away while nobody listened; the next cut begins it anew. */
+function catchUpOnDeletions(deps: FeedDeps, signal: AbortSignal): void {
+  const kept = deps.window.messages
+  const inWindow = new Set(kept.map(({ seq }) => seq))
+  const besides = (deps.shownBesides?.() ?? []).filter(({ epoch, seq }) => epoch === kept[0]?.epoch && !inWindow.has(seq))
+  for (const stretch of [kept, besides]) void learnDeletions(stretch, deps.readPage, (at) => remove(at, deps), signal)
+}
+
+function remove(at: Pick<Position, 'epoch' | 'seq'>, deps: FeedDeps): void {
+  deps.window.remove(at)
+  deps.onDeleted(at)
+}
+
 function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean, live: boolean): void {
   switch (kind.case) {
     case 'message': {
@@ -102,10 +122,7 @@ function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean, live: boo
       break
     }
     case 'messageDeleted':
-      if (kind.value.position) {
-        deps.window.remove(kind.value.position)
-        deps.onDeleted(kind.value.position)
-      }
+      if (kind.value.position) remove(kind.value.position, deps)
       break
     case 'subscribed':
       deps.onStatus('open')

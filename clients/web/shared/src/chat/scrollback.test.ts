@@ -114,4 +114,12 @@ describe('Scrollback', () => {
     view.remove({ epoch: 1n, seq: 2n })
     expect(view.messages.map(({ deleted }) => deleted)).toEqual([false, true, false])
   })
+
+  it('does not bring back what was taken away while a page was on its way', () => {
+    const { view } = scrollback(11, 13)
+    const page = pages(8, 10)
+    view.remove({ epoch: 1n, seq: 9n })
+    view.addOlder(page)
+    expect(view.messages.filter(({ deleted }) => deleted).map(({ seq }) => seq)).toEqual([9n])
+  })
 })

@@ -8,6 +8,9 @@ export interface ScrollbackLimits {
   reading: number
 }
 
+/** A page comes within moments; so many deletions at the most are kept for those that are on their way. */
+const keptDeletions = 200
+
 /**
  * The messages that a reader sees: one unbroken stretch of the conversation. At its end it moves with the newest ones.
  * Who reads back has older ones put before them, and keeps what is there while new ones come; when that is too much, the
@@ -16,6 +19,7 @@ export interface ScrollbackLimits {
 export class Scrollback {
   private shown: readonly Message[] = []
   private reachesEnd = true
+  private readonly removed: Pick<Position, 'epoch' | 'seq'>[] = []
 
   /** @param tail the newest messages, kept by whoever follows the conversation. */
   constructor(
@@ -67,7 +71,7 @@ export class Scrollback {
   /** Puts a page of older messages before the first; lets go of the newest where there are too many. */
   addOlder(page: readonly Message[]): void {
     const first = this.shown[0]
-    const fitting = page.filter(({ epoch, seq }) => epoch === first?.epoch && seq < first.seq)
+    const fitting = this.upToDate(page).filter(({ epoch, seq }) => epoch === first?.epoch && seq < first.seq)
     if (fitting.length === 0) return
     const all = [...fitting, ...this.shown]
     if (all.length > this.limits.reading) this.reachesEnd = false
@@ -77,7 +81,7 @@ export class Scrollback {
   /** Puts a page of newer messages behind the last; lets go of the oldest where there are too many. */
   addNewer(page: readonly Message[]): void {
     const last = this.shown.at(-1)
-    const fitting = page.filter(({ epoch, seq }) => epoch === last?.epoch && seq > last.seq)
+    const fitting = this.upToDate(page).filter(({ epoch, seq }) => epoch === last?.epoch && seq > last.seq)
     this.shown = [...this.shown, ...fitting].slice(-this.limits.reading)
     const [first, end] = [this.tail.messages[0], this.shown.at(-1)]
     if (!first || !end || first.seq > end.seq + 1n) return
@@ -96,5 +100,12 @@ export class Scrollback {
   /** Empties the message at a place, if it is here. */
   remove(at: Pick<Position, 'epoch' | 'seq'>): void {
     this.shown = withoutMessage(this.shown, at)
+    this.removed.push(at)
+    if (this.removed.length > keptDeletions) this.removed.shift()
+  }
+
+  /** A page may have been read before a message in it was taken away. */
+  private upToDate(page: readonly Message[]): readonly Message[] {
+    return this.removed.reduce(withoutMessage, page)
   }
 }
