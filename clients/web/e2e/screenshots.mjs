@@ -8,7 +8,7 @@ assert.ok(process.env.E2E_SHOTS, 'E2E_SHOTS names no folder')
 
 /** Who is on the air, with what ffmpeg can draw by itself. */
 const channels = [
-  { name: 'Mira', title: 'Falling into the Mandelbrot set', category: 'learning', picture: 'mandelbrot=size=640x360:rate=25:maxiter=600:start_x=-0.7436:start_y=0.1318:start_scale=0.9:end_scale=0.25:end_pts=4000' },
+  { name: 'Mira', title: 'Falling into the Mandelbrot set', category: 'learning', picture: 'mandelbrot=size=640x360:rate=25:maxiter=700:start_x=-0.7463:start_y=0.1102:start_scale=0.02:end_scale=0.008:end_pts=4000:inner=black' },
   { name: '老周', title: '深夜电台：听歌聊天', category: 'music', picture: 'gradients=size=640x360:rate=15:c0=0x123047:c1=0x2f7f79:c2=0xd9a05b:nb_colors=3:speed=0.02' },
   { name: 'Jonas', title: 'Game of life, no commentary', category: 'games', picture: 'life=size=320x180:rate=15:mold=12:ratio=0.12:death_color=#1b3b5f:life_color=#f2c14e,scale=640:360:flags=neighbor' },
   { name: 'Aiko', title: 'Patterns, slowly', category: 'talk', picture: 'sierpinski=size=640x360:rate=15:type=carpet' },
