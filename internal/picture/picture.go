@@ -1,7 +1,9 @@
-// Package picture turns pictures of strangers into small JPEGs of our own making, keeps them in a folder and serves them.
+// Package picture turns pictures of strangers into small JPEGs of our own making, keeps them in a folder and serves
+// them.
 //
-// What must never happen here: that anything of an uploaded file reaches another person as it was sent (its metadata can
-// hold the place where it was taken), or that a small file which unfolds into a huge picture takes the memory.
+// What must never happen here: that anything of an uploaded file reaches another person as it was sent (its metadata
+// can hold the place where it was taken), or that a small file which unfolds into a huge picture, or into one that is
+// painted thousands of times, takes the memory or the processor.
 package picture
 
 import (
@@ -28,11 +30,13 @@ const ReasonInvalid = "IMAGE_INVALID"
 const (
 	maxPixels = 24_000_000 // of what is decoded
 	maxEdge   = 16_384     // of what is decoded: scaling needs memory for each of its lines
+	maxScans  = 64         // of a JPEG that is decoded: each is a pass over the whole picture. Encoders make about ten
 	quality   = 82         // of what is written, from 1 to 100
 )
 
-// decoding lets one picture of the process be in memory at a time: the worst of them, a progressive JPEG in four colours,
-// takes half a gigabyte until it is scaled down.
+// decoding lets one picture of the process be in memory at a time: the worst of them, a progressive JPEG in four
+// colours, takes half a gigabyte until it is scaled down. It is global because memory is: a turn for each service would
+// let as many such pictures meet.
 var decoding = make(chan struct{}, 1)
 
 // Square cuts the middle of a picture to a square and scales it down to at most side × side pixels. Errors:
@@ -87,9 +91,9 @@ func remake(
 	return out.Bytes(), nil
 }
 
-// decode reads a picture whole, once its header says that it is not too large.
+// decode reads a picture whole, once it is known to be neither too large nor in too many scans.
 func decode(data []byte) (image.Image, error) {
-	config, _, err := image.DecodeConfig(bytes.NewReader(data))
+	config, format, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, invalid("This is no picture that is understood: send a JPEG, PNG, GIF or WebP file.").Because(err)
 	}
@@ -99,6 +103,10 @@ func decode(data []byte) (image.Image, error) {
 	if config.Width > maxEdge || config.Height > maxEdge || config.Width*config.Height > maxPixels {
 		return nil, invalid("A picture has at most %d million pixels and edges of at most %d, this one has %d × %d.",
 			maxPixels/1_000_000, maxEdge, config.Width, config.Height)
+	}
+	// Wherever they stand, also in metadata: a decoder finds no more than these, and there they are few.
+	if startOfScan := []byte{0xff, 0xda}; format == "jpeg" && bytes.Count(data, startOfScan) > maxScans {
+		return nil, invalid("The picture is in too many parts: a JPEG has at most %d scans.", maxScans)
 	}
 	source, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {

@@ -290,6 +290,45 @@ func quarters(width, height int) image.Image {
 	})
 }
 
+// inScans is a progressive JPEG of one colour in many scans. All but the first say "nothing new in the next 16,384
+// blocks" a few times, in 15 bits of 0 each, and cost a decoder a pass over the whole picture.
+func inScans(width, height uint16, scans int) []byte {
+	out := []byte{0xff, 0xd8}
+	segment := func(marker byte, body ...byte) {
+		out = append(out, 0xff, marker)
+		out = append(binary.BigEndian.AppendUint16(out, uint16(len(body)+2)), body...)
+	}
+	// table is a Huffman table in which the bit 0 stands for one value.
+	table := func(kind, value byte) { segment(0xc4, slices.Concat([]byte{kind, 1}, make([]byte, 15), []byte{value})...) }
+	segment(0xdb, append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)...) // quantization
+	size := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, height), width)
+	segment(0xc2, slices.Concat([]byte{8}, size, []byte{1, 1, 0x11, 0})...)
+	table(0x00, 0)
+	table(0x10, 0xe0)
+	blocks := (int(width) + 7) / 8 * ((int(height) + 7) / 8)
+	segment(0xda, 1, 1, 0x00, 0, 0, 0) // the mean of each block: all the same, a bit each
+	out = append(out, make([]byte, (blocks+7)/8)...)
+	for range scans - 1 {
+		segment(0xda, 1, 1, 0x00, 1, 63, 0x10) // one bit more of the rest
+		out = append(out, make([]byte, ((blocks+16_383)/16_384*15+7)/8)...)
+	}
+	return append(out, 0xff, 0xd9)
+}
+
+func TestScansAreBounded(t *testing.T) {
+	for scans, refused := range map[int]bool{1: false, 10: false, 64: false, 65: true, 16_000: true} {
+		_, err := picture.Fit(t.Context(), inScans(64, 48, scans), 32, 32)
+		if refused != errs.Is(err, connect.CodeInvalidArgument, "IMAGE_INVALID") || !refused && err != nil {
+			t.Errorf("%d scans: %v", scans, err)
+		}
+	}
+	// Only a JPEG has scans: elsewhere the two bytes mean nothing.
+	drawing := append(asPNG(t, paint(40, 40, plain(red))), bytes.Repeat([]byte{0xff, 0xda}, 100)...)
+	if _, err := picture.Fit(t.Context(), drawing, 32, 32); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPortraitsAreTurnedUpright(t *testing.T) {
 	const place = "48.85 N 2.35 E, where I live"
 	// How the quarters of an upright picture lie in the file, for each orientation.
@@ -358,6 +397,7 @@ func FuzzRemake(f *testing.F) {
 		nil, photo, photo[:len(photo)/2], asPNG(f, quarters(30, 30)), asGIF(f, 20, 20, red, blue), webp(f, webpLossless), webp(f, webpLossy), webp(f, webpTransparent),
 		webpClaiming(16, 16, webp(f, webpLossless)), webpClaiming(2, 2, webp(f, webpLossy)), claiming(60_000, 60_000), claiming(10, 10),
 		withEXIF(photo, binary.LittleEndian, 6, "here"), withEXIF(photo, binary.BigEndian, 3, "there"),
+		inScans(16, 16, 3), inScans(16, 16, 65),
 	} {
 		f.Add(seed)
 	}
