@@ -133,7 +133,8 @@ type SignedInDevice struct {
 type UserFilter struct {
 	// Contains is a part of a username or nickname, in any case.
 	Contains string
-	// NicknameOnly looks into nicknames only.
+	// NicknameOnly looks into nicknames only, and not at guests: people search for people by them, and there are many
+	// more guests, of names that nobody chose.
 	NicknameOnly bool
 	OnlyBanned   bool
 	OnlyStaff    bool

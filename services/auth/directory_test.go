@@ -246,6 +246,43 @@ func TestListUsers(t *testing.T) {
 	wantError(t, err, connect.CodeInvalidArgument, "PAGE_TOKEN_INVALID")
 }
 
+// TestGuestsAreNotFoundByNickname: a search by the first letters of every guest's name must not drown in guests.
+func TestGuestsAreNotFoundByNickname(t *testing.T) {
+	w, ctx := serve(t), t.Context()
+	host, err := w.client().SignUp(ctx, &authv1.SignUpRequest{
+		DeviceId: w.device(), Username: "host", Password: password, Nickname: "Guest-house",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{host.GetUser().GetId()} // newest first
+	for range 3 {
+		ids = append([]string{w.guest(w.device()).GetUser().GetId()}, ids...)
+	}
+	operatorToken(t, w) // who is in no list
+	for name, c := range map[string]struct {
+		request *authv1.ListUsersRequest
+		want    []string
+	}{
+		"by nickname":           {&authv1.ListUsersRequest{Query: "guest-", NicknameOnly: true}, ids[3:]},
+		"by nothing":            {&authv1.ListUsersRequest{NicknameOnly: true}, ids[3:]},
+		"by the staff":          {&authv1.ListUsersRequest{Query: "guest-"}, ids},
+		"by the staff, nothing": {&authv1.ListUsersRequest{}, ids},
+	} {
+		res, err := w.directory().ListUsers(ctx, c.request)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		var got []string
+		for _, account := range res.GetAccounts() {
+			got = append(got, account.GetUser().GetId())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 func orderedNames() func(yield func(string, string) bool) {
 	return func(yield func(string, string) bool) {
 		for _, one := range [][2]string{

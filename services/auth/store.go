@@ -99,6 +99,9 @@ func (s *storage) listUsers(
 		}
 		query.Where(user.Or(matches...))
 	}
+	if filter.NicknameOnly {
+		query.Where(user.RoleGT(int(authv1.Role_ROLE_GUEST)))
+	}
 	if filter.OnlyBanned {
 		query.Where(user.BannedAtNotNil(), user.Or(user.BanUntilIsNil(), user.BanUntilGT(now)))
 	}

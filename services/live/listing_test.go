@@ -280,3 +280,19 @@ func TestSearchAsksForSoManyPeople(t *testing.T) {
 		}
 	})
 }
+
+// TestSearchFindsNoGuests: those who come for a look do not push streamers out of the people that are looked at.
+func TestSearchFindsNoGuests(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t).boot(nil)
+	n.users.call("host", "Guest-house")
+	room := n.named("host", "Rooms to let", "talk")
+	for i := range 600 {
+		id := fmt.Sprint("guest-", i)
+		n.users.call(id, fmt.Sprint("Guest-", i))
+		n.users.set(func(d *directory) { d.guests = append(d.guests, id) })
+	}
+	if got := n.pages(&livev1.ListRoomsRequest{Query: "guest-"}); !slices.Equal(got, []string{room}) {
+		t.Errorf("found %v, want the host's room", got)
+	}
+}

@@ -24,6 +24,7 @@ type directory struct {
 	down      bool
 	nicknames map[string]string // by user, newest last; what is not in it is "nick " and the id
 	newest    []string
+	guests    []string
 	searches  int
 }
 
@@ -81,6 +82,9 @@ func (d *directory) ListUsers(_ context.Context, r *authv1.ListUsersRequest) (*a
 	res := &authv1.ListUsersResponse{}
 	for i := slices.Index(d.newest, r.GetPageToken()) + 1; i < len(d.newest); i++ {
 		u := d.user(d.newest[i])
+		if slices.Contains(d.guests, u.GetId()) { // nickname_only leaves them out
+			continue
+		}
 		if !strings.Contains(strings.ToLower(u.GetNickname()), strings.ToLower(r.GetQuery())) {
 			continue
 		}
