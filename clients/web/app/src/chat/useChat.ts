@@ -1,5 +1,6 @@
+import type { ConnectError } from '@connectrpc/connect'
 import type { Position } from '@gen/stoa/chat/v1/chat_pb'
-import { computed, onScopeDispose, ref, watch } from 'vue'
+import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
 import { chat, session } from '@app/api'
 import type { RoomHandle } from '@app/live/useRoom'
 import { REREAD_PAGE } from '@stoa/shared/chat/deletions'
@@ -8,6 +9,7 @@ import { MessageWindow } from '@stoa/shared/chat/window'
 import { createLikeTaps } from './likes'
 import { KnownNames } from './names'
 import { createOutbox } from './outbox'
+import { isRefusal } from './refusal'
 import { createTalk } from './talk'
 import { limits, useHistory } from './useHistory'
 import { useMute } from './useMute'
@@ -30,6 +32,8 @@ export function useChat(
   const names = new KnownNames()
   const { mute, learn, clear: clearMute } = useMute()
   const status = ref<FeedStatus>('connecting')
+  /** Why the server does not let this person in for now; undefined where the connection is to blame. */
+  const refusal = shallowRef<ConnectError>()
   const likeCount = ref(0)
   /** The number of the newest message, whether it is shown or not. */
   const lastSeq = ref(0n)
@@ -88,7 +92,10 @@ export function useChat(
         window: tail,
         readPage,
         shownBesides: () => history.messages.value,
-        onStatus: (next) => (status.value = next),
+        onStatus(next, failure) {
+          status.value = next
+          refusal.value = isRefusal(failure) ? failure : undefined
+        },
         onMessage(message, live) {
           names.add(message.sender?.nickname)
           if (live) talk.tellMessage(message, message.sender?.id === session.user.value?.id)
@@ -132,6 +139,7 @@ export function useChat(
     messages: history.messages,
     outgoing: outbox.items,
     status: computed(() => status.value),
+    refusal: computed(() => refusal.value),
     likeCount: computed(() => likeCount.value),
     lastSeq: computed(() => lastSeq.value),
     mute,

@@ -257,6 +257,21 @@ describe('followConversation', () => {
     await feed.done
   })
 
+  it('tells why it is not let in, and comes in later', async () => {
+    const refusal = new ConnectError('too many', Code.ResourceExhausted)
+    const refuses: Script = async function* (): AsyncIterable<SubscribeResponse> {
+      await Promise.resolve()
+      throw refusal
+      yield greeting()
+    }
+    const onStatus = vi.fn()
+    const feed = follow([refuses, quiet], { onStatus })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(onStatus.mock.calls).toEqual([['connecting'], ['reconnecting', refusal], ['open']])
+    feed.abort.abort()
+    await feed.done
+  })
+
   it('ends where there is no such conversation', async () => {
     const missing: Script = async function* (): AsyncIterable<SubscribeResponse> {
       await Promise.resolve()

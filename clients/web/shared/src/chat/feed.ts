@@ -19,7 +19,8 @@ export interface FeedDeps {
   readPage: ReadPage
   /** One unbroken stretch that is shown besides the window's messages. */
   shownBesides?: () => readonly Message[]
-  onStatus: (status: FeedStatus) => void
+  /** `failure` is why the stream ended, where it did not just end. */
+  onStatus: (status: FeedStatus, failure?: ConnectError) => void
   /** `live` is false for history: what was written before the stream had said that it is at the end. */
   onMessage: (message: Message, live: boolean) => void
   onDeleted: (at: Pick<Position, 'epoch' | 'seq'>) => void
@@ -45,6 +46,7 @@ export async function followConversation(deps: FeedDeps, signal: AbortSignal): P
   deps.onStatus('connecting')
   while (!isAborted(signal)) {
     let waitMs = 0
+    let failure: ConnectError | undefined
     try {
       // A gap that is still there after asking again is the server's truth.
       const acceptGap = gapAt !== undefined && gapAt === deps.window.position?.seq
@@ -55,16 +57,16 @@ export async function followConversation(deps: FeedDeps, signal: AbortSignal): P
         gapAt = deps.window.position?.seq
         continue
       }
-      const failure = ConnectError.from(error)
+      failure = ConnectError.from(error)
       if (failure.code === Code.NotFound || failure.code === Code.InvalidArgument) {
-        deps.onStatus('refused')
+        deps.onStatus('refused', failure)
         return
       }
       if (failure.code === Code.Unauthenticated) await deps.renewToken().catch(() => undefined)
       waitMs = retryAfterMs(error)
     }
     if (isAborted(signal)) return
-    deps.onStatus('reconnecting')
+    deps.onStatus('reconnecting', failure)
     if (openedAt > 0 && Date.now() - openedAt > 5_000) attempt = 0
     await sleep(Math.max(waitMs, backoffMs(attempt++, retry)), signal)
   }
