@@ -1,5 +1,4 @@
-import { useDebounceFn } from '@vueuse/core'
-import { computed, ref, watch } from 'vue'
+import { computed, onScopeDispose, ref, watch } from 'vue'
 import { useRoute, useRouter, type LocationQuery } from 'vue-router'
 
 /** The schema's limit of a search. */
@@ -19,17 +18,27 @@ export function useRoomFilter() {
   const query = computed(() => Array.from(first(route.query, 'q')).slice(0, longest).join(''))
   /** What stands in the search field, ahead of the address while somebody types. */
   const typed = ref(query.value)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const forget = (): void => clearTimeout(timer)
 
   async function search(text: string): Promise<void> {
     const q = text.trim() || undefined
     if ((q ?? '') !== query.value) await router.replace({ query: { ...route.query, q } })
   }
-  const searchSoon = useDebounceFn(search, debounceMs)
-  watch(typed, (text) => void (text.trim() === '' ? search('') : searchSoon(text)))
+  watch(typed, (text) => {
+    forget()
+    if (text.trim() === '') void search('')
+    else timer = setTimeout(() => void search(text), debounceMs)
+  })
   // Back and forward change the address under the field.
   watch(query, (now) => {
     if (now !== typed.value.trim()) typed.value = now
   })
+  // Who leaves for another page takes no search along, also while that page is on its way.
+  onScopeDispose(router.beforeEach((to) => {
+    if (to.name !== 'home') forget()
+  }))
+  onScopeDispose(forget)
 
   return {
     categoryId,
@@ -39,8 +48,9 @@ export function useRoomFilter() {
     /** The address of a category, keeping what is searched for. */
     linkTo: (id: string) => ({ name: 'home', query: { ...route.query, category: id || undefined } }),
     clear: async () => {
-      typed.value = ''
+      forget()
       await router.replace({ name: 'home' })
+      typed.value = ''
     },
   }
 }
