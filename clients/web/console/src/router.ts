@@ -1,8 +1,11 @@
 import { Role } from '@gen/stoa/auth/v1/auth_pb'
+import { loadPart } from '@stoa/shared/lib/loadPart'
+import { recoverNavigation } from '@stoa/shared/lib/recoverNavigation'
 import { safeNext } from '@stoa/shared/lib/safeNext'
 import { createRouter, createWebHistory } from 'vue-router'
 import { dropStranger, isAdmin, isStaff, me } from './account/access'
 import { takeSetupToken } from './account/setupToken'
+import { reach } from './api'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -13,25 +16,31 @@ declare module 'vue-router' {
   }
 }
 
+/** A page is loaded when it is first asked for. */
+const page = <T>(load: () => Promise<T>) => () => loadPart(load)
+
 /** The addresses are known to the gateway too, which answers every other one with "not found". */
 export const router = createRouter({
   history: createWebHistory('/admin/'),
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
   routes: [
-    { path: '/signin', name: 'signin', meta: { open: true }, component: () => import('./pages/SignInPage.vue') },
-    { path: '/setup', name: 'setup', meta: { open: true }, component: () => import('./pages/SetupPage.vue') },
-    { path: '/', name: 'overview', component: () => import('./pages/OverviewPage.vue') },
-    { path: '/users', name: 'users', component: () => import('./pages/UsersPage.vue') },
-    { path: '/users/:id', name: 'user', component: () => import('./pages/UserPage.vue') },
-    { path: '/rooms', name: 'rooms', component: () => import('./pages/RoomsPage.vue') },
-    { path: '/rooms/:id', name: 'room', component: () => import('./pages/RoomPage.vue') },
-    { path: '/chat', name: 'chat', component: () => import('./pages/ChatPage.vue') },
-    { path: '/mutes', name: 'mutes', component: () => import('./pages/MutesPage.vue') },
-    { path: '/settings', name: 'settings', meta: { role: Role.ADMIN }, component: () => import('./pages/SettingsPage.vue') },
-    { path: '/audit', name: 'audit', meta: { role: Role.ADMIN }, component: () => import('./pages/AuditPage.vue') },
-    { path: '/:rest(.*)*', name: 'nothing', component: () => import('./pages/NothingPage.vue') },
+    { path: '/signin', name: 'signin', meta: { open: true }, component: page(() => import('./pages/SignInPage.vue')) },
+    { path: '/setup', name: 'setup', meta: { open: true }, component: page(() => import('./pages/SetupPage.vue')) },
+    { path: '/', name: 'overview', component: page(() => import('./pages/OverviewPage.vue')) },
+    { path: '/users', name: 'users', component: page(() => import('./pages/UsersPage.vue')) },
+    { path: '/users/:id', name: 'user', component: page(() => import('./pages/UserPage.vue')) },
+    { path: '/rooms', name: 'rooms', component: page(() => import('./pages/RoomsPage.vue')) },
+    { path: '/rooms/:id', name: 'room', component: page(() => import('./pages/RoomPage.vue')) },
+    { path: '/chat', name: 'chat', component: page(() => import('./pages/ChatPage.vue')) },
+    { path: '/mutes', name: 'mutes', component: page(() => import('./pages/MutesPage.vue')) },
+    { path: '/settings', name: 'settings', meta: { role: Role.ADMIN }, component: page(() => import('./pages/SettingsPage.vue')) },
+    { path: '/audit', name: 'audit', meta: { role: Role.ADMIN }, component: page(() => import('./pages/AuditPage.vue')) },
+    { path: '/:rest(.*)*', name: 'nothing', component: page(() => import('./pages/NothingPage.vue')) },
   ],
 })
+
+/** Whether the page that was asked for stays away. */
+export const recovery = recoverNavigation(router, reach)
 
 router.beforeEach((to) => {
   if (to.name === 'setup' && to.hash) {

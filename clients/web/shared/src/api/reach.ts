@@ -6,6 +6,8 @@ import { errorReason } from './errors'
 export interface Reach {
   /** True from a call that found no server until one that did. */
   isLost: Readonly<Ref<boolean>>
+  /** Takes the server for lost until a call finds it: something that is no call did not. */
+  doubt: () => void
   interceptor: Interceptor
 }
 
@@ -21,6 +23,7 @@ export function watchReach(): Reach {
   const isLost = ref(false)
   return {
     isLost: readonly(isLost),
+    doubt: () => (isLost.value = true),
     interceptor: (next) => async (request) => {
       try {
         const response = await next(request)
