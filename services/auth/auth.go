@@ -19,11 +19,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 // Reasons of refusals, besides the house's own.
@@ -176,36 +175,11 @@ func checkUsername(name string) (string, error) {
 
 // checkNickname trims a nickname. Errors: INVALID_ARGUMENT.
 func checkNickname(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	if utf8.RuneCountInString(name) > maxNickname {
-		return "", errField("nickname", "a nickname has at most 32 characters")
-	}
-	visible := false
-	for _, r := range name {
-		if forbidden(r) {
-			return "", errField("nickname", "a nickname has no control characters")
-		}
-		visible = visible || !invisible(r)
-	}
-	if !visible {
-		return "", errField("nickname", "a nickname has at least one visible character")
+	name, ok := words.Line(name, maxNickname)
+	if !ok {
+		return "", errField("nickname", "a nickname is one line of 1 to 32 characters, of which one is visible")
 	}
 	return name, nil
-}
-
-// forbidden reports characters that break lines, change the direction of what follows, or are no characters at all.
-func forbidden(r rune) bool {
-	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Co,
-		unicode.Noncharacter_Code_Point)
-}
-
-// invisible reports characters that show nothing by themselves. The fillers are letters for Unicode and blank on screens.
-func invisible(r rune) bool {
-	switch r {
-	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0': // Hangul fillers, the empty Braille pattern
-		return true
-	}
-	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Z, unicode.M, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 func errField(field, message string) *errs.Error {

@@ -7,12 +7,10 @@ package live
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 // State is where a broadcast stands, with the values of stoa.live.v1.BroadcastState.
@@ -118,19 +116,9 @@ const (
 )
 
 func validTitle(title string) (string, error) {
-	title = strings.TrimSpace(title)
-	if title == "" || utf8.RuneCountInString(title) > maxTitle {
-		return "", errs.InvalidArgument("TITLE_INVALID", "A title has 1 to %d characters that can be seen.", maxTitle)
-	}
-	visible := false
-	for _, r := range title {
-		if unicode.IsControl(r) {
-			return "", errs.InvalidArgument("TITLE_INVALID", "A title has no control characters.")
-		}
-		visible = visible || unicode.IsGraphic(r) && !unicode.IsSpace(r)
-	}
-	if !visible {
-		return "", errs.InvalidArgument("TITLE_INVALID", "A title has 1 to %d characters that can be seen.", maxTitle)
+	title, ok := words.Line(title, maxTitle)
+	if !ok {
+		return "", errs.InvalidArgument("TITLE_INVALID", "A title is one line of 1 to %d characters that can be seen.", maxTitle)
 	}
 	return title, nil
 }
