@@ -29,6 +29,15 @@ describe('findMentions', () => {
     expect(findMentions(text, 'Ben', known).map((span) => span.text).join('')).toBe(text)
   })
 
+  it('does not look for people behind every one of many signs', () => {
+    let asked = 0
+    const has = (): boolean => asked++ < 0
+    const text = '@'.repeat(500)
+    expect(findMentions(text, 'Ben', { has })).toEqual([{ text }])
+    expect(asked).toBeLessThanOrEqual(10 * 32)
+    expect(mentions(`${'@Ben '.repeat(10)}@Ada`)).toHaveLength(10)
+  })
+
   it('highlights nobody for a guest without a name', () => {
     expect(mentions('@ hello', '')).toEqual([])
   })

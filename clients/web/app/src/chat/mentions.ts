@@ -7,6 +7,8 @@ export interface Span {
 }
 
 const longestName = 32
+/** Nobody names more people at once; somebody may write five hundred signs. */
+const mostLookedAt = 10
 const word = /[\p{L}\p{N}_]/u
 /** Scripts that write without spaces: a name may touch the next word. */
 const dense = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u
@@ -21,8 +23,10 @@ export function findMentions(text: string, me: string | undefined, known: Pick<K
   const chars = Array.from(text)
   const spans: Span[] = []
   let plain = ''
+  let lookedAt = 0
   for (let at = 0; at < chars.length; at++) {
-    const found = chars[at] === '@' && !joined(chars[at - 1], 'a') ? nameAt(chars, at + 1, mine, known) : undefined
+    const named = chars[at] === '@' && !joined(chars[at - 1], 'a') && lookedAt++ < mostLookedAt
+    const found = named ? nameAt(chars, at + 1, mine, known) : undefined
     if (!found) {
       plain += chars[at] ?? ''
       continue
