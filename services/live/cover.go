@@ -218,18 +218,24 @@ func (c *covers) latest(roomID string) ([]byte, error) {
 	return jpeg, nil
 }
 
+// mayChangeCover lets the owner through whose cover was not taken down, and takes one from limits. Errors: those of
+// ownRoom, COVER_TAKEN_DOWN, RATE_LIMITED.
+func (s *Service) mayChangeCover(ctx context.Context, callerID, roomID string, l *limits) error {
+	room, err := s.ownRoom(ctx, callerID, roomID)
+	if err != nil {
+		return err
+	}
+	if room.CoverMode == TakenDownCover {
+		return errCoverTakenDown()
+	}
+	return l.take(callerID, s.now())
+}
+
 // uploadCover makes a picture that the owner sent the room's cover. Errors: those of ownRoom, COVER_TAKEN_DOWN,
 // RATE_LIMITED, IMAGE_INVALID.
 func (s *Service) uploadCover(ctx context.Context, callerID, roomID string, image []byte) (Room, error) {
-	room, err := s.ownRoom(ctx, callerID, roomID)
-	if err != nil {
-		return Room{}, err
-	}
-	if room.CoverMode == TakenDownCover {
-		return Room{}, errCoverTakenDown()
-	}
 	// Before the picture is looked at: that is what costs.
-	if err := s.uploads.take(callerID, s.now()); err != nil {
+	if err := s.mayChangeCover(ctx, callerID, roomID, s.uploads); err != nil {
 		return Room{}, err
 	}
 	jpeg, err := picture.Fit(ctx, image, coverWidth, coverHeight)
@@ -240,17 +246,18 @@ func (s *Service) uploadCover(ctx context.Context, callerID, roomID string, imag
 }
 
 // keepSnapshot makes the latest snapshot the room's cover for good. Errors: those of ownRoom, COVER_TAKEN_DOWN,
-// NO_SNAPSHOT.
+// RATE_LIMITED, NO_SNAPSHOT.
 func (s *Service) keepSnapshot(ctx context.Context, callerID, roomID string) (Room, error) {
-	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
+	if err := s.mayChangeCover(ctx, callerID, roomID, s.snapshots); err != nil {
 		return Room{}, err
 	}
 	return s.covers.setSnapshot(ctx, roomID)
 }
 
-// automaticCover lets the room show snapshots, one of now among them. Errors: those of ownRoom, COVER_TAKEN_DOWN.
+// automaticCover lets the room show snapshots, one of now among them. Errors: those of ownRoom, COVER_TAKEN_DOWN,
+// RATE_LIMITED.
 func (s *Service) automaticCover(ctx context.Context, callerID, roomID string) (Room, error) {
-	if _, err := s.ownRoom(ctx, callerID, roomID); err != nil {
+	if err := s.mayChangeCover(ctx, callerID, roomID, s.snapshots); err != nil {
 		return Room{}, err
 	}
 	room, err := s.covers.setAutomatic(ctx, roomID)

@@ -294,6 +294,33 @@ func TestUploadsAreLimited(t *testing.T) {
 	}
 }
 
+// TestChoosingSnapshotsIsLimited: by limits of its own, so that uploads are left.
+func TestChoosingSnapshotsIsLimited(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t).boot(nil)
+	for owner, choose := range map[string]func(owner, roomID string) (*livev1.Room, error){"ann": n.keepSnapshot, "bob": n.goAutomatic} {
+		room, other := n.open(owner), n.open(owner)
+		var err error
+		taken := 0
+		for ; taken < 100 && !errs.Is(err, connect.CodeResourceExhausted, errs.ReasonRateLimited); taken++ {
+			_, err = choose(owner, room.GetId())
+		}
+		if errs.Metadata(err)["retry_after_ms"] == "" || taken < 6 || taken > 40 {
+			t.Errorf("%s: choice %d: %v", owner, taken, err)
+		}
+		if _, err := n.goAutomatic(owner, other.GetId()); !errs.Is(err, connect.CodeResourceExhausted, errs.ReasonRateLimited) {
+			t.Errorf("%s: in another room: %v", owner, err)
+		}
+		if _, err := n.upload(owner, room.GetId(), n.plain(blue, 4, 4)); err != nil {
+			t.Errorf("%s: an upload: %v", owner, err)
+		}
+	}
+	n.ahead.Add(int64(time.Minute))
+	if _, err := n.goAutomatic("bob", n.open("bob").GetId()); err != nil {
+		t.Errorf("a minute later: %v", err)
+	}
+}
+
 func TestTakenDownCovers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -11,32 +11,40 @@ import (
 	"github.com/stoa-live/stoa/internal/errs"
 )
 
-// How often one owner may upload a cover: decoding a picture is the dearest thing that a call can ask of us.
 const (
+	// How often one owner may upload a cover: decoding a picture is the dearest thing that a call can ask of us.
 	uploadEvery = 10 * time.Second
 	uploadBurst = 6
-	// maxUploaders is how many owners are remembered. One that is forgotten has a full reserve again, which costs nothing
+	// How often one owner may choose among snapshots: that writes a file and wakes ffmpeg.
+	snapshotEvery = 3 * time.Second
+	snapshotBurst = 10
+	// maxOwners is how many owners are remembered. One that is forgotten has a full reserve again, which costs nothing
 	// where it was full; to make others be forgotten takes this many accounts.
-	maxUploaders = 10_000
+	maxOwners = 10_000
 )
 
-// uploads limits what owners upload.
-type uploads struct {
+// limits bounds how often owners change their covers in one way.
+type limits struct {
+	every time.Duration
+	burst int
+
 	mu      sync.Mutex
 	byOwner map[string]*rate.Limiter
 }
 
-func newUploads() *uploads { return &uploads{byOwner: make(map[string]*rate.Limiter)} }
+func newLimits(every time.Duration, burst int) *limits {
+	return &limits{every: every, burst: burst, byOwner: make(map[string]*rate.Limiter)}
+}
 
-// take uses up one upload. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED, with "retry_after_ms").
-func (u *uploads) take(ownerID string, now time.Time) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	limiter := u.byOwner[ownerID]
+// take uses up one change. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED, with "retry_after_ms").
+func (l *limits) take(ownerID string, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter := l.byOwner[ownerID]
 	if limiter == nil {
-		u.makeRoom(now)
-		limiter = rate.NewLimiter(rate.Every(uploadEvery), uploadBurst)
-		u.byOwner[ownerID] = limiter
+		l.makeRoom(now)
+		limiter = rate.NewLimiter(rate.Every(l.every), l.burst)
+		l.byOwner[ownerID] = limiter
 	}
 	taken := limiter.ReserveN(now, 1)
 	if wait := taken.DelayFrom(now); wait > 0 {
@@ -49,16 +57,16 @@ func (u *uploads) take(ownerID string, now time.Time) error {
 }
 
 // makeRoom forgets owners when there are too many: those with a full reserve, or all.
-func (u *uploads) makeRoom(now time.Time) {
-	if len(u.byOwner) < maxUploaders {
+func (l *limits) makeRoom(now time.Time) {
+	if len(l.byOwner) < maxOwners {
 		return
 	}
-	for id, limiter := range u.byOwner {
-		if limiter.TokensAt(now) >= uploadBurst {
-			delete(u.byOwner, id)
+	for id, limiter := range l.byOwner {
+		if limiter.TokensAt(now) >= float64(l.burst) {
+			delete(l.byOwner, id)
 		}
 	}
-	if len(u.byOwner) >= maxUploaders {
-		clear(u.byOwner)
+	if len(l.byOwner) >= maxOwners {
+		clear(l.byOwner)
 	}
 }

@@ -70,9 +70,10 @@ type Service struct {
 	air      *air
 	viewers  *viewers
 	tallies  *tallies
-	uploads  *uploads
 	sealer   sealer
 	metrics  *metrics
+
+	uploads, snapshots *limits // of covers
 
 	directory     authv1connect.DirectoryServiceClient
 	conversations chatv1connect.ConversationServiceClient
@@ -100,7 +101,8 @@ func New(ctx context.Context, config Config, deps service.Deps) (*Service, error
 	}
 	s := &Service{
 		config: config, deps: deps, log: log, now: deps.Now, db: newDB(database),
-		viewers: newViewers(), tallies: newTallies(), uploads: newUploads(), sealer: sealer,
+		viewers: newViewers(), tallies: newTallies(), sealer: sealer,
+		uploads: newLimits(uploadEvery, uploadBurst), snapshots: newLimits(snapshotEvery, snapshotBurst),
 	}
 	s.hub = hub.New(hub.Config{Merge: config.Merge})
 	if err = s.db.foldTitles(ctx); err == nil {
