@@ -13,6 +13,18 @@ export function errorReason(error: unknown): string | undefined {
   return errorInfo(error)?.reason
 }
 
+/** Why somebody was banned or muted, and until when, ms since 1970; undefined where the server says nothing of it. */
+export interface Sanction {
+  reason?: string
+  untilMs?: number
+}
+
+export function sanctionOf(error: unknown): Sanction {
+  const { ban_reason, ban_until, mute_reason, muted_until } = errorInfo(error)?.metadata ?? {}
+  const untilMs = Date.parse(ban_until ?? muted_until ?? '')
+  return { reason: ban_reason ?? mute_reason, untilMs: Number.isNaN(untilMs) ? undefined : untilMs }
+}
+
 /** How long the server asks to wait, in milliseconds; 0 when it does not say. */
 export function retryAfterMs(error: unknown): number {
   const value = Number(errorInfo(error)?.metadata.retry_after_ms)

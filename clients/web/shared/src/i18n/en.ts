@@ -68,7 +68,7 @@ export const en = {
     INTERNAL: 'Something went wrong on the server. Try again.',
   },
   /** What is known of a ban or a mute, after its sentence. */
-  sanction: { reason: 'Reason: {reason}', until: 'It ends on {until}.' },
+  sanction: { reason: 'Reason: {reason}.', until: 'It ends on {until}.' },
   wait: { moment: 'a moment', seconds: '{count} second | {count} seconds', minutes: '{count} minute | {count} minutes' },
   language: { switch: '中文', label: 'Language' },
   copy: {

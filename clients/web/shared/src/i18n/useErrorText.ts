@@ -1,7 +1,8 @@
 import { Code, ConnectError } from '@connectrpc/connect'
 import { useI18n } from 'vue-i18n'
-import { errorInfo, errorReason, retryAfterMs } from '../api/errors'
+import { errorReason, retryAfterMs, sanctionOf } from '../api/errors'
 import { en, type ErrorWord } from './en'
+import { joinSentences, useSanctionText } from './useSanctionText'
 
 /** The word whose sentence tells of a failure: the server's reason where this page knows it, else the code's. */
 export function errorWord(error: unknown): ErrorWord {
@@ -10,27 +11,18 @@ export function errorWord(error: unknown): ErrorWord {
   return wordOfCode(ConnectError.from(error).code)
 }
 
-/** Why somebody was banned or muted, and until when; undefined where the server says nothing of it. */
-export function sanctionOf(error: unknown): { reason?: string; until?: Date } {
-  const { ban_reason, ban_until, mute_reason, muted_until } = errorInfo(error)?.metadata ?? {}
-  const until = new Date(ban_until ?? muted_until ?? '')
-  return { reason: ban_reason ?? mute_reason, until: Number.isNaN(until.getTime()) ? undefined : until }
-}
-
 /** Turns any failure of a call into a sentence in the reader's language. */
 export function useErrorText(): (error: unknown) => string {
-  const { t, d, locale } = useI18n()
+  const { t, locale } = useI18n()
+  const sanctionText = useSanctionText()
   function wait(ms: number): string {
     const seconds = Math.ceil(ms / 1_000)
     if (seconds === 0) return t('wait.moment')
     return seconds < 90 ? t('wait.seconds', seconds) : t('wait.minutes', Math.ceil(seconds / 60))
   }
   return (error) => {
-    const { reason, until } = sanctionOf(error)
-    const sentences = [t(`errors.${errorWord(error)}`, { wait: wait(retryAfterMs(error)) })]
-    if (reason) sentences.push(t('sanction.reason', { reason }))
-    if (until) sentences.push(t('sanction.until', { until: d(until, { dateStyle: 'medium', timeStyle: 'short' }, locale.value) }))
-    return sentences.join(locale.value === 'zh' ? '' : ' ')
+    const sentence = t(`errors.${errorWord(error)}`, { wait: wait(retryAfterMs(error)) })
+    return joinSentences([sentence, ...sanctionText(sanctionOf(error))], locale.value)
   }
 }
 

@@ -62,7 +62,7 @@ export const zh: SharedMessages = {
     CANCELED: '操作已取消。',
     INTERNAL: '服务器出错了，请重试。',
   },
-  sanction: { reason: '原因：{reason}', until: '到期时间：{until}。' },
+  sanction: { reason: '原因：{reason}。', until: '到期时间：{until}。' },
   wait: { moment: '片刻', seconds: ' {count} 秒', minutes: ' {count} 分钟' },
   language: { switch: 'English', label: '语言' },
   copy: {
