@@ -14,7 +14,7 @@ const groupMs = 3 * 60_000
 
 export const sentAtMs = (message: Message): number => (message.sentAt ? timestampMs(message.sentAt) : 0)
 
-export const keyOf = (message: Message): string => `${message.epoch}-${message.seq}`
+export const keyOf = ({ epoch, seq }: Pick<Message, 'epoch' | 'seq'>): string => `${epoch}-${seq}`
 
 export const textOf = (message: Message): string => {
   const kind = message.content?.kind

@@ -14,6 +14,16 @@ it('tells messages until the listener has enough', () => {
   expect(listener.mock.calls).toEqual([[message, true]])
 })
 
+it('tells what was taken away until the listener has enough', () => {
+  const talk = createTalk()
+  const listener = vi.fn()
+  const stop = talk.onDeleted(listener)
+  talk.tellDeleted(1n, 7n)
+  stop()
+  talk.tellDeleted(1n, 8n)
+  expect(listener.mock.calls).toEqual([[1n, 7n]])
+})
+
 it('shows own likes at once, and not again when the server tells of them', () => {
   const talk = createTalk()
   const listener = vi.fn<(count: number) => void>()

@@ -101,7 +101,10 @@ export function useChat(
           if (live) talk.tellMessage(message, message.sender?.id === session.user.value?.id)
           showTimer ??= setTimeout(show, showEveryMs)
         },
-        onDeleted: history.remove,
+        onDeleted(at) {
+          history.remove(at)
+          talk.tellDeleted(at.epoch, at.seq)
+        },
         onSubscribed: () => refreshRoom(0),
         onLikes(total, count) {
           // Own taps that are not counted yet stay on top of what the server knows.

@@ -7,6 +7,8 @@ export type StopListening = () => void
 export interface TalkFeed {
   /** Told of each new message once; `own` when the person in this tab wrote it. */
   onMessage(listener: (message: Message, own: boolean) => void): StopListening
+  /** Told of each message that is taken away. */
+  onDeleted(listener: (epoch: bigint, seq: bigint) => void): StopListening
   /** Told how many likes came since the time before. */
   onLikes(listener: (count: number) => void): StopListening
 }

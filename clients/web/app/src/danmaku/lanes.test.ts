@@ -121,4 +121,14 @@ describe('Lanes', () => {
     expect(lanes.leave(CROSS_MS).map(({ item }) => item)).toEqual(['a'])
     expect(lanes.isEmpty).toBe(true)
   })
+
+  it('takes out a message on its way, and gives its room to the next', () => {
+    const lanes = new Lanes<string>({ width: 800, lanes: 1, gap: 0 })
+    lanes.place(400, 0, () => 'a')
+    expect(lanes.place(400, 1, () => 'b')).toBe(false)
+    expect(lanes.takeOut((item) => item === 'a').map(({ item }) => item)).toEqual(['a'])
+    expect(lanes.takeOut((item) => item === 'a')).toEqual([])
+    expect(lanes.isEmpty).toBe(true)
+    expect(lanes.place(400, 1, () => 'b')).toBe(true)
+  })
 })

@@ -74,6 +74,13 @@ export class Lanes<T> {
     return gone
   }
 
+  /** Takes out the messages whom it fits, wherever they are, and returns them. */
+  takeOut(which: (item: T) => boolean): Crossing<T>[] {
+    const gone = [...this.crossings()].filter(({ item }) => which(item))
+    this.lanes = this.lanes.map((lane) => lane.filter((crossing) => !gone.includes(crossing)))
+    return gone
+  }
+
   /**
    * Takes on another shape. Messages keep how far they have come; those that would run into another in a narrower
    * picture, and those whose lane is no more, are taken out and returned.

@@ -14,17 +14,21 @@ const usualShare = 0.05
 const usualLetters = 12
 
 interface Waiter {
+  key: string
   text: string
   own: boolean
   width: number
 }
+
+/** A message on its way. `key` tells which one. */
+type Flight = Sprite & { key: string }
 
 /** Messages that cross a canvas. Draws only while something moves. */
 export class DanmakuStage {
   private readonly context: CanvasRenderingContext2D
   private readonly painter = new Painter()
   private readonly waiting = new Waiting<Waiter>()
-  private readonly lanes = new Lanes<Sprite>({ width: 0, lanes: 0, gap: 0 })
+  private readonly lanes = new Lanes<Flight>({ width: 0, lanes: 0, gap: 0 })
   private layout: Layout
   private look: Look
   /** What messages are wide of late. All wait for as much room, or short ones would take every place in a rush. */
@@ -57,12 +61,19 @@ export class DanmakuStage {
   }
 
   /** Sends a line over the picture, now or never: a hidden page shows nothing, and a full one leaves it out. */
-  show(text: string, own: boolean): void {
+  show(key: string, text: string, own: boolean): void {
     if (document.hidden || this.layout.lanes === 0) return
     const width = this.painter.measure(text, this.look)
     this.usualWidth += (Math.min(width, this.look.font * usualLetters) - this.usualWidth) * usualShare
-    this.waiting.add({ text, own, width }, own, performance.now())
+    this.waiting.add({ key, text, own, width }, own, performance.now())
     this.frame ??= requestAnimationFrame(this.draw)
+  }
+
+  /** Takes a message away at once. */
+  drop(key: string): void {
+    this.waiting.dismiss((waiter) => waiter.key === key)
+    // The next frame, which comes while anything is on its way, draws without it.
+    this.release(this.lanes.takeOut((flight) => flight.key === key))
   }
 
   /** Ends for good. */
@@ -110,9 +121,9 @@ export class DanmakuStage {
 
   /** Gives lanes to those who wait, for as long as a frame has time for it. */
   private enter(nowMs: number): void {
-    this.waiting.serve(nowMs, ({ text, own, width }) => {
+    this.waiting.serve(nowMs, ({ key, text, own, width }) => {
       if (performance.now() - nowMs > paintMs) return false
-      return this.lanes.place(width, nowMs, () => this.painter.paint(text, own, width, this.look), this.usualWidth)
+      return this.lanes.place(width, nowMs, () => ({ ...this.painter.paint(text, own, width, this.look), key }), this.usualWidth)
     })
   }
 

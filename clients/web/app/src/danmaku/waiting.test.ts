@@ -29,6 +29,13 @@ describe('Waiting', () => {
     expect(served(waiting, OWN_PATIENCE_MS)).toEqual([])
   })
 
+  it('sends away who is named', () => {
+    const waiting = new Waiting<string>()
+    for (const name of ['a', 'b', 'c']) waiting.add(name, false, 0)
+    waiting.dismiss((name) => name === 'b')
+    expect(served(waiting, 1)).toEqual(['a', 'c'])
+  })
+
   it('never holds more than it may, and lets strangers go first', () => {
     const waiting = new Waiting<string>()
     waiting.add('mine', true, 0)

@@ -37,6 +37,11 @@ export class Waiting<T> {
     this.queue = this.queue.filter(({ item, untilMs }) => untilMs > nowMs && !offer(item))
   }
 
+  /** Sends those away whom it fits. */
+  dismiss(which: (item: T) => boolean): void {
+    this.queue = this.queue.filter(({ item }) => !which(item))
+  }
+
   clear(): void {
     this.queue = []
   }
