@@ -15,6 +15,7 @@ export const en = {
     showChat: 'Show the chat',
     hideChat: 'Hide the chat',
     details: 'About this broadcast',
+    chatTimes: 'Show times in the chat',
     past: 'Past broadcasts',
     peak: 'at most {count} viewer | at most {count} viewers',
     length: {
@@ -43,6 +44,7 @@ export const zh: typeof en = {
     showChat: '显示聊天',
     hideChat: '隐藏聊天',
     details: '直播详情',
+    chatTimes: '显示聊天时间',
     past: '往期直播',
     peak: '最高 {count} 人在看',
     length: {
