@@ -208,6 +208,7 @@ func TestListUsers(t *testing.T) {
 		"other letters' case": {&request{Query: "äRGE"}, []string{"umlaut"}},
 		"nickname only":       {&request{Query: "50", NicknameOnly: true}, []string{"percent"}},
 		"its case":            {&request{Query: "ÄRGER", NicknameOnly: true}, []string{"umlaut"}},
+		"two small letters":   {&request{Query: "ΑΘΉΝΑΣ", NicknameOnly: true}, []string{"sigma"}},
 		"not the username":    {&request{Query: "percen", NicknameOnly: true}, nil},
 		"its percent sign":    {&request{Query: "%", NicknameOnly: true}, []string{"percent"}},
 		"its underscore":      {&request{Query: "a_b", NicknameOnly: true}, []string{"underscore"}},
@@ -286,7 +287,12 @@ func TestGuestsAreNotFoundByNickname(t *testing.T) {
 func orderedNames() func(yield func(string, string) bool) {
 	return func(yield func(string, string) bool) {
 		for _, one := range [][2]string{
-			{"percent", "50% off"}, {"underscore", "a_b"}, {"letter", "axb"}, {"backslash", `back\slash`}, {"umlaut", "Ärger"},
+			{"percent", "50% off"},
+			{"underscore", "a_b"},
+			{"letter", "axb"},
+			{"backslash", `back\slash`},
+			{"umlaut", "Ärger"},
+			{"sigma", "Αθήνας"},
 		} {
 			if !yield(one[0], one[1]) {
 				return

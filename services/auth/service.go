@@ -88,6 +88,9 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	if s.storage, err = openStorage(ctx, deps.StoreURL, deps.Logger); err != nil {
 		return nil, fmt.Errorf("open auth: %w", err)
 	}
+	if err = s.storage.foldNicknames(ctx); err != nil {
+		return nil, fmt.Errorf("open auth: %w", errors.Join(err, s.storage.close()))
+	}
 	if s.keys, err = openKeyring(ctx, cfg, s.storage, deps.Logger, s.now); err != nil {
 		return nil, fmt.Errorf("open auth: %w", errors.Join(err, s.storage.close()))
 	}

@@ -188,7 +188,7 @@ func TestWhatAnOlderVersionStored(t *testing.T) {
 	db := storetest.OpenAt(t, p.storeURL, "auth", fstest.MapFS{"migrations/sqlite/0001_init.sql": {Data: first}})
 	for id, role := range map[string]int{"guest": 1, "user": 2, "admin": 3, "operator": 3} {
 		_, err := db.Write.ExecContext(t.Context(), `INSERT INTO users (id, username, nickname, avatar_url, role, created_at, updated_at)
-			VALUES (?, ?, ?, 'https://elsewhere.example/a.png', ?, ?, ?)`, id, id, "The "+id, role, time.Now(), time.Now())
+			VALUES (?, ?, ?, 'https://elsewhere.example/a.png', ?, ?, ?)`, id, id, "THÉ "+id, role, time.Now(), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestWhatAnOlderVersionStored(t *testing.T) {
 			t.Errorf("user %v", u)
 		}
 	}
-	found, err := w.directory().ListUsers(t.Context(), &authv1.ListUsersRequest{Query: "THE ADM", NicknameOnly: true, OnlyStaff: true})
+	found, err := w.directory().ListUsers(t.Context(), &authv1.ListUsersRequest{Query: "thé ADM", NicknameOnly: true, OnlyStaff: true})
 	if err != nil || len(found.GetAccounts()) != 1 {
 		t.Errorf("%v, %v", found, err)
 	}

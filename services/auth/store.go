@@ -18,6 +18,7 @@ import (
 	"github.com/stoa-live/stoa/gen/ent/auth/signingkey"
 	"github.com/stoa-live/stoa/gen/ent/auth/user"
 	"github.com/stoa-live/stoa/internal/store"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 //go:embed migrations
@@ -92,10 +93,9 @@ func (s *storage) listUsers(
 		return nil, nil // no name has it, and for SQLite the text would end there
 	}
 	if filter.Contains != "" {
-		folded := fold(filter.Contains)
-		matches := []predicate.User{user.NicknameFoldedContains(folded)}
+		matches := []predicate.User{user.NicknameFoldedContains(words.Fold(filter.Contains))}
 		if !filter.NicknameOnly {
-			matches = append(matches, user.UsernameContains(folded))
+			matches = append(matches, user.UsernameContains(strings.ToLower(filter.Contains)))
 		}
 		query.Where(user.Or(matches...))
 	}
@@ -118,6 +118,26 @@ func (s *storage) listUsers(
 	return toUsers(rows), nil
 }
 
+// foldNicknames fills the column to search in where rows are older than it. No nickname is empty.
+func (s *storage) foldNicknames(ctx context.Context) error {
+	err := s.tx(ctx, func(tx *entauth.Client) error {
+		rows, err := tx.User.Query().Where(user.NicknameFolded("")).Select(user.FieldNickname).All(ctx)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := tx.User.UpdateOneID(row.ID).SetNicknameFolded(words.Fold(row.Nickname)).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("fold nicknames: %w", err)
+	}
+	return nil
+}
+
 // hasAdmin reports whether anybody but the operator is an administrator.
 func (s *storage) hasAdmin(ctx context.Context, c *entauth.Client) (bool, error) {
 	is, err := c.User.Query().Where(user.Role(int(authv1.Role_ROLE_ADMIN)), user.IDNEQ(operatorID)).Exist(ctx)
@@ -129,7 +149,7 @@ func (s *storage) hasAdmin(ctx context.Context, c *entauth.Client) (bool, error)
 
 // insertUser adds a user. Errors: ALREADY_EXISTS (USERNAME_TAKEN).
 func (s *storage) insertUser(ctx context.Context, c *entauth.Client, u User) error {
-	row := c.User.Create().SetID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(fold(u.Nickname)).
+	row := c.User.Create().SetID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(words.Fold(u.Nickname)).
 		SetAvatarURL(u.AvatarURL).SetRole(int(u.Role)).SetCreatedAt(u.CreatedAt).SetUpdatedAt(u.CreatedAt)
 	if u.Username != "" {
 		row.SetUsername(u.Username)
@@ -158,7 +178,7 @@ func (s *storage) seen(ctx context.Context, c *entauth.Client, u User, now time.
 
 // updateUser writes what can change of a user.
 func (s *storage) updateUser(ctx context.Context, c *entauth.Client, u User, now time.Time) error {
-	row := c.User.UpdateOneID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(fold(u.Nickname)).SetAvatarURL(u.AvatarURL).
+	row := c.User.UpdateOneID(u.ID).SetNickname(u.Nickname).SetNicknameFolded(words.Fold(u.Nickname)).SetAvatarURL(u.AvatarURL).
 		SetRole(int(u.Role)).SetUpdatedAt(now)
 	switch {
 	case u.Ban == nil:
@@ -257,9 +277,6 @@ func (s *storage) deleteKeys(ctx context.Context, serial int) error {
 	}
 	return nil
 }
-
-// fold makes texts comparable without case. SQLite itself folds ASCII only.
-func fold(text string) string { return strings.ToLower(text) }
 
 func toUser(row *entauth.User) User {
 	u := User{

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 const (
@@ -25,25 +25,13 @@ type search struct {
 	ownerIDs []string // people whose nickname has it
 }
 
-// fold takes the case out of a text, for every script and not only for ASCII as SQLite would: each character becomes the
-// least of those that differ from it by case only.
-func fold(text string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-			least = min(least, other)
-		}
-		return least
-	}, text)
-}
-
 // search looks a text up among people, and returns what to look for in rooms; nil where the text is blank.
 func (s *Service) search(ctx context.Context, query string) (*search, error) {
 	query = strings.TrimSpace(query)
 	if query == "" {
 		return nil, nil
 	}
-	found := &search{folded: fold(query)}
+	found := &search{folded: words.Fold(query)}
 	if utf8.RuneCountInString(query) > maxNicknameQuery {
 		return found, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stoa-live/stoa/gen/ent/live/predicate"
 	"github.com/stoa-live/stoa/gen/ent/live/room"
 	"github.com/stoa-live/stoa/internal/store"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 // Migrations are the versioned schemas of the live service, a folder a dialect.
@@ -49,7 +50,7 @@ func roomFrom(r *ent.Room) Room {
 // createRoom inserts a room. Where the owner has used the request id before, it returns the room of that time.
 func (d *db) createRoom(ctx context.Context, r Room) (Room, error) {
 	row, err := d.write.Room.Create().
-		SetID(r.ID).SetOwnerID(r.OwnerID).SetTitle(r.Title).SetTitleFolded(fold(r.Title)).SetCategoryID(r.CategoryID).
+		SetID(r.ID).SetOwnerID(r.OwnerID).SetTitle(r.Title).SetTitleFolded(words.Fold(r.Title)).SetCategoryID(r.CategoryID).
 		SetConversationID(r.ConversationID).SetRequestID(r.RequestID).SetCreatedAt(r.CreatedAt).SetUpdatedAt(r.UpdatedAt).Save(ctx)
 	if store.IsUnique(err) {
 		if known, ok, err := d.roomByRequest(ctx, r.OwnerID, r.RequestID); err != nil || ok {
@@ -109,7 +110,7 @@ func (d *db) roomByKey(ctx context.Context, hash []byte) (Room, bool, error) {
 func (d *db) updateRoom(ctx context.Context, id string, title, category *string, now time.Time) (Room, error) {
 	update := d.write.Room.UpdateOneID(id).SetNillableCategoryID(category).SetUpdatedAt(now)
 	if title != nil {
-		update.SetTitle(*title).SetTitleFolded(fold(*title))
+		update.SetTitle(*title).SetTitleFolded(words.Fold(*title))
 	}
 	row, err := update.Save(ctx)
 	if ent.IsNotFound(err) {
@@ -129,7 +130,7 @@ func (d *db) foldTitles(ctx context.Context) error {
 			return err
 		}
 		for _, r := range rows {
-			if err := tx.Room.UpdateOneID(r.ID).SetTitleFolded(fold(r.Title)).Exec(ctx); err != nil {
+			if err := tx.Room.UpdateOneID(r.ID).SetTitleFolded(words.Fold(r.Title)).Exec(ctx); err != nil {
 				return err
 			}
 		}

@@ -22,7 +22,7 @@ type User struct {
 	Username *string `json:"username,omitempty"`
 	// Nickname holds the value of the "nickname" field.
 	Nickname string `json:"nickname,omitempty"`
-	// in lower case, for searching
+	// the nickname without case, to search in; empty in rows older than the column
 	NicknameFolded string `json:"nickname_folded,omitempty"`
 	// relative to the API's address; empty without a picture
 	AvatarURL string `json:"avatar_url,omitempty"`

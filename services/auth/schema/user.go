@@ -16,7 +16,7 @@ func (User) Fields() []ent.Field {
 		field.String("id").Immutable().Comment("ULID, or \"operator\""),
 		field.String("username").Optional().Nillable().Comment("in lower case; null for guests"),
 		field.String("nickname"),
-		field.String("nickname_folded").Default("").Comment("in lower case, for searching"),
+		field.String("nickname_folded").Default("").Comment("the nickname without case, to search in; empty in rows older than the column"),
 		field.String("avatar_url").Default("").Comment("relative to the API's address; empty without a picture"),
 		field.Int("role").Comment("stoa.auth.v1.Role"),
 		field.String("password_hash").Optional().Nillable().Sensitive().Comment("PHC string; null for who has none"),
