@@ -3,12 +3,13 @@ import { createSSRApp } from 'vue'
 import { createI18n, type DefineLocaleMessage } from 'vue-i18n'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import { renderToString } from 'vue/server-renderer'
+import type { Sanction } from '@stoa/shared/api/errors'
 import { en as sharedEn } from '@stoa/shared/i18n/en'
 import { zh as sharedZh } from '@stoa/shared/i18n/zh'
 import { en, zh } from '@app/i18n/words'
 import SessionEnded from './SessionEnded.vue'
 
-async function render(locale: 'en' | 'zh', path: string): Promise<string> {
+async function render(locale: 'en' | 'zh', path: string, ban?: Sanction): Promise<string> {
   const page = { template: '' }
   const router = createRouter({
     history: createMemoryHistory(),
@@ -24,7 +25,7 @@ async function render(locale: 'en' | 'zh', path: string): Promise<string> {
     locale,
     messages: { en: { ...sharedEn, ...en }, zh: { ...sharedZh, ...zh } },
   })
-  return renderToString(createSSRApp(SessionEnded).use(router).use(i18n))
+  return renderToString(createSSRApp(SessionEnded, { ban }).use(router).use(i18n))
 }
 
 describe('the notice of a session that has ended', () => {
@@ -35,6 +36,15 @@ describe('the notice of a session that has ended', () => {
     const html = await render(locale, '/room/r1')
     expect(html).toContain(sentence)
     expect(html).toContain('href="/signin?next=/room/r1"')
+  })
+
+  it.each([
+    ['en', 'This account is banned. Reason: \u2068Spam\u2069. It ends on'],
+    ['zh', '此账号已被封禁。原因：\u2068Spam\u2069。到期时间：'],
+  ] as const)('tells of a ban in %s, which no sign-in helps against', async (locale, sentence) => {
+    const html = await render(locale, '/room/r1', { reason: 'Spam', untilMs: Date.UTC(2030, 4, 1) })
+    expect(html).toContain(sentence)
+    expect(html).not.toContain('href')
   })
 
   it('leads nowhere from the sign-in page', async () => {

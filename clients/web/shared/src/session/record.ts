@@ -1,6 +1,7 @@
 import { fromJson, toJson, type JsonValue } from '@bufbuild/protobuf'
 import { timestampMs, type Timestamp } from '@bufbuild/protobuf/wkt'
 import { UserSchema, type User } from '@gen/stoa/auth/v1/auth_pb'
+import type { Sanction } from '../api/errors'
 
 /** What a browser remembers of its session; shared by all its tabs. */
 export interface SessionRecord {
@@ -12,7 +13,12 @@ export interface SessionRecord {
   freshUntilMs: number
   /** True for the guest that goes on after a user's session was ended by others, until somebody signs in or waves it off. */
   ended?: boolean
+  /** The ban that ended it, where it was one. */
+  ban?: Sanction
 }
+
+/** How the session before ended, for those who go on as a guest. */
+export type SessionEnd = Pick<SessionRecord, 'ended' | 'ban'>
 
 /** What every sign-in and refresh answers. */
 export interface Grant {

@@ -31,6 +31,7 @@ function fakeServer() {
   let beforeRefusal = (): void => undefined
   let current = ''
   let down = false
+  let ban: ConnectError | undefined
 
   function grant(role: Role, name: string) {
     issued++
@@ -72,6 +73,7 @@ function fakeServer() {
         calls.push('refresh')
         if (down) throw new ConnectError('away', Code.Unavailable)
         await sleep(5)
+        if (ban) throw ban
         if (refreshToken !== current) {
           beforeRefusal()
           throw refusal(Code.Unauthenticated, 'REFRESH_TOKEN_REUSED')
@@ -88,6 +90,8 @@ function fakeServer() {
     revoke: () => (current = ''),
     grant,
     onRefusal: (act: () => void) => (beforeRefusal = act),
+    ban: (metadata?: Record<string, string>) =>
+      (ban = metadata && new ConnectError('banned', Code.PermissionDenied, undefined, [{ desc: ErrorInfoSchema, value: { reason: 'BANNED', domain: 'stoa', metadata } }])),
     setDown: (value: boolean) => (down = value),
   }
 }
@@ -182,6 +186,24 @@ describe('a session', () => {
     await session.signIn('ada', 'right')
     await session.signOut(() => Promise.resolve())
     expect(session.hasEnded.value).toBe(false)
+  })
+
+  it('remembers the ban that ended it, until somebody signs in or waves it off', async () => {
+    const server = fakeServer()
+    const store = memoryStore()
+    const session = tab(server, store)
+    const until = '2030-05-01T12:00:00Z'
+    await session.signIn('ada', 'right')
+    server.ban({ ban_reason: 'Spam', ban_until: until })
+    const token = await session.accessToken('access-1')
+    const ban = { reason: 'Spam', untilMs: Date.parse(until) }
+    expect([session.hasEnded.value, session.ban.value]).toEqual([true, ban])
+    expect(tab(server, store).ban.value, 'after a reload').toEqual(ban)
+    server.ban()
+    await session.accessToken(token)
+    expect(session.ban.value, 'when the guest\'s token was renewed').toEqual(ban)
+    await session.acceptEnd()
+    expect(session.ban.value).toBeUndefined()
   })
 
   it('says nothing to guests whose session has ended', async () => {

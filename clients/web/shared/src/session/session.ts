@@ -2,9 +2,9 @@ import { Code, ConnectError, type Client } from '@connectrpc/connect'
 import { Platform, Role, type User } from '@gen/stoa/auth/v1/auth_pb'
 import type { AuthService } from '@gen/stoa/auth/v1/auth_service_pb'
 import { computed, shallowRef, type ComputedRef } from 'vue'
-import { errorReason } from '../api/errors'
+import { errorReason, sanctionOf, type Sanction } from '../api/errors'
 import type { TabLock } from './lock'
-import { loadRecord, recordOf, saveRecord, SESSION_KEY, type Grant, type KeyValueStore, type SessionRecord } from './record'
+import { loadRecord, recordOf, saveRecord, SESSION_KEY, type Grant, type KeyValueStore, type SessionEnd, type SessionRecord } from './record'
 
 export interface SessionDeps {
   /** Calls without a token: what makes and renews tokens. */
@@ -24,6 +24,8 @@ export interface Session {
   isSignedIn: ComputedRef<boolean>
   /** True while this browser is a guest only because the server ended its user's session. */
   hasEnded: ComputedRef<boolean>
+  /** Why and until when, where it was a ban that ended it. */
+  ban: ComputedRef<Sanction | undefined>
   /**
    * An access token to send, renewed when it is old or is the `refused` one. However many callers and tabs ask, one
    * refresh happens: a refresh token works once (and again for moments, for those whom the answer did not reach), and
@@ -54,8 +56,8 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
     return next
   }
 
-  function keep(deviceId: string, grant: Grant, ended = false): SessionRecord {
-    return write({ ...recordOf(deviceId, grant, now()), ended })
+  function keep(deviceId: string, grant: Grant, end: SessionEnd = {}): SessionRecord {
+    return write({ ...recordOf(deviceId, grant, now()), ended: end.ended ?? false, ban: end.ban })
   }
 
   /** The stored record, when its token may be sent. */
@@ -66,22 +68,22 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
   }
 
   /** Runs a sign-in with this browser's device, registering it when it is new or the server no longer knows it. */
-  async function withDevice(signIn: (deviceId: string) => Promise<Grant>, ended = false): Promise<SessionRecord> {
+  async function withDevice(signIn: (deviceId: string) => Promise<Grant>, end?: SessionEnd): Promise<SessionRecord> {
     const known = loadRecord(store)?.deviceId
     if (known) {
       try {
-        return keep(known, await signIn(known), ended)
+        return keep(known, await signIn(known), end)
       } catch (error) {
         if (errorReason(error) !== 'DEVICE_NOT_FOUND') throw error
       }
     }
     const { deviceId } = await auth.registerDevice({ platform: Platform.WEB, ...device })
-    return keep(deviceId, await signIn(deviceId), ended)
+    return keep(deviceId, await signIn(deviceId), end)
   }
 
   /** What there is without an account: a guest, or nobody. */
-  async function withoutAccount(ended = false): Promise<SessionRecord | undefined> {
-    if (guests) return withDevice((deviceId) => auth.signInAsGuest({ deviceId }), ended)
+  async function withoutAccount(end?: SessionEnd): Promise<SessionRecord | undefined> {
+    if (guests) return withDevice((deviceId) => auth.signInAsGuest({ deviceId }), end)
     store.removeItem(SESSION_KEY)
     record.value = undefined
     return undefined
@@ -89,6 +91,7 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
 
   async function renew(refused?: string): Promise<string> {
     let tried: SessionRecord | undefined
+    let ban: Sanction | undefined
     for (;;) {
       // Another tab may have renewed it while this one waited: for its turn, or for an answer that was a refusal.
       const renewed = usable(refused)
@@ -98,12 +101,13 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
       tried = stored
       try {
         const grant = await auth.refreshToken({ refreshToken: stored.refreshToken })
-        return keep(stored.deviceId, grant, stored.ended).accessToken
+        return keep(stored.deviceId, grant, stored).accessToken
       } catch (error) {
         if (!isRefusal(error)) throw error
+        ban = errorReason(error) === 'BANNED' ? sanctionOf(error) : undefined
       }
     }
-    const next = await withoutAccount(isAccount(tried) || tried?.ended)
+    const next = await withoutAccount(isAccount(tried) ? { ended: true, ban } : tried)
     if (!next) throw new ConnectError('sign in first', Code.Unauthenticated)
     return next.accessToken
   }
@@ -112,6 +116,7 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
     user: computed(() => record.value?.user),
     isSignedIn: computed(() => isAccount(record.value)),
     hasEnded: computed(() => record.value?.ended ?? false),
+    ban: computed(() => (record.value?.ended ? record.value.ban : undefined)),
     async accessToken(refused) {
       const current = usable(refused)
       if (current) return current.accessToken
@@ -149,7 +154,7 @@ export function createSession({ auth, store, lock, device, now = Date.now, guest
     async acceptEnd() {
       await lock(() => {
         const stored = loadRecord(store)
-        if (stored) write({ ...stored, ended: false })
+        if (stored) write({ ...stored, ended: false, ban: undefined })
         return Promise.resolve()
       })
     },
