@@ -25,8 +25,8 @@ var validName = regexp.MustCompile(`^[0-9A-Z]{26}$`)
 // unfinished is how the names of files begin that Put is writing.
 const unfinished = "new-"
 
-// OpenFolder makes the folder where it is missing, and clears away what a crash left unfinished. prefix is the path before
-// the names, such as "/auth/avatars/".
+// OpenFolder makes the folder where it is missing, and clears away what a crash left unfinished. prefix is the path
+// before the names, such as "/auth/avatars/".
 func OpenFolder(dir, prefix string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make picture folder: %w", err)

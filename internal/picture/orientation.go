@@ -6,8 +6,8 @@ import (
 	"image"
 )
 
-// turn is the orientation of EXIF, 1 to 8: how a camera was held. It is all that we read of a picture's metadata, since a
-// portrait would lie on its side when the metadata is gone.
+// turn is the orientation of EXIF, 1 to 8: how a camera was held. It is all that we read of a picture's metadata, since
+// a portrait would lie on its side when the metadata is gone.
 type turn uint16
 
 const upright turn = 1
@@ -15,8 +15,8 @@ const upright turn = 1
 // sideways reports whether width and height change places.
 func (t turn) sideways() bool { return t >= 5 }
 
-// swap exchanges what is along and what is across, if the picture lies on its side: its size becomes that of the upright
-// one, and the other way round.
+// swap exchanges what is along and what is across, if the picture lies on its side: its size becomes that of the
+// upright one, and the other way round.
 func (t turn) swap(size image.Point) image.Point {
 	if t.sideways() {
 		return image.Pt(size.Y, size.X)

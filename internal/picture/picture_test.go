@@ -111,7 +111,8 @@ func claiming(width, height uint32) []byte {
 	return out.Bytes()
 }
 
-// withEXIF puts an EXIF segment with an orientation into a JPEG, and the words that stand for the place where it was taken.
+// withEXIF puts an EXIF segment with an orientation into a JPEG, and the words that stand for the place where it was
+// taken.
 func withEXIF(photo []byte, order binary.AppendByteOrder, orientation uint16, place string) []byte {
 	tiff := []byte("II*\x00")
 	if order == binary.AppendByteOrder(binary.BigEndian) {
@@ -299,7 +300,9 @@ func inScans(width, height uint16, scans int) []byte {
 		out = append(binary.BigEndian.AppendUint16(out, uint16(len(body)+2)), body...)
 	}
 	// table is a Huffman table in which the bit 0 stands for one value.
-	table := func(kind, value byte) { segment(0xc4, slices.Concat([]byte{kind, 1}, make([]byte, 15), []byte{value})...) }
+	table := func(kind, value byte) {
+		segment(0xc4, slices.Concat([]byte{kind, 1}, make([]byte, 15), []byte{value})...)
+	}
 	segment(0xdb, append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)...) // quantization
 	size := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, height), width)
 	segment(0xc2, slices.Concat([]byte{8}, size, []byte{1, 1, 0x11, 0})...)

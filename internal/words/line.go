@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Line trims a text that is shown in one line, such as a nickname. ok is false unless it has 1 to most characters, one of
-// them visible, and none that breaks the line or changes the direction of what follows. Letters that are written from
-// right to left are as good as others, and so are emoji that are joined of several.
+// Line trims a text that is shown in one line, such as a nickname. ok is false unless it has 1 to most characters, one
+// of them visible, and none that breaks the line or changes the direction of what follows. Letters that are written
+// from right to left are as good as others, and so are emoji that are joined of several.
 func Line(text string, most int) (line string, ok bool) {
 	line = strings.TrimSpace(text)
 	ok = utf8.RuneCountInString(line) <= most && strings.ContainsFunc(line, visible) && !strings.ContainsFunc(line, forbidden)
@@ -25,7 +25,8 @@ func forbidden(r rune) bool {
 		unicode.Noncharacter_Code_Point)
 }
 
-// visible reports characters that show something by themselves. The fillers are letters for Unicode and blank on screens.
+// visible reports characters that show something by themselves. The fillers are letters for Unicode and blank on
+// screens.
 func visible(r rune) bool {
 	switch r {
 	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0': // Hangul fillers, the empty Braille pattern

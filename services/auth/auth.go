@@ -1,15 +1,16 @@
 // Package auth is identity: devices, users, sessions, and the tokens that every other service trusts.
 //
-// A session is one user's stay on one device. It holds a family of refresh tokens, of which the latest is good once, and
-// issues short access tokens, which the other services check by the published keys. Ending a session is therefore said
-// three times: in its row, on the bus, and in the list for those who missed the bus.
+// A session is one user's stay on one device. It holds a family of refresh tokens, of which the latest is good once,
+// and issues short access tokens, which the other services check by the published keys. Ending a session is therefore
+// said three times: in its row, on the bus, and in the list for those who missed the bus.
 //
 // An answer to a refresh can get lost: a page is reloaded while it is on its way. The client then has the former token
 // only, and shows it again. That is a retry, not a theft, within Config.RefreshGrace of its first use and while its
-// successor has not been used: it is answered with another successor, and the lost one is void. Retries do not prolong the
-// grace. Any other token of the family but the latest is one that was used twice, and ends the session: the former one
-// after the grace, the former one once its successor was used, and a successor that a retry has made void. So of a thief
-// and an owner who both exchange one token within the grace, the first to refresh with a void one ends it for both.
+// successor has not been used: it is answered with another successor, and the lost one is void. Retries do not prolong
+// the grace. Any other token of the family but the latest is one that was used twice, and ends the session: the former
+// one after the grace, the former one once its successor was used, and a successor that a retry has made void. So of a
+// thief and an owner who both exchange one token within the grace, the first to refresh with a void one ends it for
+// both.
 //
 // What must never happen here: a password, token or private key in a log or an event; an answer that tells an unknown
 // username from a wrong password; a session that goes on after its refresh token was used twice, retries aside.

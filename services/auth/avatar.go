@@ -20,8 +20,8 @@ const (
 	avatarBurst      = 10
 )
 
-// setAvatar makes a picture a user's avatar. Errors: INVALID_ARGUMENT (IMAGE_INVALID), RESOURCE_EXHAUSTED (RATE_LIMITED),
-// PERMISSION_DENIED (FORBIDDEN) for the operator.
+// setAvatar makes a picture a user's avatar. Errors: INVALID_ARGUMENT (IMAGE_INVALID), RESOURCE_EXHAUSTED
+// (RATE_LIMITED), PERMISSION_DENIED (FORBIDDEN) for the operator.
 func (s *Service) setAvatar(ctx context.Context, id string, image []byte) (User, error) {
 	if err := notOperator(id); err != nil {
 		return User{}, err

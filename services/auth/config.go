@@ -33,13 +33,13 @@ type Config struct {
 	HashQueue int
 
 	// SignInAttempts is how often a password may be guessed for one username in SignInWindow (and, on their own, by a
-	// device where that user signed in before). After it each guess must wait, at first a minute, then twice as long each
-	// time, up to an hour. Default 10.
+	// device where that user signed in before). After it each guess must wait, at first a minute, then twice as long
+	// each time, up to an hour. Default 10.
 	SignInAttempts int
 	// SignInWindow is how long wrong guesses are remembered. Default 15 minutes.
 	SignInWindow time.Duration
-	// DeviceAttempts and AddressAttempts are the same as SignInAttempts for all usernames together, by one device and from
-	// one client address (IPv6: one /64). Defaults 30 and 100.
+	// DeviceAttempts and AddressAttempts are the same as SignInAttempts for all usernames together, by one device and
+	// from one client address (IPv6: one /64). Defaults 30 and 100.
 	DeviceAttempts  int
 	AddressAttempts int
 
@@ -47,8 +47,8 @@ type Config struct {
 	// kind on its own. Defaults 120 and 1000.
 	RegistrationsPerMinute int
 	RegistrationBurst      int
-	// TrustClientAddress takes the client's address from the header X-Stoa-Client-Address whoever sends it. Set it where
-	// only the gateway can reach this service over a network; calls in memory are trusted without it.
+	// TrustClientAddress takes the client's address from the header X-Stoa-Client-Address whoever sends it. Set it
+	// where only the gateway can reach this service over a network; calls in memory are trusted without it.
 	TrustClientAddress bool
 }
 

@@ -23,8 +23,8 @@ const (
 // publishTimeout bounds how long a caller waits for a subscriber that is behind.
 const publishTimeout = 3 * time.Second
 
-// announceRevoked tells the other services that sessions have ended, after the commit. It goes on when the caller leaves.
-// An error is logged and not returned, since the sessions have ended: those who missed it ask for the list.
+// announceRevoked tells the other services that sessions have ended, after the commit. It goes on when the caller
+// leaves. An error is logged and not returned, since the sessions have ended: those who missed it ask for the list.
 func (s *Service) announceRevoked(ctx context.Context, userID, cause string, ended []Revocation) {
 	if len(ended) == 0 {
 		return

@@ -31,8 +31,8 @@ type signingKey struct {
 	activeAt time.Time
 }
 
-// keyring holds the keys of the database. Each key has a serial number, and a rotation is the insertion of the next one:
-// of several processes that rotate at once, all but one fail and take over the key of that one.
+// keyring holds the keys of the database. Each key has a serial number, and a rotation is the insertion of the next
+// one: of several processes that rotate at once, all but one fail and take over the key of that one.
 type keyring struct {
 	config  Config
 	storage *storage

@@ -48,8 +48,8 @@ func newTries(window time.Duration, now func() time.Time) *tries {
 	return &tries{window: window, now: now}
 }
 
-// take counts one attempt for each of the keys, or none of them if one has to wait. What is refused leaves no key behind:
-// else one blocked address could make the limiter forget everybody by asking for ever new names. Errors:
+// take counts one attempt for each of the keys, or none of them if one has to wait. What is refused leaves no key
+// behind: else one blocked address could make the limiter forget everybody by asking for ever new names. Errors:
 // RESOURCE_EXHAUSTED (TOO_MANY_ATTEMPTS).
 func (t *tries) take(keys ...try) error {
 	t.mu.Lock()
@@ -223,8 +223,8 @@ func retryLater(reason, message string, wait time.Duration) *errs.Error {
 }
 
 // clientAddress returns from where a call comes, "" when that cannot be known: the address of the connection, or, when
-// the connection is in memory or the operator says that all are the gateway's, what the gateway says. X-Forwarded-For is
-// never read, since anybody may send it. Of an IPv6 address it is the /64, which one client has to itself.
+// the connection is in memory or the operator says that all are the gateway's, what the gateway says. X-Forwarded-For
+// is never read, since anybody may send it. Of an IPv6 address it is the /64, which one client has to itself.
 func clientAddress(ctx context.Context, trusted bool) string {
 	call, ok := connect.CallInfoForHandlerContext(ctx)
 	if !ok {

@@ -101,8 +101,8 @@ func TestWhoHasNoPasswordChangesNone(t *testing.T) {
 	wantError(t, w.changePassword(operatorToken(t, w), password, another), connect.CodePermissionDenied, "WRONG_PASSWORD")
 }
 
-// TestNoSessionOutlivesItsPassword: sign-ins with the former password that are under way while it changes either end with
-// the change or are refused.
+// TestNoSessionOutlivesItsPassword: sign-ins with the former password that are under way while it changes either end
+// with the change or are refused.
 func TestNoSessionOutlivesItsPassword(t *testing.T) {
 	w := serve(t)
 	owner := w.signUp(w.device(), "ada").GetAccessToken()

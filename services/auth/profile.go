@@ -115,8 +115,8 @@ func (s *Service) revokeDevice(ctx context.Context, p authn.Principal, deviceID 
 	})
 }
 
-// leave ends the sessions on a device that match. A device that is not a guest's forgets its user, too: it may be in other
-// hands, and shall be no better placed to guess the password than any other.
+// leave ends the sessions on a device that match. A device that is not a guest's forgets its user, too: it may be in
+// other hands, and shall be no better placed to guess the password than any other.
 func (s *Service) leave(
 	ctx context.Context, tx *entauth.Client, role authv1.Role, which predicate.Session, deviceID string,
 ) ([]Revocation, error) {

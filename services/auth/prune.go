@@ -21,8 +21,8 @@ const (
 	keepUnused = 24 * time.Hour
 )
 
-// prune removes what nobody will ask for again: sessions that have ended, devices that nobody signed in on, and guests who
-// do not come back.
+// prune removes what nobody will ask for again: sessions that have ended, devices that nobody signed in on, and guests
+// who do not come back.
 func (s *Service) prune(ctx context.Context) {
 	now := s.now()
 	for _, kind := range []struct {
@@ -47,8 +47,9 @@ func (s *Service) prune(ctx context.Context) {
 	}
 }
 
-// Each of the following removes one batch and returns how many rows it picked, 0 when there are no more. What is picked on
-// the read pool is asked again when it is removed: a session may have been refreshed, or somebody have signed in meanwhile.
+// Each of the following removes one batch and returns how many rows it picked, 0 when there are no more. What is picked
+// on the read pool is asked again when it is removed: a session may have been refreshed, or somebody have signed in
+// meanwhile.
 
 // pruneSessions removes sessions that ended before a time.
 func (s *storage) pruneSessions(ctx context.Context, _, before time.Time) (int, error) {
@@ -82,8 +83,8 @@ func (s *storage) pruneDevices(ctx context.Context, _, before time.Time) (int, e
 	return len(ids), nil
 }
 
-// pruneGuests removes guests who were seen last before a time, with their sessions and devices. Those who are banned now
-// stay, or else a ban would end by waiting.
+// pruneGuests removes guests who were seen last before a time, with their sessions and devices. Those who are banned
+// now stay, or else a ban would end by waiting.
 func (s *storage) pruneGuests(ctx context.Context, now, before time.Time) (picked int, err error) {
 	gone := []predicate.User{
 		user.GuestSeenAtLT(before), user.Or(user.BannedAtIsNil(), user.BanUntilLTE(now)),

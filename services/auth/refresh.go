@@ -21,9 +21,9 @@ const (
 	secretBytes = 32
 )
 
-// refreshToken is a family, which all tokens of a session share, and a secret, which is this token's own. Whoever shows a
-// known family with another secret than the latest has used a token twice, or retries with the former one; so no list of
-// used tokens is needed. Both are random, and the database holds only their hashes.
+// refreshToken is a family, which all tokens of a session share, and a secret, which is this token's own. Whoever shows
+// a known family with another secret than the latest has used a token twice, or retries with the former one; so no list
+// of used tokens is needed. Both are random, and the database holds only their hashes.
 type refreshToken struct {
 	family [familyBytes]byte
 	secret [secretBytes]byte
@@ -152,12 +152,12 @@ func (s *Service) judge(one Session, user User, token refreshToken, now time.Tim
 	return nil, ""
 }
 
-// latest reports whether a token is the one that is good now. Both are hashes of secrets, so how long the comparison takes
-// tells nothing.
+// latest reports whether a token is the one that is good now. Both are hashes of secrets, so how long the comparison
+// takes tells nothing.
 func (one Session) latest(token refreshToken) bool { return bytes.Equal(one.TokenHash, token.hash()) }
 
-// retried reports whether a token is the one before the latest, shown again within the grace. That the latest was not used
-// needs no look: its use makes it the former one.
+// retried reports whether a token is the one before the latest, shown again within the grace. That the latest was not
+// used needs no look: its use makes it the former one.
 func (one Session) retried(token refreshToken, now time.Time, grace time.Duration) bool {
 	return bytes.Equal(one.FormerHash, token.hash()) && now.Before(one.ReplacedAt.Add(grace))
 }

@@ -16,8 +16,8 @@ const (
 	setupGuesses    = 10
 )
 
-// setup is the way to the first administrator: a token that whoever starts the process is shown, and that is good once. It
-// is kept in memory only, so each start makes another one.
+// setup is the way to the first administrator: a token that whoever starts the process is shown, and that is good once.
+// It is kept in memory only, so each start makes another one.
 type setup struct {
 	mu    sync.Mutex
 	token string // empty when there is none, or no more
@@ -45,8 +45,8 @@ func (s *setup) use() {
 	s.token = ""
 }
 
-// SetupToken returns what makes the first administrator, "" if there was one at the start or has been made since. It must
-// not be logged, nor sent anywhere but to who started the process.
+// SetupToken returns what makes the first administrator, "" if there was one at the start or has been made since. It
+// must not be logged, nor sent anywhere but to who started the process.
 func (s *Service) SetupToken() string { return s.setup.get() }
 
 // createFirstAdmin makes a user an administrator and signs it in, if there is no other one. Errors: PERMISSION_DENIED

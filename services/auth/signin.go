@@ -54,8 +54,8 @@ func (s *Service) signUp(ctx context.Context, address string, who newcomer) (Gra
 	return s.register(ctx, who, authv1.Role_ROLE_USER, func(context.Context, *entauth.Client) error { return nil })
 }
 
-// register makes a user of a role and signs it in, unless allow, in the same transaction, says no. Errors: those of allow,
-// INVALID_ARGUMENT, ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED
+// register makes a user of a role and signs it in, unless allow, in the same transaction, says no. Errors: those of
+// allow, INVALID_ARGUMENT, ALREADY_EXISTS (USERNAME_TAKEN), NOT_FOUND (DEVICE_NOT_FOUND), RESOURCE_EXHAUSTED
 // (TOO_MANY_ATTEMPTS).
 func (s *Service) register(
 	ctx context.Context, who newcomer, role authv1.Role, allow func(ctx context.Context, tx *entauth.Client) error,
@@ -171,8 +171,8 @@ func (s *Service) guess(
 	return err
 }
 
-// signedInBefore reports whether a user was the last to sign in on a device. Guesses at a password there do not count with
-// those made elsewhere, so that strangers do not lock its owner out.
+// signedInBefore reports whether a user was the last to sign in on a device. Guesses at a password there do not count
+// with those made elsewhere, so that strangers do not lock its owner out.
 func (s *Service) signedInBefore(ctx context.Context, device Device, username string) (bool, error) {
 	if device.UserID == "" {
 		return false, nil
@@ -298,9 +298,9 @@ func (s *Service) open(
 }
 
 // takeOverGuest removes the session of a guest who becomes user on their device, and returns its identifier for the
-// session that follows: what the guest has open, such as a running picture, goes on, and ends with the user's session. The
-// guest's refresh token is good for nothing from then on, and an access token of theirs stays a guest's. It returns "" where
-// there is nothing to take over.
+// session that follows: what the guest has open, such as a running picture, goes on, and ends with the user's session.
+// The guest's refresh token is good for nothing from then on, and an access token of theirs stays a guest's. It returns
+// "" where there is nothing to take over.
 func (s *Service) takeOverGuest(
 	ctx context.Context, tx *entauth.Client, device Device, user User, now time.Time,
 ) (string, error) {

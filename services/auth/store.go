@@ -83,8 +83,8 @@ func (s *storage) usersByID(ctx context.Context, ids []string) ([]User, error) {
 	return toUsers(rows), nil
 }
 
-// listUsers returns the users that a filter asks for, newest first, from before the cursor ("" is the start). The operator
-// is not in it.
+// listUsers returns the users that a filter asks for, newest first, from before the cursor ("" is the start). The
+// operator is not in it.
 func (s *storage) listUsers(
 	ctx context.Context, filter UserFilter, now time.Time, before string, limit int,
 ) ([]User, error) {

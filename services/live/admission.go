@@ -47,8 +47,8 @@ func (a *air) admit(ctx context.Context, app, key string, kick func(reason error
 		if err != nil {
 			return nil, err
 		}
-		// The key may have been revoked meanwhile: whoever revokes it cuts the encoder that it sees, and this looks after
-		// it can be seen.
+		// The key may have been revoked meanwhile: whoever revokes it cuts the encoder that it sees, and this looks
+		// after it can be seen.
 		if again, err := a.roomOf(ctx, key); err != nil || again.ID != room.ID {
 			e.Close(errKeyRevoked)
 			return nil, ingest.Refuse("The stream key was revoked. Copy the current one.")

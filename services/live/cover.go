@@ -104,8 +104,8 @@ func (c *covers) run(ctx context.Context, roomID string, stream *hub.Stream, wak
 	}
 }
 
-// snapshot takes a picture of one keyframe, keeps it, and shows it where the room shows snapshots. While a cover is taken
-// down it does nothing.
+// snapshot takes a picture of one keyframe, keeps it, and shows it where the room shows snapshots. While a cover is
+// taken down it does nothing.
 func (c *covers) snapshot(ctx context.Context, roomID string, flv []byte) error {
 	if room, err := c.db.room(ctx, roomID); err != nil || room.CoverMode == TakenDownCover {
 		return err

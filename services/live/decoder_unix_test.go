@@ -14,8 +14,8 @@ import (
 	"github.com/stoa-live/stoa/services/live"
 )
 
-// decoder stands for ffmpeg, which these tests do without: a program that answers each keyframe with the picture that the
-// test has laid out for it. That ffmpeg understands real keyframes is shown end to end.
+// decoder stands for ffmpeg, which these tests do without: a program that answers each keyframe with the picture that
+// the test has laid out for it. That ffmpeg understands real keyframes is shown end to end.
 type decoder struct {
 	*world
 

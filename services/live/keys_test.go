@@ -160,7 +160,8 @@ func TestStreamKeysCanBeShownAgain(t *testing.T) {
 	none("after it was revoked")
 }
 
-// TestKeysOfBefore: a key of which only the hash was kept, or that was sealed by another play key, still opens its room.
+// TestKeysOfBefore: a key of which only the hash was kept, or that was sealed by another play key, still opens its
+// room.
 func TestKeysOfBefore(t *testing.T) {
 	t.Parallel()
 	for name, age := range map[string]func(t *testing.T, w *world, config *live.Config){

@@ -44,7 +44,7 @@ const (
 // Config is what an operator may choose.
 type Config struct {
 	RTMPAddr        string        // where encoders connect, such as ":1935"
-	RTMPURL         string        // what streamers are told, such as "rtmp://live.example.org/live"; made from the request when empty
+	RTMPURL         string        // told to streamers, such as "rtmp://live.example.org/live"; from the request when empty
 	PlaybackURL     string        // address before /live/… that viewers are told; made from the request when empty
 	Merge           time.Duration // how long frames wait to be written together; see hub.Config
 	ReconnectWindow time.Duration // how long a broadcast waits for its encoder

@@ -1,6 +1,6 @@
 // Package hls packages a stream for players that speak HLS (RFC 8216). lal's remuxer and muxer make MPEG-TS segments
-// and a playlist in a folder for each broadcast; this package feeds them apart from the publisher's goroutine, so that a
-// slow disk can never delay live viewers.
+// and a playlist in a folder for each broadcast; this package feeds them apart from the publisher's goroutine, so that
+// a slow disk can never delay live viewers.
 package hls
 
 import (

@@ -17,12 +17,13 @@ const (
 // drops counts the pictures that an encoder left out, by the times of those around them. It would rather miss one than
 // see one that was never there, since a variable frame rate is no fault:
 //
-//   - A rate is known when at least two thirds of the last 64 intervals are ordinary, that is within a quarter (or 2 ms)
-//     of their median, and make up at least a third of the time. While there is none, because the rate varies, the
+//   - A rate is known when at least two thirds of the last 64 intervals are ordinary, that is within a quarter (or 2
+//     ms) of their median, and make up at least a third of the time. While there is none, because the rate varies, the
 //     picture rests most of the time, or too little has come yet, nothing is counted.
 //   - An interval of a whole number of frames, two or more, is a gap: as whole as the ordinary ones are regular. It
 //     counts once an ordinary interval follows.
-//   - More than three gaps that follow each other are a new pace, and any other interval is irregular: both are forgotten.
+//   - More than three gaps that follow each other are a new pace, and any other interval is irregular: both are
+//     forgotten.
 //   - An interval over a lost connection or a jump of the clock is none.
 type drops struct {
 	count int64

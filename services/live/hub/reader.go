@@ -69,8 +69,8 @@ func (r *Reader) Poll(batch []*Block) ([]*Block, error) {
 		batch = r.take(v, batch)
 	}
 	r.more = v.more
-	// Who got nothing although there is more waits for a keyframe. No view follows the one that ends a stream, which may
-	// hold blocks as well.
+	// Who got nothing although there is more waits for a keyframe. No view follows the one that ends a stream, which
+	// may hold blocks as well.
 	r.pending = v.closed || (len(batch) > before && r.seq < v.next)
 	if len(batch) == before && v.closed {
 		return batch, ErrClosed

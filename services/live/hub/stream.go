@@ -80,8 +80,8 @@ func (s *Stream) Publish() (*Publication, error) {
 	return s.publisher, nil
 }
 
-// Tap calls fn with every frame from now on, a block at a time, the decoder configurations first. fn may keep the slice;
-// it runs in the publisher's goroutine and must return at once.
+// Tap calls fn with every frame from now on, a block at a time, the decoder configurations first. fn may keep the
+// slice; it runs in the publisher's goroutine and must return at once.
 func (s *Stream) Tap(fn func([]Frame)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,8 +39,8 @@ func Refuse(sentence string, args ...any) *Refusal { return &Refusal{fmt.Sprintf
 // Error returns the sentence.
 func (r *Refusal) Error() string { return r.sentence }
 
-// Authorizer decides whether a stream key may publish, and claims it. A *Refusal is shown to the encoder; any other error
-// is not.
+// Authorizer decides whether a stream key may publish, and claims it. A *Refusal is shown to the encoder; any other
+// error is not.
 type Authorizer interface {
 	Authorize(ctx context.Context, app, key string, kick func(reason error)) (Publication, error)
 }

@@ -33,8 +33,8 @@ type shard struct {
 	closed  bool
 }
 
-// add takes a viewer that has been sent everything before block position. It returns false where all shards are ahead of
-// that, or the stream has ended: the caller goes on by itself.
+// add takes a viewer that has been sent everything before block position. It returns false where all shards are ahead
+// of that, or the stream has ended: the caller goes on by itself.
 func (f *fanout) add(v *viewer, position uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -45,7 +45,8 @@ func (s *Signer) sign(scope, room, session string, expires time.Time) url.Values
 	return url.Values{"e": {e}, "u": {session}, "s": {s.mac(scope, room, session, e)}}
 }
 
-// verify returns the session that the query was signed for. Errors: UNAUTHENTICATED (PLAY_URL_INVALID, PLAY_URL_EXPIRED).
+// verify returns the session that the query was signed for. Errors: UNAUTHENTICATED (PLAY_URL_INVALID,
+// PLAY_URL_EXPIRED).
 func (s *Signer) verify(scope, room string, query url.Values) (string, error) {
 	e, session := query.Get("e"), query.Get("u")
 	if !hmac.Equal([]byte(query.Get("s")), []byte(s.mac(scope, room, session, e))) {

@@ -114,8 +114,8 @@ func (s *Server) flv(w http.ResponseWriter, r *http.Request, room, session strin
 	s.running.Go(func() { s.serve(v, unsent{}) })
 }
 
-// serve sends one viewer its stream, first what is unsent, until it is up to date and the fanout takes it over, or until
-// the stream or the connection ends.
+// serve sends one viewer its stream, first what is unsent, until it is up to date and the fanout takes it over, or
+// until the stream or the connection ends.
 func (s *Server) serve(v *viewer, rest unsent) {
 	for {
 		if len(rest.blocks) > 0 {
@@ -242,8 +242,8 @@ func (s *Server) takeOver(v *viewer, conn net.Conn, form func(*hub.Block) []byte
 	}
 }
 
-// writeRaw writes blocks by as few system calls as can be: one for a block, one writev for several. It gives up when the
-// other side takes no byte for the stall timeout.
+// writeRaw writes blocks by as few system calls as can be: one for a block, one writev for several. It gives up when
+// the other side takes no byte for the stall timeout.
 func (s *Server) writeRaw(v *viewer, rest unsent) (total int64, err error) {
 	buffers := make(net.Buffers, 0, len(rest.blocks))
 	for _, b := range rest.blocks {

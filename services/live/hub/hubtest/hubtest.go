@@ -12,8 +12,8 @@ import (
 // Script is the kind of FLV tags that carry metadata.
 const Script hub.Kind = 18
 
-// serialAt is where frames carry their serial number: behind the FLV header, and in video behind the length and header of
-// the only NAL unit.
+// serialAt is where frames carry their serial number: behind the FLV header, and in video behind the length and header
+// of the only NAL unit.
 const (
 	videoSerialAt = 10
 	audioSerialAt = 2
