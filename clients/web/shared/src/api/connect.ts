@@ -8,6 +8,7 @@ import { AuthService } from '@gen/stoa/auth/v1/auth_service_pb'
 import { tabLock } from '../session/lock'
 import { browserStore, scopedStore, SESSION_KEY } from '../session/record'
 import { createSession, type Session } from '../session/session'
+import { deviceModel } from './deviceModel'
 import { authInterceptor } from './interceptor'
 import { watchReach, type Reach } from './reach'
 
@@ -29,7 +30,7 @@ export function connect({ scope = '', guests }: ConnectOptions): { session: Sess
     auth: createClient(AuthService, createConnectTransport(common)),
     store,
     lock: tabLock(store),
-    device: { model: deviceModel(), appVersion: APP_VERSION },
+    device: { model: deviceModel(navigator.userAgent), appVersion: APP_VERSION },
     guests,
   })
   window.addEventListener('storage', (event) => {
@@ -40,12 +41,4 @@ export function connect({ scope = '', guests }: ConnectOptions): { session: Sess
     interceptors: [authInterceptor((refused) => session.accessToken(refused)), reach.interceptor],
   })
   return { session, transport, reach }
-}
-
-/** A name by which the owner recognises this browser in a list of devices, at most 64 characters. */
-function deviceModel(): string {
-  const agent = navigator.userAgent
-  const browser = /(Firefox|Edg|OPR|Chrome|Safari)\/\d+/.exec(agent)?.[0].replace('/', ' ') ?? 'Browser'
-  const system = /Windows|Android|iPhone|iPad|Mac OS X|Linux/.exec(agent)?.[0] ?? ''
-  return `${browser} ${system}`.trim().slice(0, 64)
 }
