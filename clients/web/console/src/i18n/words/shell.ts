@@ -16,8 +16,6 @@ export const en = {
     signOut: 'Sign out',
   },
   list: {
-    search: 'Search',
-    refresh: 'Refresh',
     previous: 'Previous',
     next: 'Next',
     page: 'Page {page}',
@@ -38,7 +36,6 @@ export const en = {
   },
   away: { text: 'The server cannot be reached. What you see may be old; trying again.' },
   nothing: { text: 'There is no page at this address.', home: 'To the overview' },
-  unknownPerson: 'Unknown',
 }
 
 export const zh: typeof en = {
@@ -58,8 +55,6 @@ export const zh: typeof en = {
     signOut: '退出登录',
   },
   list: {
-    search: '搜索',
-    refresh: '刷新',
     previous: '上一页',
     next: '下一页',
     page: '第 {page} 页',
@@ -80,5 +75,4 @@ export const zh: typeof en = {
   },
   away: { text: '无法连接服务器，当前内容可能不是最新，正在重试。' },
   nothing: { text: '这个地址没有页面。', home: '返回概览' },
-  unknownPerson: '未知',
 }
