@@ -24,7 +24,7 @@ export const zh: typeof en = {
     requestLine: '请求',
     cores: '共 {count} 核',
     uptime: '已运行 {span}',
-    onAir: '正在直播的房间',
+    onAir: '在播直播间',
     allLive: '全部在播直播间',
     nobody: '现在没有人在直播。',
   },
