@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/words"
 )
 
 // Reasons of refused settings.
@@ -17,7 +16,11 @@ const (
 	ReasonUpdateMaskInvalid = "UPDATE_MASK_INVALID"
 )
 
-const maxSiteName = 40 // characters
+// Most characters.
+const (
+	maxSiteName     = 40
+	maxAnnouncement = 300
+)
 
 // Site is what the installation says about itself, and what it lets people do.
 type Site struct {
@@ -82,26 +85,26 @@ func (c SiteChange) String() string {
 // or INVALID_ARGUMENT for the announcement).
 func (c SiteChange) checked() (SiteChange, error) {
 	if c.Name != nil {
-		name := strings.TrimSpace(*c.Name)
-		visible := strings.ContainsFunc(name, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
-		if !visible || utf8.RuneCountInString(name) > maxSiteName || strings.ContainsFunc(name, unshowable) {
-			return c, errs.InvalidArgument(ReasonSiteNameInvalid, "a site's name has 1 to %d characters that can be seen, in one line", maxSiteName)
+		name, ok := words.Line(*c.Name, maxSiteName)
+		if !ok {
+			return c, errs.InvalidArgument(ReasonSiteNameInvalid,
+				"a site's name has 1 to %d characters that can be seen, in one line", maxSiteName)
 		}
 		c.Name = &name
 	}
 	if c.Announcement != nil {
 		text := strings.TrimSpace(*c.Announcement)
-		if strings.ContainsFunc(text, unshowable) {
-			return c, errs.InvalidArgument(errs.ReasonInvalidArgument, "an announcement is one line").With("field", "announcement")
+		if text != "" { // which takes it away
+			line, ok := words.Line(text, maxAnnouncement)
+			if !ok {
+				return c, errs.InvalidArgument(errs.ReasonInvalidArgument, "an announcement is one line that can be seen").
+					With("field", "announcement")
+			}
+			text = line
 		}
 		c.Announcement = &text
 	}
 	return c, nil
-}
-
-// unshowable reports characters that break lines or turn the direction of what follows.
-func unshowable(r rune) bool {
-	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
 // Site returns the settings as they are now. It needs no neighbour, so that neighbours may ask while they start.

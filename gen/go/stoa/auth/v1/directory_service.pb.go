@@ -338,7 +338,7 @@ type ListUsersRequest struct {
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only moderators and administrators.
 	OnlyStaff bool `protobuf:"varint,5,opt,name=only_staff,json=onlyStaff,proto3" json:"only_staff,omitempty"`
-	// The query is part of a nickname only, which is all that other people may search by.
+	// The query is part of a nickname only, which is all that other people may search by; guests are left out.
 	NicknameOnly  bool `protobuf:"varint,6,opt,name=nickname_only,json=nicknameOnly,proto3" json:"nickname_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -220,7 +220,7 @@ export type ListUsersRequest = Message<"stoa.auth.v1.ListUsersRequest"> & {
   onlyStaff: boolean;
 
   /**
-   * The query is part of a nickname only, which is all that other people may search by.
+   * The query is part of a nickname only, which is all that other people may search by; guests are left out.
    *
    * @generated from field: bool nickname_only = 6;
    */
