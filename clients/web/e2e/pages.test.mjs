@@ -91,21 +91,24 @@ describe('every page', () => {
           const wrong = []
           const people = {}
           for (const [name, { path, ready, as = 'guest' }] of Object.entries(pages())) {
-            people[as] ??= await person(browser, stage, { ...options, storageState: remembered[as] })
-            const { context, complaints } = people[as]
+            if (!people[as]) {
+              people[as] = await person(browser, stage, { ...options, storageState: remembered[as] })
+              people[as].page = await people[as].context.newPage()
+            }
+            const { page, complaints } = people[as]
             const what = `${name} on a ${size}, ${theme}, in ${language}`
-            const page = await open(context, stage, path)
+            await page.goto(stage.url + path)
             try {
               await page.locator(ready).first().waitFor({ timeout: 20_000 })
               assert.equal((await page.evaluate(() => document.documentElement.lang)).slice(0, 2), language)
               await fits(page, what)
-              await accessible(page, what)
+              // Roles, labels and colours are the same in both languages; their number of letters is what fits() is for.
+              if (language === 'en') await accessible(page, what)
             } catch (error) {
               wrong.push(`${what}: ${error.message}`)
             }
             await shot(page, `${name}-${size}-${theme}-${language}`)
             for (const complaint of complaints.splice(0)) wrong.push(`${what}: ${complaint}`)
-            await page.close()
           }
           for (const { context } of Object.values(people)) await context.close()
           assert.deepEqual(wrong, [])
