@@ -31,7 +31,7 @@ describe('hostile words', () => {
     stage = await openStage()
     streamer = await stage.signUp('streamer', '<b>Sina</b> مرحبا')
     room = await stage.openRoom(streamer, `<img src=x onerror=window.hacked=1> ${'W'.repeat(40)}`)
-    await stage.openRoom(streamer, '‮‮evil title ' + '😀'.repeat(30))
+    await stage.openRoom(streamer, 'مرحبا بكم evil title ' + '😀'.repeat(30))
     stage.push(room.push)
     await stage.reaches(room, 'LIVE', streamer)
     browser = await launch()
@@ -52,8 +52,9 @@ describe('hostile words', () => {
 
   it('refuses what is too long, and keeps the rest as text', async () => {
     await assert.rejects(say(streamer, 'w'.repeat(10_000)), /invalid_argument/)
-    // A name that could rewrite the line that it stands in is refused with a word.
+    // A name or a title that could rewrite the line that it stands in is refused with a word.
     await assert.rejects(stage.signUp('trick', 'Sina\u202E'), { reason: 'INVALID_ARGUMENT' })
+    await assert.rejects(stage.openRoom(streamer, '\u202Eevil title'), { reason: 'TITLE_INVALID' })
     const people = await Promise.all([0, 1, 2].map((i) => stage.signUp(`hostile${i}`, ['<script>x</script>', 'N'.repeat(32), '😀'.repeat(32)][i])))
     const all = [...scripts, ...tricks, ...Object.values(long)]
     for (const [i, text] of all.entries()) await say(people[i % people.length], text)
