@@ -76,6 +76,34 @@ export async function say(page, text) {
   await byId(page, 'chat-send').click()
 }
 
+/** Makes the first administrator by the printed link, and returns what their browser remembers. */
+export async function rememberFirstAdmin(browser, stage) {
+  const { context } = await person(browser, stage)
+  const page = await context.newPage()
+  await page.goto(await stage.setupLink())
+  await byId(page, 'setup-username').fill('boss')
+  await byId(page, 'setup-password').fill('pass-boss-1')
+  await byId(page, 'setup-nickname').fill('The Boss')
+  await byId(page, 'setup-submit').click()
+  await byId(page, 'overview').waitFor()
+  const state = await context.storageState()
+  await context.close()
+  return state
+}
+
+/** Signs somebody in by the page, and returns what their browser remembers. */
+export async function rememberSignIn(browser, stage, { username, password }) {
+  const { context } = await person(browser, stage)
+  const page = await open(context, stage, '/signin')
+  await byId(page, 'signin-username').fill(username)
+  await byId(page, 'signin-password').fill(password)
+  await byId(page, 'signin-submit').click()
+  await byId(page, 'home').waitFor()
+  const state = await context.storageState()
+  await context.close()
+  return state
+}
+
 /** The line of the chat that says this. */
 export const line = (page, text) => byId(page, 'chat-message').filter({ hasText: text })
 

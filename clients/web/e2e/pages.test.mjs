@@ -2,7 +2,7 @@
 // fits its window, says everything in the reader's language, and axe-core finds nothing serious.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { accessible, byId, desktop, fits, launch, open, person, phone, shot } from './browser.mjs'
+import { accessible, byId, desktop, fits, launch, open, person, phone, rememberFirstAdmin, rememberSignIn, shot } from './browser.mjs'
 import { openStage } from './stage.mjs'
 
 const windows = { desktop, phone }
@@ -30,24 +30,8 @@ describe('every page', () => {
       }).catch(() => undefined) // the limit on one person may come in between; some are enough
     }
     // The staff and the streamer sign in once, by the pages.
-    const boss = await person(browser, stage)
-    const console_ = await boss.context.newPage()
-    await console_.goto(await stage.setupLink())
-    await byId(console_, 'setup-username').fill('boss')
-    await byId(console_, 'setup-password').fill('pass-boss-1')
-    await byId(console_, 'setup-nickname').fill('The Boss')
-    await byId(console_, 'setup-submit').click()
-    await byId(console_, 'overview').waitFor()
-    remembered.staff = await boss.context.storageState()
-    await boss.context.close()
-    const own = await person(browser, stage)
-    const page = await open(own.context, stage, '/signin')
-    await byId(page, 'signin-username').fill('streamer')
-    await byId(page, 'signin-password').fill(streamer.password)
-    await byId(page, 'signin-submit').click()
-    await byId(page, 'home').waitFor()
-    remembered.streamer = await own.context.storageState()
-    await own.context.close()
+    remembered.staff = await rememberFirstAdmin(browser, stage)
+    remembered.streamer = await rememberSignIn(browser, stage, streamer)
   })
   after(async () => {
     await browser?.close()

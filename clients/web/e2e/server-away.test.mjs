@@ -1,7 +1,7 @@
 // A server that is away, slow or restarted: every page says so, keeps what it shows, and recovers by itself.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { byId, launch, open, person, pictureMoves, shot } from './browser.mjs'
+import { byId, launch, open, person, pictureMoves, rememberFirstAdmin, rememberSignIn, shot } from './browser.mjs'
 import { openStage } from './stage.mjs'
 
 describe('a server that goes away', () => {
@@ -15,23 +15,8 @@ describe('a server that goes away', () => {
     room = await stage.openRoom(streamer, 'A room')
     stage.push(room.push)
     await stage.reaches(room, 'LIVE', streamer)
-    const boss = await person(browser, stage)
-    const console_ = await boss.context.newPage()
-    await console_.goto(await stage.setupLink())
-    await byId(console_, 'setup-username').fill('boss')
-    await byId(console_, 'setup-password').fill('pass-boss-1')
-    await byId(console_, 'setup-submit').click()
-    await byId(console_, 'overview').waitFor()
-    remembered.staff = await boss.context.storageState()
-    await boss.context.close()
-    const own = await person(browser, stage)
-    const page = await open(own.context, stage, '/signin')
-    await byId(page, 'signin-username').fill('streamer')
-    await byId(page, 'signin-password').fill(streamer.password)
-    await byId(page, 'signin-submit').click()
-    await byId(page, 'home').waitFor()
-    remembered.streamer = await own.context.storageState()
-    await own.context.close()
+    remembered.staff = await rememberFirstAdmin(browser, stage)
+    remembered.streamer = await rememberSignIn(browser, stage, streamer)
   })
   after(async () => {
     await browser?.close()
