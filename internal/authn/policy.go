@@ -4,7 +4,9 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 )
 
@@ -58,17 +60,69 @@ func Table() Policy {
 		livev1connect.ControlServiceTakeDownCoverProcedure: Service,
 		livev1connect.ControlServiceGetTotalsProcedure:     Service,
 
-		chatv1connect.ChatServiceSubscribeProcedure:    Guest,
-		chatv1connect.ChatServiceListMessagesProcedure: Guest,
-		chatv1connect.ChatServiceSendMessageProcedure:  User,
-		chatv1connect.ChatServiceLikeProcedure:         User,
+		chatv1connect.ChatServiceSendMessageProcedure:      User,
+		chatv1connect.ChatServiceForwardMessagesProcedure:  User,
+		chatv1connect.ChatServiceEditMessageProcedure:      User,
+		chatv1connect.ChatServiceRecallMessageProcedure:    User,
+		chatv1connect.ChatServiceHideMessagesProcedure:     User,
+		chatv1connect.ChatServiceListHiddenProcedure:       User,
+		chatv1connect.ChatServiceSetReactionProcedure:      User,
+		chatv1connect.ChatServiceListReactionsProcedure:    Guest,
+		chatv1connect.ChatServicePinMessageProcedure:       User,
+		chatv1connect.ChatServiceListPinsProcedure:         Guest,
+		chatv1connect.ChatServiceListMessagesProcedure:     Guest,
+		chatv1connect.ChatServicePullMessagesProcedure:     Guest,
+		chatv1connect.ChatServiceSyncProcedure:             Guest,
+		chatv1connect.ChatServiceGetConversationProcedure:  Guest,
+		chatv1connect.ChatServiceOpenDirectProcedure:       User,
+		chatv1connect.ChatServiceUpdateSettingsProcedure:   User,
+		chatv1connect.ChatServiceAdvancePositionsProcedure: User,
+		chatv1connect.ChatServiceGetReceiptsProcedure:      User,
+		chatv1connect.ChatServiceListReadersProcedure:      User,
+		chatv1connect.ChatServiceLikeProcedure:             User,
 
-		chatv1connect.ConversationServiceCreateConversationProcedure: Service,
-		chatv1connect.ConversationServiceDeleteMessageProcedure:      Service,
-		chatv1connect.ConversationServiceMuteUserProcedure:           Service,
-		chatv1connect.ConversationServiceUnmuteUserProcedure:         Service,
-		chatv1connect.ConversationServiceListMutesProcedure:          Service,
-		chatv1connect.ConversationServiceGetTotalsProcedure:          Service,
+		chatv1connect.GroupServiceCreateGroupProcedure:     User,
+		chatv1connect.GroupServiceUpdateGroupProcedure:     User,
+		chatv1connect.GroupServiceAddMembersProcedure:      User,
+		chatv1connect.GroupServiceJoinGroupProcedure:       User,
+		chatv1connect.GroupServiceLeaveGroupProcedure:      User,
+		chatv1connect.GroupServiceRemoveMembersProcedure:   User,
+		chatv1connect.GroupServiceSetMemberRoleProcedure:   User,
+		chatv1connect.GroupServiceTransferGroupProcedure:   User,
+		chatv1connect.GroupServiceDisbandGroupProcedure:    User,
+		chatv1connect.GroupServiceMuteMemberProcedure:      User,
+		chatv1connect.GroupServiceBanUserProcedure:         User,
+		chatv1connect.GroupServiceUnbanUserProcedure:       User,
+		chatv1connect.GroupServiceListBannedUsersProcedure: User,
+		chatv1connect.GroupServiceListMembersProcedure:     User,
+		chatv1connect.GroupServiceSyncMembersProcedure:     User,
+
+		chatv1connect.ConversationServiceCreateConversationProcedure:  Service,
+		chatv1connect.ConversationServiceDeleteMessageProcedure:       Service,
+		chatv1connect.ConversationServiceMuteUserProcedure:            Service,
+		chatv1connect.ConversationServiceUnmuteUserProcedure:          Service,
+		chatv1connect.ConversationServiceListMutesProcedure:           Service,
+		chatv1connect.ConversationServiceListConversationIdsProcedure: Service,
+		chatv1connect.ConversationServiceGetRoomProcedure:             Service,
+		chatv1connect.ConversationServiceFilterContactsProcedure:      Service,
+		chatv1connect.ConversationServiceSendSystemMessageProcedure:   Service,
+		chatv1connect.ConversationServiceGetTotalsProcedure:           Service,
+
+		presencev1connect.PresenceServiceBatchGetPresenceProcedure: Guest,
+		presencev1connect.PresenceServiceCountPeopleProcedure:      Guest,
+		presencev1connect.PresenceServiceSetStatusProcedure:        User,
+		presencev1connect.PresenceServiceGetPrivacyProcedure:       User,
+		presencev1connect.PresenceServiceUpdatePrivacyProcedure:    User,
+
+		edgev1connect.EdgeServiceListAccessPointsProcedure: Public,
+		edgev1connect.EdgeServiceConnectProcedure:          Guest,
+		edgev1connect.EdgeServiceSendProcedure:             Guest,
+
+		edgev1connect.PushServicePushToDevicesProcedure:      Service,
+		edgev1connect.PushServicePushToUsersProcedure:        Service,
+		edgev1connect.PushServicePushToConversationProcedure: Service,
+		edgev1connect.PushServicePushToEveryoneProcedure:     Service,
+		edgev1connect.PushServiceKickUsersProcedure:          Service,
 
 		sitev1connect.SiteServiceGetSiteProcedure: Public,
 

@@ -4,14 +4,13 @@
 // 	protoc        (unknown)
 // source: stoa/chat/v1/chat.proto
 
-// Package stoa.chat.v1 is talk: conversations, the messages in them, and live events around them.
+// Package stoa.chat.v1 is talk: conversations, the people and messages in them, and what happens around them.
 
 package chatv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
-	v11 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -83,29 +82,31 @@ func (x *Position) GetSeq() int64 {
 	return 0
 }
 
-// TextContent is plain text; clients show it as it is, never as markup.
-type TextContent struct {
+// Mentions is who is meant by a message.
+type Mentions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 500 characters, not only white space.
-	Text          string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// At most 50 members.
+	UserIds []string `protobuf:"bytes,1,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	// Everyone in the conversation; for owner and admins of groups.
+	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TextContent) Reset() {
-	*x = TextContent{}
+func (x *Mentions) Reset() {
+	*x = Mentions{}
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TextContent) String() string {
+func (x *Mentions) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TextContent) ProtoMessage() {}
+func (*Mentions) ProtoMessage() {}
 
-func (x *TextContent) ProtoReflect() protoreflect.Message {
+func (x *Mentions) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -117,46 +118,115 @@ func (x *TextContent) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TextContent.ProtoReflect.Descriptor instead.
-func (*TextContent) Descriptor() ([]byte, []int) {
+// Deprecated: Use Mentions.ProtoReflect.Descriptor instead.
+func (*Mentions) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *TextContent) GetText() string {
+func (x *Mentions) GetUserIds() []string {
 	if x != nil {
-		return x.Text
+		return x.UserIds
+	}
+	return nil
+}
+
+func (x *Mentions) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+// Quote is the message that another one answers.
+type Quote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number in the same conversation and epoch.
+	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Who wrote it; unset when it was taken away.
+	Sender *v1.User `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
+	// The first 100 characters of its text, or of what stands for it; empty when it was taken away.
+	Excerpt       string `protobuf:"bytes,3,opt,name=excerpt,proto3" json:"excerpt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quote) Reset() {
+	*x = Quote{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quote) ProtoMessage() {}
+
+func (x *Quote) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quote.ProtoReflect.Descriptor instead.
+func (*Quote) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quote) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Quote) GetSender() *v1.User {
+	if x != nil {
+		return x.Sender
+	}
+	return nil
+}
+
+func (x *Quote) GetExcerpt() string {
+	if x != nil {
+		return x.Excerpt
 	}
 	return ""
 }
 
-// Content is what a message says.
-type Content struct {
+// Origin is where a forwarded message was first written.
+type Origin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind of content it is.
-	//
-	// Types that are valid to be assigned to Kind:
-	//
-	//	*Content_Text
-	Kind          isContent_Kind `protobuf_oneof:"kind"`
+	// Who wrote it.
+	Sender *v1.User `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	// When, UTC.
+	SentAt        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Content) Reset() {
-	*x = Content{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[2]
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Content) String() string {
+func (x *Origin) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Content) ProtoMessage() {}
+func (*Origin) ProtoMessage() {}
 
-func (x *Content) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[2]
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -167,37 +237,88 @@ func (x *Content) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Content.ProtoReflect.Descriptor instead.
-func (*Content) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{2}
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Content) GetKind() isContent_Kind {
+func (x *Origin) GetSender() *v1.User {
 	if x != nil {
-		return x.Kind
+		return x.Sender
 	}
 	return nil
 }
 
-func (x *Content) GetText() *TextContent {
+func (x *Origin) GetSentAt() *timestamppb.Timestamp {
 	if x != nil {
-		if x, ok := x.Kind.(*Content_Text); ok {
-			return x.Text
+		return x.SentAt
+	}
+	return nil
+}
+
+// Reaction is one sign under a message, and how many gave it.
+type Reaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An emoji, or a name of the application's own.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// People.
+	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// The caller is one of them. Pushes cannot know that and leave it false.
+	Mine          bool `protobuf:"varint,3,opt,name=mine,proto3" json:"mine,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reaction) Reset() {
+	*x = Reaction{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reaction) ProtoMessage() {}
+
+func (x *Reaction) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
 		}
+		return ms
 	}
-	return nil
+	return mi.MessageOf(x)
 }
 
-type isContent_Kind interface {
-	isContent_Kind()
+// Deprecated: Use Reaction.ProtoReflect.Descriptor instead.
+func (*Reaction) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{4}
 }
 
-type Content_Text struct {
-	// Plain text.
-	Text *TextContent `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
+func (x *Reaction) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
 }
 
-func (*Content_Text) isContent_Kind() {}
+func (x *Reaction) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Reaction) GetMine() bool {
+	if x != nil {
+		return x.Mine
+	}
+	return false
+}
 
 // Message is one stored utterance.
 type Message struct {
@@ -217,14 +338,31 @@ type Message struct {
 	// When the server stored it, UTC.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	// The message was taken away: it keeps its place and has neither content nor sender.
-	Deleted       bool `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted bool `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// It was taken away by who wrote it, who is then still named.
+	Recalled bool `protobuf:"varint,9,opt,name=recalled,proto3" json:"recalled,omitempty"`
+	// Who is meant.
+	Mentions *Mentions `protobuf:"bytes,10,opt,name=mentions,proto3" json:"mentions,omitempty"`
+	// What it answers.
+	ReplyTo *Quote `protobuf:"bytes,11,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// Where it was first written, when it was forwarded.
+	Origin *Origin `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
+	// When its content last changed, UTC; unset when it never did.
+	EditedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=edited_at,json=editedAt,proto3" json:"edited_at,omitempty"`
+	// Signs under it, the first given first; at most 20 kinds.
+	Reactions []*Reaction `protobuf:"bytes,14,rep,name=reactions,proto3" json:"reactions,omitempty"`
+	// It is one of the pinned messages.
+	Pinned bool `protobuf:"varint,15,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// Number of its last change among all changes of messages of the conversation, from 1 without gaps; 0 for one that never
+	// changed.
+	Change        int64 `protobuf:"varint,16,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[3]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +374,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[3]
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,7 +387,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{3}
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Message) GetConversationId() string {
@@ -308,112 +446,58 @@ func (x *Message) GetDeleted() bool {
 	return false
 }
 
-// MessageDeleted says that a message was taken away after it was shown.
-type MessageDeleted struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
-	Position      *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *MessageDeleted) Reset() {
-	*x = MessageDeleted{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MessageDeleted) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MessageDeleted) ProtoMessage() {}
-
-func (x *MessageDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[4]
+func (x *Message) GetRecalled() bool {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
+		return x.Recalled
 	}
-	return mi.MessageOf(x)
+	return false
 }
 
-// Deprecated: Use MessageDeleted.ProtoReflect.Descriptor instead.
-func (*MessageDeleted) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *MessageDeleted) GetPosition() *Position {
+func (x *Message) GetMentions() *Mentions {
 	if x != nil {
-		return x.Position
+		return x.Mentions
 	}
 	return nil
 }
 
-// Subscribed ends the greeting: everything before it was history, everything after it is live.
-type Subscribed struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The last stored message at that time.
-	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	// People in the conversation.
-	ViewerCount int32 `protobuf:"varint,2,opt,name=viewer_count,json=viewerCount,proto3" json:"viewer_count,omitempty"`
-	// Likes so far.
-	LikeCount     int64 `protobuf:"varint,3,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Subscribed) Reset() {
-	*x = Subscribed{}
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Subscribed) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Subscribed) ProtoMessage() {}
-
-func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_proto_msgTypes[5]
+func (x *Message) GetReplyTo() *Quote {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
-func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *Subscribed) GetPosition() *Position {
-	if x != nil {
-		return x.Position
+		return x.ReplyTo
 	}
 	return nil
 }
 
-func (x *Subscribed) GetViewerCount() int32 {
+func (x *Message) GetOrigin() *Origin {
 	if x != nil {
-		return x.ViewerCount
+		return x.Origin
 	}
-	return 0
+	return nil
 }
 
-func (x *Subscribed) GetLikeCount() int64 {
+func (x *Message) GetEditedAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.LikeCount
+		return x.EditedAt
+	}
+	return nil
+}
+
+func (x *Message) GetReactions() []*Reaction {
+	if x != nil {
+		return x.Reactions
+	}
+	return nil
+}
+
+func (x *Message) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Message) GetChange() int64 {
+	if x != nil {
+		return x.Change
 	}
 	return 0
 }
@@ -473,29 +557,35 @@ func (x *Likes) GetTotal() int64 {
 	return 0
 }
 
-// ViewerCount says how many people are in the conversation, each counted once.
-type ViewerCount struct {
+// MembersChanged says that people came, went or changed. At most 100 are named; when there were more, ask SyncMembers.
+type MembersChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// People.
-	Count         int32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// As they are now; those who went are no members any more.
+	Members []*Member `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	// The conversation's member_version afterwards.
+	MemberVersion int64 `protobuf:"varint,2,opt,name=member_version,json=memberVersion,proto3" json:"member_version,omitempty"`
+	// How many members there are.
+	MemberCount int32 `protobuf:"varint,3,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
+	// More changed than are named.
+	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ViewerCount) Reset() {
-	*x = ViewerCount{}
+func (x *MembersChanged) Reset() {
+	*x = MembersChanged{}
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ViewerCount) String() string {
+func (x *MembersChanged) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ViewerCount) ProtoMessage() {}
+func (*MembersChanged) ProtoMessage() {}
 
-func (x *ViewerCount) ProtoReflect() protoreflect.Message {
+func (x *MembersChanged) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -507,39 +597,66 @@ func (x *ViewerCount) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ViewerCount.ProtoReflect.Descriptor instead.
-func (*ViewerCount) Descriptor() ([]byte, []int) {
+// Deprecated: Use MembersChanged.ProtoReflect.Descriptor instead.
+func (*MembersChanged) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *ViewerCount) GetCount() int32 {
+func (x *MembersChanged) GetMembers() []*Member {
 	if x != nil {
-		return x.Count
+		return x.Members
+	}
+	return nil
+}
+
+func (x *MembersChanged) GetMemberVersion() int64 {
+	if x != nil {
+		return x.MemberVersion
 	}
 	return 0
 }
 
-// Heartbeat comes every 15 seconds of silence; a client that hears nothing for 40 should reconnect.
-type Heartbeat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+func (x *MembersChanged) GetMemberCount() int32 {
+	if x != nil {
+		return x.MemberCount
+	}
+	return 0
+}
+
+func (x *MembersChanged) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// ReadTo says how far somebody has read, and what has reached one of their devices.
+type ReadTo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Everything up to this number was read.
+	ReadSeq int64 `protobuf:"varint,2,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	// Everything up to this number has arrived.
+	DeliveredSeq  int64 `protobuf:"varint,3,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Heartbeat) Reset() {
-	*x = Heartbeat{}
+func (x *ReadTo) Reset() {
+	*x = ReadTo{}
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Heartbeat) String() string {
+func (x *ReadTo) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Heartbeat) ProtoMessage() {}
+func (*ReadTo) ProtoMessage() {}
 
-func (x *Heartbeat) ProtoReflect() protoreflect.Message {
+func (x *ReadTo) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_chat_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -551,25 +668,47 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
-func (*Heartbeat) Descriptor() ([]byte, []int) {
+// Deprecated: Use ReadTo.ProtoReflect.Descriptor instead.
+func (*ReadTo) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{8}
 }
 
-// Event is one thing that a subscriber is told.
+func (x *ReadTo) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ReadTo) GetReadSeq() int64 {
+	if x != nil {
+		return x.ReadSeq
+	}
+	return 0
+}
+
+func (x *ReadTo) GetDeliveredSeq() int64 {
+	if x != nil {
+		return x.DeliveredSeq
+	}
+	return 0
+}
+
+// Event is one thing that happened in a conversation. Those of one conversation come in its order.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// What happened.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*Event_Message
-	//	*Event_Subscribed
+	//	*Event_MessageChanged
+	//	*Event_Conversation
+	//	*Event_Members
+	//	*Event_Read
 	//	*Event_Likes
-	//	*Event_ViewerCount
-	//	*Event_Broadcast
-	//	*Event_Heartbeat
-	//	*Event_MessageDeleted
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -605,6 +744,13 @@ func (*Event) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{9}
 }
 
+func (x *Event) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
 func (x *Event) GetKind() isEvent_Kind {
 	if x != nil {
 		return x.Kind
@@ -621,10 +767,37 @@ func (x *Event) GetMessage() *Message {
 	return nil
 }
 
-func (x *Event) GetSubscribed() *Subscribed {
+func (x *Event) GetMessageChanged() *Message {
 	if x != nil {
-		if x, ok := x.Kind.(*Event_Subscribed); ok {
-			return x.Subscribed
+		if x, ok := x.Kind.(*Event_MessageChanged); ok {
+			return x.MessageChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetConversation() *Conversation {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Conversation); ok {
+			return x.Conversation
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMembers() *MembersChanged {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Members); ok {
+			return x.Members
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRead() *ReadTo {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Read); ok {
+			return x.Read
 		}
 	}
 	return nil
@@ -639,110 +812,290 @@ func (x *Event) GetLikes() *Likes {
 	return nil
 }
 
-func (x *Event) GetViewerCount() *ViewerCount {
-	if x != nil {
-		if x, ok := x.Kind.(*Event_ViewerCount); ok {
-			return x.ViewerCount
-		}
-	}
-	return nil
-}
-
-func (x *Event) GetBroadcast() *v11.Broadcast {
-	if x != nil {
-		if x, ok := x.Kind.(*Event_Broadcast); ok {
-			return x.Broadcast
-		}
-	}
-	return nil
-}
-
-func (x *Event) GetHeartbeat() *Heartbeat {
-	if x != nil {
-		if x, ok := x.Kind.(*Event_Heartbeat); ok {
-			return x.Heartbeat
-		}
-	}
-	return nil
-}
-
-func (x *Event) GetMessageDeleted() *MessageDeleted {
-	if x != nil {
-		if x, ok := x.Kind.(*Event_MessageDeleted); ok {
-			return x.MessageDeleted
-		}
-	}
-	return nil
-}
-
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
 
 type Event_Message struct {
-	// A message, live or from history.
-	Message *Message `protobuf:"bytes,1,opt,name=message,proto3,oneof"`
+	// A new message. The one after seq n is n + 1; who misses one reads it by PullMessages.
+	Message *Message `protobuf:"bytes,2,opt,name=message,proto3,oneof"`
 }
 
-type Event_Subscribed struct {
-	// The greeting is over.
-	Subscribed *Subscribed `protobuf:"bytes,2,opt,name=subscribed,proto3,oneof"`
+type Event_MessageChanged struct {
+	// A message changed: it was edited, recalled, deleted, pinned, or has other reactions. It is told as it is now. The
+	// change after n is n + 1; who misses one reads it by PullMessages.
+	MessageChanged *Message `protobuf:"bytes,3,opt,name=message_changed,json=messageChanged,proto3,oneof"`
+}
+
+type Event_Conversation struct {
+	// The conversation's own facts changed.
+	Conversation *Conversation `protobuf:"bytes,4,opt,name=conversation,proto3,oneof"`
+}
+
+type Event_Members struct {
+	// People came, went or changed.
+	Members *MembersChanged `protobuf:"bytes,5,opt,name=members,proto3,oneof"`
+}
+
+type Event_Read struct {
+	// Somebody has read, in a direct conversation or a group of at most 500 members.
+	Read *ReadTo `protobuf:"bytes,6,opt,name=read,proto3,oneof"`
 }
 
 type Event_Likes struct {
 	// People liked.
-	Likes *Likes `protobuf:"bytes,3,opt,name=likes,proto3,oneof"`
-}
-
-type Event_ViewerCount struct {
-	// The number of people changed.
-	ViewerCount *ViewerCount `protobuf:"bytes,4,opt,name=viewer_count,json=viewerCount,proto3,oneof"`
-}
-
-type Event_Broadcast struct {
-	// The broadcast of the conversation's room changed its state.
-	Broadcast *v11.Broadcast `protobuf:"bytes,5,opt,name=broadcast,proto3,oneof"`
-}
-
-type Event_Heartbeat struct {
-	// Nothing happened.
-	Heartbeat *Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
-}
-
-type Event_MessageDeleted struct {
-	// A message was taken away. It is told once to those who listen; a history that is read later shows the message as
-	// deleted.
-	MessageDeleted *MessageDeleted `protobuf:"bytes,7,opt,name=message_deleted,json=messageDeleted,proto3,oneof"`
+	Likes *Likes `protobuf:"bytes,7,opt,name=likes,proto3,oneof"`
 }
 
 func (*Event_Message) isEvent_Kind() {}
 
-func (*Event_Subscribed) isEvent_Kind() {}
+func (*Event_MessageChanged) isEvent_Kind() {}
+
+func (*Event_Conversation) isEvent_Kind() {}
+
+func (*Event_Members) isEvent_Kind() {}
+
+func (*Event_Read) isEvent_Kind() {}
 
 func (*Event_Likes) isEvent_Kind() {}
 
-func (*Event_ViewerCount) isEvent_Kind() {}
+// OwnEvent is a change of the user's own list, told to all of their devices.
+type OwnEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What changed.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*OwnEvent_State
+	//	*OwnEvent_Hidden
+	Kind          isOwnEvent_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
 
-func (*Event_Broadcast) isEvent_Kind() {}
+func (x *OwnEvent) Reset() {
+	*x = OwnEvent{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
 
-func (*Event_Heartbeat) isEvent_Kind() {}
+func (x *OwnEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
 
-func (*Event_MessageDeleted) isEvent_Kind() {}
+func (*OwnEvent) ProtoMessage() {}
+
+func (x *OwnEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnEvent.ProtoReflect.Descriptor instead.
+func (*OwnEvent) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OwnEvent) GetKind() isOwnEvent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *OwnEvent) GetState() *ConversationState {
+	if x != nil {
+		if x, ok := x.Kind.(*OwnEvent_State); ok {
+			return x.State
+		}
+	}
+	return nil
+}
+
+func (x *OwnEvent) GetHidden() *Hidden {
+	if x != nil {
+		if x, ok := x.Kind.(*OwnEvent_Hidden); ok {
+			return x.Hidden
+		}
+	}
+	return nil
+}
+
+type isOwnEvent_Kind interface {
+	isOwnEvent_Kind()
+}
+
+type OwnEvent_State struct {
+	// A conversation is new in the list, or the user's own side of one changed (read position, settings, rights).
+	State *ConversationState `protobuf:"bytes,1,opt,name=state,proto3,oneof"`
+}
+
+type OwnEvent_Hidden struct {
+	// Messages that the user deleted for themselves.
+	Hidden *Hidden `protobuf:"bytes,2,opt,name=hidden,proto3,oneof"`
+}
+
+func (*OwnEvent_State) isOwnEvent_Kind() {}
+
+func (*OwnEvent_Hidden) isOwnEvent_Kind() {}
+
+// Hidden is messages that a user deleted for themselves.
+type Hidden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Their numbers.
+	Seqs []int64 `protobuf:"varint,2,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
+	// Number of this change among all of the user's in this conversation, from 1 without gaps.
+	HiddenChange  int64 `protobuf:"varint,3,opt,name=hidden_change,json=hiddenChange,proto3" json:"hidden_change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hidden) Reset() {
+	*x = Hidden{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hidden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hidden) ProtoMessage() {}
+
+func (x *Hidden) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hidden.ProtoReflect.Descriptor instead.
+func (*Hidden) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Hidden) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Hidden) GetSeqs() []int64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+func (x *Hidden) GetHiddenChange() int64 {
+	if x != nil {
+		return x.HiddenChange
+	}
+	return 0
+}
+
+// ConversationState is a conversation as one user has it.
+type ConversationState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its own facts.
+	Conversation *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	// The user's side of it.
+	Membership *Membership `protobuf:"bytes,2,opt,name=membership,proto3" json:"membership,omitempty"`
+	// The last message that the user may see; unset when there is none.
+	LastMessage   *Message `protobuf:"bytes,3,opt,name=last_message,json=lastMessage,proto3" json:"last_message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConversationState) Reset() {
+	*x = ConversationState{}
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConversationState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConversationState) ProtoMessage() {}
+
+func (x *ConversationState) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConversationState.ProtoReflect.Descriptor instead.
+func (*ConversationState) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ConversationState) GetConversation() *Conversation {
+	if x != nil {
+		return x.Conversation
+	}
+	return nil
+}
+
+func (x *ConversationState) GetMembership() *Membership {
+	if x != nil {
+		return x.Membership
+	}
+	return nil
+}
+
+func (x *ConversationState) GetLastMessage() *Message {
+	if x != nil {
+		return x.LastMessage
+	}
+	return nil
+}
 
 var File_stoa_chat_v1_chat_proto protoreflect.FileDescriptor
 
 const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\n" +
-	"\x17stoa/chat/v1/chat.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\x1a\x17stoa/live/v1/live.proto\"D\n" +
+	"\x17stoa/chat/v1/chat.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\x1a\x1astoa/chat/v1/content.proto\x1a\x1fstoa/chat/v1/conversation.proto\"D\n" +
 	"\bPosition\x12\x1d\n" +
 	"\x05epoch\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05epoch\x12\x19\n" +
-	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x03seq\"-\n" +
-	"\vTextContent\x12\x1e\n" +
-	"\x04text\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x04text\"I\n" +
-	"\aContent\x12/\n" +
-	"\x04text\x18\x01 \x01(\v2\x19.stoa.chat.v1.TextContentH\x00R\x04textB\r\n" +
-	"\x04kind\x12\x05\xbaH\x02\b\x01\"\xaa\x02\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x03seq\"K\n" +
+	"\bMentions\x12-\n" +
+	"\buser_ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x102\x18\x01\"\x06r\x04\x10\x01\x18@R\auserIds\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\"_\n" +
+	"\x05Quote\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12*\n" +
+	"\x06sender\x18\x02 \x01(\v2\x12.stoa.auth.v1.UserR\x06sender\x12\x18\n" +
+	"\aexcerpt\x18\x03 \x01(\tR\aexcerpt\"i\n" +
+	"\x06Origin\x12*\n" +
+	"\x06sender\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x06sender\x123\n" +
+	"\asent_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"F\n" +
+	"\bReaction\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x12\n" +
+	"\x04mine\x18\x03 \x01(\bR\x04mine\"\xf7\x04\n" +
 	"\aMessage\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12\x10\n" +
@@ -751,32 +1104,51 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\acontent\x18\x05 \x01(\v2\x15.stoa.chat.v1.ContentR\acontent\x12\"\n" +
 	"\rclient_msg_id\x18\x06 \x01(\tR\vclientMsgId\x123\n" +
 	"\asent_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x18\n" +
-	"\adeleted\x18\b \x01(\bR\adeleted\"D\n" +
-	"\x0eMessageDeleted\x122\n" +
-	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\"\x82\x01\n" +
-	"\n" +
-	"Subscribed\x122\n" +
-	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12!\n" +
-	"\fviewer_count\x18\x02 \x01(\x05R\vviewerCount\x12\x1d\n" +
-	"\n" +
-	"like_count\x18\x03 \x01(\x03R\tlikeCount\"3\n" +
+	"\adeleted\x18\b \x01(\bR\adeleted\x12\x1a\n" +
+	"\brecalled\x18\t \x01(\bR\brecalled\x122\n" +
+	"\bmentions\x18\n" +
+	" \x01(\v2\x16.stoa.chat.v1.MentionsR\bmentions\x12.\n" +
+	"\breply_to\x18\v \x01(\v2\x13.stoa.chat.v1.QuoteR\areplyTo\x12,\n" +
+	"\x06origin\x18\f \x01(\v2\x14.stoa.chat.v1.OriginR\x06origin\x127\n" +
+	"\tedited_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\beditedAt\x124\n" +
+	"\treactions\x18\x0e \x03(\v2\x16.stoa.chat.v1.ReactionR\treactions\x12\x16\n" +
+	"\x06pinned\x18\x0f \x01(\bR\x06pinned\x12\x16\n" +
+	"\x06change\x18\x10 \x01(\x03R\x06change\"3\n" +
 	"\x05Likes\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x03R\x05total\"#\n" +
-	"\vViewerCount\x12\x14\n" +
-	"\x05count\x18\x01 \x01(\x05R\x05count\"\v\n" +
-	"\tHeartbeat\"\xa6\x03\n" +
-	"\x05Event\x121\n" +
-	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\amessage\x12:\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"\x9e\x01\n" +
+	"\x0eMembersChanged\x12.\n" +
+	"\amembers\x18\x01 \x03(\v2\x14.stoa.chat.v1.MemberR\amembers\x12%\n" +
+	"\x0emember_version\x18\x02 \x01(\x03R\rmemberVersion\x12!\n" +
+	"\fmember_count\x18\x03 \x01(\x05R\vmemberCount\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"a\n" +
+	"\x06ReadTo\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x19\n" +
+	"\bread_seq\x18\x02 \x01(\x03R\areadSeq\x12#\n" +
+	"\rdelivered_seq\x18\x03 \x01(\x03R\fdeliveredSeq\"\x82\x03\n" +
+	"\x05Event\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x121\n" +
+	"\amessage\x18\x02 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\amessage\x12@\n" +
+	"\x0fmessage_changed\x18\x03 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\x0emessageChanged\x12@\n" +
+	"\fconversation\x18\x04 \x01(\v2\x1a.stoa.chat.v1.ConversationH\x00R\fconversation\x128\n" +
+	"\amembers\x18\x05 \x01(\v2\x1c.stoa.chat.v1.MembersChangedH\x00R\amembers\x12*\n" +
+	"\x04read\x18\x06 \x01(\v2\x14.stoa.chat.v1.ReadToH\x00R\x04read\x12+\n" +
+	"\x05likes\x18\a \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likesB\x06\n" +
+	"\x04kind\"{\n" +
+	"\bOwnEvent\x127\n" +
+	"\x05state\x18\x01 \x01(\v2\x1f.stoa.chat.v1.ConversationStateH\x00R\x05state\x12.\n" +
+	"\x06hidden\x18\x02 \x01(\v2\x14.stoa.chat.v1.HiddenH\x00R\x06hiddenB\x06\n" +
+	"\x04kind\"j\n" +
+	"\x06Hidden\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x12\n" +
+	"\x04seqs\x18\x02 \x03(\x03R\x04seqs\x12#\n" +
+	"\rhidden_change\x18\x03 \x01(\x03R\fhiddenChange\"\xc7\x01\n" +
+	"\x11ConversationState\x12>\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1a.stoa.chat.v1.ConversationR\fconversation\x128\n" +
 	"\n" +
-	"subscribed\x18\x02 \x01(\v2\x18.stoa.chat.v1.SubscribedH\x00R\n" +
-	"subscribed\x12+\n" +
-	"\x05likes\x18\x03 \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likes\x12>\n" +
-	"\fviewer_count\x18\x04 \x01(\v2\x19.stoa.chat.v1.ViewerCountH\x00R\vviewerCount\x127\n" +
-	"\tbroadcast\x18\x05 \x01(\v2\x17.stoa.live.v1.BroadcastH\x00R\tbroadcast\x127\n" +
-	"\theartbeat\x18\x06 \x01(\v2\x17.stoa.chat.v1.HeartbeatH\x00R\theartbeat\x12G\n" +
-	"\x0fmessage_deleted\x18\a \x01(\v2\x1c.stoa.chat.v1.MessageDeletedH\x00R\x0emessageDeletedB\x06\n" +
-	"\x04kindB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
+	"membership\x18\x02 \x01(\v2\x18.stoa.chat.v1.MembershipR\n" +
+	"membership\x128\n" +
+	"\flast_message\x18\x03 \x01(\v2\x15.stoa.chat.v1.MessageR\vlastMessageB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
 	file_stoa_chat_v1_chat_proto_rawDescOnce sync.Once
@@ -790,41 +1162,57 @@ func file_stoa_chat_v1_chat_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_chat_proto_rawDescData
 }
 
-var file_stoa_chat_v1_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_stoa_chat_v1_chat_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_stoa_chat_v1_chat_proto_goTypes = []any{
 	(*Position)(nil),              // 0: stoa.chat.v1.Position
-	(*TextContent)(nil),           // 1: stoa.chat.v1.TextContent
-	(*Content)(nil),               // 2: stoa.chat.v1.Content
-	(*Message)(nil),               // 3: stoa.chat.v1.Message
-	(*MessageDeleted)(nil),        // 4: stoa.chat.v1.MessageDeleted
-	(*Subscribed)(nil),            // 5: stoa.chat.v1.Subscribed
+	(*Mentions)(nil),              // 1: stoa.chat.v1.Mentions
+	(*Quote)(nil),                 // 2: stoa.chat.v1.Quote
+	(*Origin)(nil),                // 3: stoa.chat.v1.Origin
+	(*Reaction)(nil),              // 4: stoa.chat.v1.Reaction
+	(*Message)(nil),               // 5: stoa.chat.v1.Message
 	(*Likes)(nil),                 // 6: stoa.chat.v1.Likes
-	(*ViewerCount)(nil),           // 7: stoa.chat.v1.ViewerCount
-	(*Heartbeat)(nil),             // 8: stoa.chat.v1.Heartbeat
+	(*MembersChanged)(nil),        // 7: stoa.chat.v1.MembersChanged
+	(*ReadTo)(nil),                // 8: stoa.chat.v1.ReadTo
 	(*Event)(nil),                 // 9: stoa.chat.v1.Event
-	(*v1.User)(nil),               // 10: stoa.auth.v1.User
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*v11.Broadcast)(nil),         // 12: stoa.live.v1.Broadcast
+	(*OwnEvent)(nil),              // 10: stoa.chat.v1.OwnEvent
+	(*Hidden)(nil),                // 11: stoa.chat.v1.Hidden
+	(*ConversationState)(nil),     // 12: stoa.chat.v1.ConversationState
+	(*v1.User)(nil),               // 13: stoa.auth.v1.User
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Content)(nil),               // 15: stoa.chat.v1.Content
+	(*Member)(nil),                // 16: stoa.chat.v1.Member
+	(*Conversation)(nil),          // 17: stoa.chat.v1.Conversation
+	(*Membership)(nil),            // 18: stoa.chat.v1.Membership
 }
 var file_stoa_chat_v1_chat_proto_depIdxs = []int32{
-	1,  // 0: stoa.chat.v1.Content.text:type_name -> stoa.chat.v1.TextContent
-	10, // 1: stoa.chat.v1.Message.sender:type_name -> stoa.auth.v1.User
-	2,  // 2: stoa.chat.v1.Message.content:type_name -> stoa.chat.v1.Content
-	11, // 3: stoa.chat.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
-	0,  // 4: stoa.chat.v1.MessageDeleted.position:type_name -> stoa.chat.v1.Position
-	0,  // 5: stoa.chat.v1.Subscribed.position:type_name -> stoa.chat.v1.Position
-	3,  // 6: stoa.chat.v1.Event.message:type_name -> stoa.chat.v1.Message
-	5,  // 7: stoa.chat.v1.Event.subscribed:type_name -> stoa.chat.v1.Subscribed
-	6,  // 8: stoa.chat.v1.Event.likes:type_name -> stoa.chat.v1.Likes
-	7,  // 9: stoa.chat.v1.Event.viewer_count:type_name -> stoa.chat.v1.ViewerCount
-	12, // 10: stoa.chat.v1.Event.broadcast:type_name -> stoa.live.v1.Broadcast
-	8,  // 11: stoa.chat.v1.Event.heartbeat:type_name -> stoa.chat.v1.Heartbeat
-	4,  // 12: stoa.chat.v1.Event.message_deleted:type_name -> stoa.chat.v1.MessageDeleted
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 0: stoa.chat.v1.Quote.sender:type_name -> stoa.auth.v1.User
+	13, // 1: stoa.chat.v1.Origin.sender:type_name -> stoa.auth.v1.User
+	14, // 2: stoa.chat.v1.Origin.sent_at:type_name -> google.protobuf.Timestamp
+	13, // 3: stoa.chat.v1.Message.sender:type_name -> stoa.auth.v1.User
+	15, // 4: stoa.chat.v1.Message.content:type_name -> stoa.chat.v1.Content
+	14, // 5: stoa.chat.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
+	1,  // 6: stoa.chat.v1.Message.mentions:type_name -> stoa.chat.v1.Mentions
+	2,  // 7: stoa.chat.v1.Message.reply_to:type_name -> stoa.chat.v1.Quote
+	3,  // 8: stoa.chat.v1.Message.origin:type_name -> stoa.chat.v1.Origin
+	14, // 9: stoa.chat.v1.Message.edited_at:type_name -> google.protobuf.Timestamp
+	4,  // 10: stoa.chat.v1.Message.reactions:type_name -> stoa.chat.v1.Reaction
+	16, // 11: stoa.chat.v1.MembersChanged.members:type_name -> stoa.chat.v1.Member
+	5,  // 12: stoa.chat.v1.Event.message:type_name -> stoa.chat.v1.Message
+	5,  // 13: stoa.chat.v1.Event.message_changed:type_name -> stoa.chat.v1.Message
+	17, // 14: stoa.chat.v1.Event.conversation:type_name -> stoa.chat.v1.Conversation
+	7,  // 15: stoa.chat.v1.Event.members:type_name -> stoa.chat.v1.MembersChanged
+	8,  // 16: stoa.chat.v1.Event.read:type_name -> stoa.chat.v1.ReadTo
+	6,  // 17: stoa.chat.v1.Event.likes:type_name -> stoa.chat.v1.Likes
+	12, // 18: stoa.chat.v1.OwnEvent.state:type_name -> stoa.chat.v1.ConversationState
+	11, // 19: stoa.chat.v1.OwnEvent.hidden:type_name -> stoa.chat.v1.Hidden
+	17, // 20: stoa.chat.v1.ConversationState.conversation:type_name -> stoa.chat.v1.Conversation
+	18, // 21: stoa.chat.v1.ConversationState.membership:type_name -> stoa.chat.v1.Membership
+	5,  // 22: stoa.chat.v1.ConversationState.last_message:type_name -> stoa.chat.v1.Message
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_chat_proto_init() }
@@ -832,17 +1220,19 @@ func file_stoa_chat_v1_chat_proto_init() {
 	if File_stoa_chat_v1_chat_proto != nil {
 		return
 	}
-	file_stoa_chat_v1_chat_proto_msgTypes[2].OneofWrappers = []any{
-		(*Content_Text)(nil),
-	}
+	file_stoa_chat_v1_content_proto_init()
+	file_stoa_chat_v1_conversation_proto_init()
 	file_stoa_chat_v1_chat_proto_msgTypes[9].OneofWrappers = []any{
 		(*Event_Message)(nil),
-		(*Event_Subscribed)(nil),
+		(*Event_MessageChanged)(nil),
+		(*Event_Conversation)(nil),
+		(*Event_Members)(nil),
+		(*Event_Read)(nil),
 		(*Event_Likes)(nil),
-		(*Event_ViewerCount)(nil),
-		(*Event_Broadcast)(nil),
-		(*Event_Heartbeat)(nil),
-		(*Event_MessageDeleted)(nil),
+	}
+	file_stoa_chat_v1_chat_proto_msgTypes[10].OneofWrappers = []any{
+		(*OwnEvent_State)(nil),
+		(*OwnEvent_Hidden)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -850,7 +1240,7 @@ func file_stoa_chat_v1_chat_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_chat_proto_rawDesc), len(file_stoa_chat_v1_chat_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -8,8 +8,10 @@ package chatv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -27,10 +29,15 @@ type SendMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where to.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Chosen by the client, unique among the sender's messages (a UUID).
+	// Chosen by the client, unique among the sender's messages. One that grows with time (a ULID, a UUID of version 7) keeps
+	// the server fastest.
 	ClientMsgId string `protobuf:"bytes,2,opt,name=client_msg_id,json=clientMsgId,proto3" json:"client_msg_id,omitempty"`
 	// What to say.
-	Content       *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	Content *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Who is meant.
+	Mentions *Mentions `protobuf:"bytes,4,opt,name=mentions,proto3" json:"mentions,omitempty"`
+	// Number of the message that it answers; 0 for none.
+	ReplyToSeq    int64 `protobuf:"varint,5,opt,name=reply_to_seq,json=replyToSeq,proto3" json:"reply_to_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -86,6 +93,20 @@ func (x *SendMessageRequest) GetContent() *Content {
 	return nil
 }
 
+func (x *SendMessageRequest) GetMentions() *Mentions {
+	if x != nil {
+		return x.Mentions
+	}
+	return nil
+}
+
+func (x *SendMessageRequest) GetReplyToSeq() int64 {
+	if x != nil {
+		return x.ReplyToSeq
+	}
+	return 0
+}
+
 // SendMessageResponse is the stored message.
 type SendMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -132,34 +153,35 @@ func (x *SendMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// SubscribeRequest names a conversation and where to go on.
-type SubscribeRequest struct {
+// ForwardMessagesRequest names messages and where they go.
+type ForwardMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which conversation.
-	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Position of the last message seen; unset for a newcomer.
-	After *Position `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
-	// Do not count the caller among the people in the conversation. For its owner, who tends it, and the staff; to others
-	// PERMISSION_DENIED (FORBIDDEN).
-	Unseen        bool `protobuf:"varint,3,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	// Where they are.
+	FromConversationId string `protobuf:"bytes,1,opt,name=from_conversation_id,json=fromConversationId,proto3" json:"from_conversation_id,omitempty"`
+	// Their numbers, at most 50.
+	Seqs []int64 `protobuf:"varint,2,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
+	// Where to.
+	ToConversationId string `protobuf:"bytes,3,opt,name=to_conversation_id,json=toConversationId,proto3" json:"to_conversation_id,omitempty"`
+	// Chosen by the client.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SubscribeRequest) Reset() {
-	*x = SubscribeRequest{}
+func (x *ForwardMessagesRequest) Reset() {
+	*x = ForwardMessagesRequest{}
 	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SubscribeRequest) String() string {
+func (x *ForwardMessagesRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SubscribeRequest) ProtoMessage() {}
+func (*ForwardMessagesRequest) ProtoMessage() {}
 
-func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
+func (x *ForwardMessagesRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -171,56 +193,182 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
-func (*SubscribeRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ForwardMessagesRequest.ProtoReflect.Descriptor instead.
+func (*ForwardMessagesRequest) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *SubscribeRequest) GetConversationId() string {
+func (x *ForwardMessagesRequest) GetFromConversationId() string {
+	if x != nil {
+		return x.FromConversationId
+	}
+	return ""
+}
+
+func (x *ForwardMessagesRequest) GetSeqs() []int64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+func (x *ForwardMessagesRequest) GetToConversationId() string {
+	if x != nil {
+		return x.ToConversationId
+	}
+	return ""
+}
+
+func (x *ForwardMessagesRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ForwardMessagesResponse is the stored messages.
+type ForwardMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their seqs there.
+	Messages      []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardMessagesResponse) Reset() {
+	*x = ForwardMessagesResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardMessagesResponse) ProtoMessage() {}
+
+func (x *ForwardMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardMessagesResponse.ProtoReflect.Descriptor instead.
+func (*ForwardMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ForwardMessagesResponse) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+// EditMessageRequest is the new content.
+type EditMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Of the same kind as before.
+	Content *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Who is meant now.
+	Mentions      *Mentions `protobuf:"bytes,4,opt,name=mentions,proto3" json:"mentions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditMessageRequest) Reset() {
+	*x = EditMessageRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditMessageRequest) ProtoMessage() {}
+
+func (x *EditMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditMessageRequest.ProtoReflect.Descriptor instead.
+func (*EditMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EditMessageRequest) GetConversationId() string {
 	if x != nil {
 		return x.ConversationId
 	}
 	return ""
 }
 
-func (x *SubscribeRequest) GetAfter() *Position {
+func (x *EditMessageRequest) GetSeq() int64 {
 	if x != nil {
-		return x.After
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *EditMessageRequest) GetContent() *Content {
+	if x != nil {
+		return x.Content
 	}
 	return nil
 }
 
-func (x *SubscribeRequest) GetUnseen() bool {
+func (x *EditMessageRequest) GetMentions() *Mentions {
 	if x != nil {
-		return x.Unseen
+		return x.Mentions
 	}
-	return false
+	return nil
 }
 
-// SubscribeResponse is one event.
-type SubscribeResponse struct {
+// EditMessageResponse is the message.
+type EditMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What happened.
-	Event         *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// As it is now.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SubscribeResponse) Reset() {
-	*x = SubscribeResponse{}
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[3]
+func (x *EditMessageResponse) Reset() {
+	*x = EditMessageResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SubscribeResponse) String() string {
+func (x *EditMessageResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SubscribeResponse) ProtoMessage() {}
+func (*EditMessageResponse) ProtoMessage() {}
 
-func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[3]
+func (x *EditMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -231,14 +379,848 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
-func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{3}
+// Deprecated: Use EditMessageResponse.ProtoReflect.Descriptor instead.
+func (*EditMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *SubscribeResponse) GetEvent() *Event {
+func (x *EditMessageResponse) GetMessage() *Message {
 	if x != nil {
-		return x.Event
+		return x.Message
+	}
+	return nil
+}
+
+// RecallMessageRequest names a message.
+type RecallMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Seq           int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallMessageRequest) Reset() {
+	*x = RecallMessageRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallMessageRequest) ProtoMessage() {}
+
+func (x *RecallMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallMessageRequest.ProtoReflect.Descriptor instead.
+func (*RecallMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RecallMessageRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *RecallMessageRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// RecallMessageResponse is what is left.
+type RecallMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallMessageResponse) Reset() {
+	*x = RecallMessageResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallMessageResponse) ProtoMessage() {}
+
+func (x *RecallMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallMessageResponse.ProtoReflect.Descriptor instead.
+func (*RecallMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RecallMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// HideMessagesRequest names messages.
+type HideMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Their numbers, at most 100; numbers that do not exist are left out.
+	Seqs []int64 `protobuf:"varint,2,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
+	// Everything up to this number; 0 for none. It cannot be taken back.
+	UpToSeq       int64 `protobuf:"varint,3,opt,name=up_to_seq,json=upToSeq,proto3" json:"up_to_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HideMessagesRequest) Reset() {
+	*x = HideMessagesRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HideMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HideMessagesRequest) ProtoMessage() {}
+
+func (x *HideMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HideMessagesRequest.ProtoReflect.Descriptor instead.
+func (*HideMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HideMessagesRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *HideMessagesRequest) GetSeqs() []int64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+func (x *HideMessagesRequest) GetUpToSeq() int64 {
+	if x != nil {
+		return x.UpToSeq
+	}
+	return 0
+}
+
+// HideMessagesResponse is the caller's side.
+type HideMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Membership    *Membership `protobuf:"bytes,1,opt,name=membership,proto3" json:"membership,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HideMessagesResponse) Reset() {
+	*x = HideMessagesResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HideMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HideMessagesResponse) ProtoMessage() {}
+
+func (x *HideMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HideMessagesResponse.ProtoReflect.Descriptor instead.
+func (*HideMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HideMessagesResponse) GetMembership() *Membership {
+	if x != nil {
+		return x.Membership
+	}
+	return nil
+}
+
+// ListHiddenRequest asks for what was hidden after a change.
+type ListHiddenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The last hidden_change that the device has.
+	AfterChange   int64 `protobuf:"varint,2,opt,name=after_change,json=afterChange,proto3" json:"after_change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHiddenRequest) Reset() {
+	*x = ListHiddenRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHiddenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHiddenRequest) ProtoMessage() {}
+
+func (x *ListHiddenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHiddenRequest.ProtoReflect.Descriptor instead.
+func (*ListHiddenRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListHiddenRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListHiddenRequest) GetAfterChange() int64 {
+	if x != nil {
+		return x.AfterChange
+	}
+	return 0
+}
+
+// ListHiddenResponse is up to 1,000 numbers.
+type ListHiddenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the last change that it covers.
+	Hidden *Hidden `protobuf:"bytes,1,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	// There are more after it.
+	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHiddenResponse) Reset() {
+	*x = ListHiddenResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHiddenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHiddenResponse) ProtoMessage() {}
+
+func (x *ListHiddenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHiddenResponse.ProtoReflect.Descriptor instead.
+func (*ListHiddenResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListHiddenResponse) GetHidden() *Hidden {
+	if x != nil {
+		return x.Hidden
+	}
+	return nil
+}
+
+func (x *ListHiddenResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+// SetReactionRequest is a sign.
+type SetReactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Under which message.
+	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// An emoji, or a name of the application's own.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Take it back.
+	Remove        bool `protobuf:"varint,4,opt,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetReactionRequest) Reset() {
+	*x = SetReactionRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetReactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetReactionRequest) ProtoMessage() {}
+
+func (x *SetReactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetReactionRequest.ProtoReflect.Descriptor instead.
+func (*SetReactionRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetReactionRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *SetReactionRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *SetReactionRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *SetReactionRequest) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+// SetReactionResponse is the message.
+type SetReactionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetReactionResponse) Reset() {
+	*x = SetReactionResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetReactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetReactionResponse) ProtoMessage() {}
+
+func (x *SetReactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetReactionResponse.ProtoReflect.Descriptor instead.
+func (*SetReactionResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetReactionResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// ListReactionsRequest pages through people (AIP-158).
+type ListReactionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Under which message.
+	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Which sign; empty for all.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// At most this many; 0 means 50, above 200 means 200.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReactionsRequest) Reset() {
+	*x = ListReactionsRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReactionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReactionsRequest) ProtoMessage() {}
+
+func (x *ListReactionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReactionsRequest.ProtoReflect.Descriptor instead.
+func (*ListReactionsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListReactionsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListReactionsRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ListReactionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListReactionsResponse is one page.
+type ListReactionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first given first.
+	Reactions []*UserReaction `protobuf:"bytes,1,rep,name=reactions,proto3" json:"reactions,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReactionsResponse) Reset() {
+	*x = ListReactionsResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReactionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReactionsResponse) ProtoMessage() {}
+
+func (x *ListReactionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReactionsResponse.ProtoReflect.Descriptor instead.
+func (*ListReactionsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListReactionsResponse) GetReactions() []*UserReaction {
+	if x != nil {
+		return x.Reactions
+	}
+	return nil
+}
+
+func (x *ListReactionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// UserReaction is one user's sign.
+type UserReaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Which sign.
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserReaction) Reset() {
+	*x = UserReaction{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserReaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserReaction) ProtoMessage() {}
+
+func (x *UserReaction) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserReaction.ProtoReflect.Descriptor instead.
+func (*UserReaction) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UserReaction) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserReaction) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// PinMessageRequest names a message.
+type PinMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which one.
+	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Take it down.
+	Remove        bool `protobuf:"varint,3,opt,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinMessageRequest) Reset() {
+	*x = PinMessageRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinMessageRequest) ProtoMessage() {}
+
+func (x *PinMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinMessageRequest.ProtoReflect.Descriptor instead.
+func (*PinMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PinMessageRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *PinMessageRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *PinMessageRequest) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+// PinMessageResponse is the message.
+type PinMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinMessageResponse) Reset() {
+	*x = PinMessageResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinMessageResponse) ProtoMessage() {}
+
+func (x *PinMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinMessageResponse.ProtoReflect.Descriptor instead.
+func (*PinMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PinMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// ListPinsRequest names a conversation.
+type ListPinsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListPinsRequest) Reset() {
+	*x = ListPinsRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsRequest) ProtoMessage() {}
+
+func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
+func (*ListPinsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListPinsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+// ListPinsResponse is all of them, at most 50.
+type ListPinsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last pinned first.
+	Messages      []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinsResponse) Reset() {
+	*x = ListPinsResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsResponse) ProtoMessage() {}
+
+func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
+func (*ListPinsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListPinsResponse) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
 	}
 	return nil
 }
@@ -263,7 +1245,7 @@ type ListMessagesRequest struct {
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[4]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +1257,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[4]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +1270,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{4}
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListMessagesRequest) GetConversationId() string {
@@ -361,7 +1343,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[5]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +1355,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[5]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -386,7 +1368,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{5}
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -403,6 +1385,1197 @@ func (x *ListMessagesResponse) GetHasMore() bool {
 	return false
 }
 
+// Have is what a device has of a conversation.
+type Have struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which conversation.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The last message that it has without a gap; of another epoch, it has nothing.
+	Position *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	// The last change that it has without a gap.
+	Change        int64 `protobuf:"varint,3,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Have) Reset() {
+	*x = Have{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Have) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Have) ProtoMessage() {}
+
+func (x *Have) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Have.ProtoReflect.Descriptor instead.
+func (*Have) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Have) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Have) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *Have) GetChange() int64 {
+	if x != nil {
+		return x.Change
+	}
+	return 0
+}
+
+// PullMessagesRequest says what a device has.
+type PullMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that it lacks something of, at most 200.
+	Have []*Have `protobuf:"bytes,1,rep,name=have,proto3" json:"have,omitempty"`
+	// At most this many messages in all; 0 means 500, above 2,000 means 2,000.
+	PageSize      int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullMessagesRequest) Reset() {
+	*x = PullMessagesRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullMessagesRequest) ProtoMessage() {}
+
+func (x *PullMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullMessagesRequest.ProtoReflect.Descriptor instead.
+func (*PullMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PullMessagesRequest) GetHave() []*Have {
+	if x != nil {
+		return x.Have
+	}
+	return nil
+}
+
+func (x *PullMessagesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+// PullMessagesResponse is what it lacked, as far as the page reaches.
+type PullMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order asked; those after a page's end are left out.
+	Conversations []*Pulled `protobuf:"bytes,1,rep,name=conversations,proto3" json:"conversations,omitempty"`
+	// Something was left: ask again with what the device has now.
+	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullMessagesResponse) Reset() {
+	*x = PullMessagesResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullMessagesResponse) ProtoMessage() {}
+
+func (x *PullMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullMessagesResponse.ProtoReflect.Descriptor instead.
+func (*PullMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PullMessagesResponse) GetConversations() []*Pulled {
+	if x != nil {
+		return x.Conversations
+	}
+	return nil
+}
+
+func (x *PullMessagesResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+// Pulled is what a device lacked of a conversation.
+type Pulled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which conversation.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The caller may not see it (any more).
+	Gone bool `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
+	// Its epoch. When it is not the one that the device has, all that the device has of the conversation is void.
+	Epoch int64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// New ones, oldest first.
+	Messages []*Message `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
+	// Those that changed after the change that the device has, as they are now, in the order of their changes.
+	Changed []*Message `protobuf:"bytes,5,rep,name=changed,proto3" json:"changed,omitempty"`
+	// The device has all changes up to this one now.
+	Change        int64 `protobuf:"varint,6,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pulled) Reset() {
+	*x = Pulled{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pulled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pulled) ProtoMessage() {}
+
+func (x *Pulled) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pulled.ProtoReflect.Descriptor instead.
+func (*Pulled) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Pulled) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Pulled) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Pulled) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Pulled) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *Pulled) GetChanged() []*Message {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *Pulled) GetChange() int64 {
+	if x != nil {
+		return x.Change
+	}
+	return 0
+}
+
+// SyncRequest asks for what changed.
+type SyncRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the response before; 0 for a new device.
+	Cursor int64 `protobuf:"varint,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// At most this many conversations; 0 means 100, above 500 means 500.
+	PageSize      int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncRequest) Reset() {
+	*x = SyncRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncRequest) ProtoMessage() {}
+
+func (x *SyncRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncRequest.ProtoReflect.Descriptor instead.
+func (*SyncRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *SyncRequest) GetCursor() int64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *SyncRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+// SyncResponse is one page.
+type SyncResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their last changes. A new device is not told of conversations that the user left.
+	States []*ConversationState `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
+	// For the next call.
+	Cursor int64 `protobuf:"varint,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Nothing is left.
+	Done          bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncResponse) Reset() {
+	*x = SyncResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncResponse) ProtoMessage() {}
+
+func (x *SyncResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncResponse.ProtoReflect.Descriptor instead.
+func (*SyncResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *SyncResponse) GetStates() []*ConversationState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetCursor() int64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *SyncResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+// GetConversationRequest names a conversation.
+type GetConversationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetConversationRequest) Reset() {
+	*x = GetConversationRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetConversationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetConversationRequest) ProtoMessage() {}
+
+func (x *GetConversationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetConversationRequest.ProtoReflect.Descriptor instead.
+func (*GetConversationRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetConversationRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+// GetConversationResponse is the conversation.
+type GetConversationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the caller has it; without a membership in live rooms.
+	State         *ConversationState `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetConversationResponse) Reset() {
+	*x = GetConversationResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetConversationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetConversationResponse) ProtoMessage() {}
+
+func (x *GetConversationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetConversationResponse.ProtoReflect.Descriptor instead.
+func (*GetConversationResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetConversationResponse) GetState() *ConversationState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// OpenDirectRequest names the other user.
+type OpenDirectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenDirectRequest) Reset() {
+	*x = OpenDirectRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenDirectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenDirectRequest) ProtoMessage() {}
+
+func (x *OpenDirectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenDirectRequest.ProtoReflect.Descriptor instead.
+func (*OpenDirectRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *OpenDirectRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// OpenDirectResponse is the conversation.
+type OpenDirectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the caller has it.
+	State         *ConversationState `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenDirectResponse) Reset() {
+	*x = OpenDirectResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenDirectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenDirectResponse) ProtoMessage() {}
+
+func (x *OpenDirectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenDirectResponse.ProtoReflect.Descriptor instead.
+func (*OpenDirectResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *OpenDirectResponse) GetState() *ConversationState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// UpdateSettingsRequest is what changes.
+type UpdateSettingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// New values.
+	Settings *MemberSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Which of them: silent, pinned, archived; empty for all.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSettingsRequest) Reset() {
+	*x = UpdateSettingsRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSettingsRequest) ProtoMessage() {}
+
+func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSettingsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *UpdateSettingsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *UpdateSettingsRequest) GetSettings() *MemberSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *UpdateSettingsRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// UpdateSettingsResponse is the caller's side.
+type UpdateSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After the change.
+	Membership    *Membership `protobuf:"bytes,1,opt,name=membership,proto3" json:"membership,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSettingsResponse) Reset() {
+	*x = UpdateSettingsResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSettingsResponse) ProtoMessage() {}
+
+func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSettingsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UpdateSettingsResponse) GetMembership() *Membership {
+	if x != nil {
+		return x.Membership
+	}
+	return nil
+}
+
+// Advance is how far the caller is in one conversation.
+type Advance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which conversation.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Everything up to this number was read; 0 says nothing.
+	ReadSeq int64 `protobuf:"varint,2,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	// Everything up to this number has arrived; 0 says nothing. What was read has arrived.
+	DeliveredSeq  int64 `protobuf:"varint,3,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Advance) Reset() {
+	*x = Advance{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Advance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Advance) ProtoMessage() {}
+
+func (x *Advance) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Advance.ProtoReflect.Descriptor instead.
+func (*Advance) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Advance) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Advance) GetReadSeq() int64 {
+	if x != nil {
+		return x.ReadSeq
+	}
+	return 0
+}
+
+func (x *Advance) GetDeliveredSeq() int64 {
+	if x != nil {
+		return x.DeliveredSeq
+	}
+	return 0
+}
+
+// AdvancePositionsRequest is one for each conversation.
+type AdvancePositionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 200.
+	Advances      []*Advance `protobuf:"bytes,1,rep,name=advances,proto3" json:"advances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdvancePositionsRequest) Reset() {
+	*x = AdvancePositionsRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdvancePositionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdvancePositionsRequest) ProtoMessage() {}
+
+func (x *AdvancePositionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdvancePositionsRequest.ProtoReflect.Descriptor instead.
+func (*AdvancePositionsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *AdvancePositionsRequest) GetAdvances() []*Advance {
+	if x != nil {
+		return x.Advances
+	}
+	return nil
+}
+
+// AdvancePositionsResponse is the caller's side of each.
+type AdvancePositionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order asked; unset for those that the caller may not see.
+	Positions     []*AdvancedPosition `protobuf:"bytes,1,rep,name=positions,proto3" json:"positions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdvancePositionsResponse) Reset() {
+	*x = AdvancePositionsResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdvancePositionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdvancePositionsResponse) ProtoMessage() {}
+
+func (x *AdvancePositionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdvancePositionsResponse.ProtoReflect.Descriptor instead.
+func (*AdvancePositionsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *AdvancePositionsResponse) GetPositions() []*AdvancedPosition {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+// AdvancedPosition is how far the caller is.
+type AdvancedPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which conversation.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The caller may not see it (any more); nothing was changed.
+	Gone bool `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
+	// The caller's side.
+	Membership    *Membership `protobuf:"bytes,3,opt,name=membership,proto3" json:"membership,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdvancedPosition) Reset() {
+	*x = AdvancedPosition{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdvancedPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdvancedPosition) ProtoMessage() {}
+
+func (x *AdvancedPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdvancedPosition.ProtoReflect.Descriptor instead.
+func (*AdvancedPosition) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *AdvancedPosition) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *AdvancedPosition) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *AdvancedPosition) GetMembership() *Membership {
+	if x != nil {
+		return x.Membership
+	}
+	return nil
+}
+
+// GetReceiptsRequest names messages of the caller's.
+type GetReceiptsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Their numbers, at most 100; those of others are left out.
+	Seqs          []int64 `protobuf:"varint,2,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReceiptsRequest) Reset() {
+	*x = GetReceiptsRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReceiptsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReceiptsRequest) ProtoMessage() {}
+
+func (x *GetReceiptsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReceiptsRequest.ProtoReflect.Descriptor instead.
+func (*GetReceiptsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetReceiptsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *GetReceiptsRequest) GetSeqs() []int64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+// GetReceiptsResponse counts readers.
+type GetReceiptsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In rising order of seq.
+	Receipts      []*Receipt `protobuf:"bytes,1,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReceiptsResponse) Reset() {
+	*x = GetReceiptsResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReceiptsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReceiptsResponse) ProtoMessage() {}
+
+func (x *GetReceiptsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReceiptsResponse.ProtoReflect.Descriptor instead.
+func (*GetReceiptsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GetReceiptsResponse) GetReceipts() []*Receipt {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
+// Receipt is how far a message got.
+type Receipt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which message.
+	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Other members who have read it.
+	ReadCount int32 `protobuf:"varint,2,opt,name=read_count,json=readCount,proto3" json:"read_count,omitempty"`
+	// Other members whom it has reached.
+	DeliveredCount int32 `protobuf:"varint,3,opt,name=delivered_count,json=deliveredCount,proto3" json:"delivered_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Receipt) Reset() {
+	*x = Receipt{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Receipt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Receipt) ProtoMessage() {}
+
+func (x *Receipt) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
+func (*Receipt) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Receipt) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Receipt) GetReadCount() int32 {
+	if x != nil {
+		return x.ReadCount
+	}
+	return 0
+}
+
+func (x *Receipt) GetDeliveredCount() int32 {
+	if x != nil {
+		return x.DeliveredCount
+	}
+	return 0
+}
+
+// ListReadersRequest pages through readers (AIP-158).
+type ListReadersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Which message.
+	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	// At most this many; 0 means 50, above 200 means 200.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReadersRequest) Reset() {
+	*x = ListReadersRequest{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReadersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReadersRequest) ProtoMessage() {}
+
+func (x *ListReadersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReadersRequest.ProtoReflect.Descriptor instead.
+func (*ListReadersRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListReadersRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListReadersRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ListReadersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReadersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListReadersResponse is one page.
+type ListReadersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their ids.
+	Readers []*v1.User `protobuf:"bytes,1,rep,name=readers,proto3" json:"readers,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReadersResponse) Reset() {
+	*x = ListReadersResponse{}
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReadersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReadersResponse) ProtoMessage() {}
+
+func (x *ListReadersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReadersResponse.ProtoReflect.Descriptor instead.
+func (*ListReadersResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListReadersResponse) GetReaders() []*v1.User {
+	if x != nil {
+		return x.Readers
+	}
+	return nil
+}
+
+func (x *ListReadersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // LikeRequest adds likes.
 type LikeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -416,7 +2589,7 @@ type LikeRequest struct {
 
 func (x *LikeRequest) Reset() {
 	*x = LikeRequest{}
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[6]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +2601,7 @@ func (x *LikeRequest) String() string {
 func (*LikeRequest) ProtoMessage() {}
 
 func (x *LikeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[6]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +2614,7 @@ func (x *LikeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LikeRequest.ProtoReflect.Descriptor instead.
 func (*LikeRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{6}
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LikeRequest) GetConversationId() string {
@@ -467,7 +2640,7 @@ type LikeResponse struct {
 
 func (x *LikeResponse) Reset() {
 	*x = LikeResponse{}
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[7]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +2652,7 @@ func (x *LikeResponse) String() string {
 func (*LikeResponse) ProtoMessage() {}
 
 func (x *LikeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[7]
+	mi := &file_stoa_chat_v1_chat_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,26 +2665,87 @@ func (x *LikeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LikeResponse.ProtoReflect.Descriptor instead.
 func (*LikeResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{7}
+	return file_stoa_chat_v1_chat_service_proto_rawDescGZIP(), []int{45}
 }
 
 var File_stoa_chat_v1_chat_service_proto protoreflect.FileDescriptor
 
 const file_stoa_chat_v1_chat_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fstoa/chat/v1/chat_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17stoa/chat/v1/chat.proto\"\xb0\x01\n" +
+	"\x1fstoa/chat/v1/chat_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x17stoa/auth/v1/auth.proto\x1a\x17stoa/chat/v1/chat.proto\x1a\x1astoa/chat/v1/content.proto\x1a\x1fstoa/chat/v1/conversation.proto\"\x8f\x02\n" +
 	"\x12SendMessageRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12-\n" +
 	"\rclient_msg_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\b\x18@R\vclientMsgId\x127\n" +
-	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\"F\n" +
+	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\x122\n" +
+	"\bmentions\x18\x04 \x01(\v2\x16.stoa.chat.v1.MentionsR\bmentions\x12)\n" +
+	"\freply_to_seq\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
+	"replyToSeq\"F\n" +
 	"\x13SendMessageResponse\x12/\n" +
-	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\x8c\x01\n" +
-	"\x10SubscribeRequest\x122\n" +
-	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\x05after\x12\x16\n" +
-	"\x06unseen\x18\x03 \x01(\bR\x06unseen\">\n" +
-	"\x11SubscribeResponse\x12)\n" +
-	"\x05event\x18\x01 \x01(\v2\x13.stoa.chat.v1.EventR\x05event\"\xd9\x01\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\xe0\x01\n" +
+	"\x16ForwardMessagesRequest\x12;\n" +
+	"\x14from_conversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x12fromConversationId\x12&\n" +
+	"\x04seqs\x18\x02 \x03(\x03B\x12\xbaH\x0f\x92\x01\f\b\x01\x102\x18\x01\"\x04\"\x02 \x00R\x04seqs\x127\n" +
+	"\x12to_conversation_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x10toConversationId\x12(\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\b\x180R\trequestId\"L\n" +
+	"\x17ForwardMessagesResponse\x121\n" +
+	"\bmessages\x18\x01 \x03(\v2\x15.stoa.chat.v1.MessageR\bmessages\"\xd0\x01\n" +
+	"\x12EditMessageRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\x127\n" +
+	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\x122\n" +
+	"\bmentions\x18\x04 \x01(\v2\x16.stoa.chat.v1.MentionsR\bmentions\"F\n" +
+	"\x13EditMessageResponse\x12/\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"e\n" +
+	"\x14RecallMessageRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\"H\n" +
+	"\x15RecallMessageResponse\x12/\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\x92\x01\n" +
+	"\x13HideMessagesRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
+	"\x04seqs\x18\x02 \x03(\x03B\x0e\xbaH\v\x92\x01\b\x10d\"\x04\"\x02 \x00R\x04seqs\x12#\n" +
+	"\tup_to_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\aupToSeq\"P\n" +
+	"\x14HideMessagesResponse\x128\n" +
+	"\n" +
+	"membership\x18\x01 \x01(\v2\x18.stoa.chat.v1.MembershipR\n" +
+	"membership\"s\n" +
+	"\x11ListHiddenRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12*\n" +
+	"\fafter_change\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vafterChange\"]\n" +
+	"\x12ListHiddenResponse\x12,\n" +
+	"\x06hidden\x18\x01 \x01(\v2\x14.stoa.chat.v1.HiddenR\x06hidden\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore\"\x98\x01\n" +
+	"\x12SetReactionRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\x12\x1b\n" +
+	"\x03key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x03key\x12\x16\n" +
+	"\x06remove\x18\x04 \x01(\bR\x06remove\"F\n" +
+	"\x13SetReactionResponse\x12/\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"\xcf\x01\n" +
+	"\x14ListReactionsRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\x12\x19\n" +
+	"\x03key\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\x03key\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"y\n" +
+	"\x15ListReactionsResponse\x128\n" +
+	"\treactions\x18\x01 \x03(\v2\x1a.stoa.chat.v1.UserReactionR\treactions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"H\n" +
+	"\fUserReaction\x12&\n" +
+	"\x04user\x18\x01 \x01(\v2\x12.stoa.auth.v1.UserR\x04user\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\"z\n" +
+	"\x11PinMessageRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"E\n" +
+	"\x12PinMessageResponse\x12/\n" +
+	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"E\n" +
+	"\x0fListPinsRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"E\n" +
+	"\x10ListPinsResponse\x121\n" +
+	"\bmessages\x18\x01 \x03(\v2\x15.stoa.chat.v1.MessageR\bmessages\"\xd9\x01\n" +
 	"\x13ListMessagesRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x120\n" +
 	"\x06before\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionH\x00R\x06before\x12.\n" +
@@ -520,15 +2754,109 @@ const file_stoa_chat_v1_chat_service_proto_rawDesc = "" +
 	"\x04from\"d\n" +
 	"\x14ListMessagesResponse\x121\n" +
 	"\bmessages\x18\x01 \x03(\v2\x15.stoa.chat.v1.MessageR\bmessages\x12\x19\n" +
-	"\bhas_more\x18\x02 \x01(\bR\ahasMore\"b\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore\"\x8f\x01\n" +
+	"\x04Have\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x122\n" +
+	"\bposition\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12\x1f\n" +
+	"\x06change\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06change\"p\n" +
+	"\x13PullMessagesRequest\x123\n" +
+	"\x04have\x18\x01 \x03(\v2\x12.stoa.chat.v1.HaveB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x04have\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"m\n" +
+	"\x14PullMessagesResponse\x12:\n" +
+	"\rconversations\x18\x01 \x03(\v2\x14.stoa.chat.v1.PulledR\rconversations\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore\"\xd7\x01\n" +
+	"\x06Pulled\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x12\n" +
+	"\x04gone\x18\x02 \x01(\bR\x04gone\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\x121\n" +
+	"\bmessages\x18\x04 \x03(\v2\x15.stoa.chat.v1.MessageR\bmessages\x12/\n" +
+	"\achanged\x18\x05 \x03(\v2\x15.stoa.chat.v1.MessageR\achanged\x12\x16\n" +
+	"\x06change\x18\x06 \x01(\x03R\x06change\"T\n" +
+	"\vSyncRequest\x12\x1f\n" +
+	"\x06cursor\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06cursor\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"s\n" +
+	"\fSyncResponse\x127\n" +
+	"\x06states\x18\x01 \x03(\v2\x1f.stoa.chat.v1.ConversationStateR\x06states\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\x03R\x06cursor\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done\"L\n" +
+	"\x16GetConversationRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"P\n" +
+	"\x17GetConversationResponse\x125\n" +
+	"\x05state\x18\x01 \x01(\v2\x1f.stoa.chat.v1.ConversationStateR\x05state\"7\n" +
+	"\x11OpenDirectRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\"K\n" +
+	"\x12OpenDirectResponse\x125\n" +
+	"\x05state\x18\x01 \x01(\v2\x1f.stoa.chat.v1.ConversationStateR\x05state\"\xca\x01\n" +
+	"\x15UpdateSettingsRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12@\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1c.stoa.chat.v1.MemberSettingsB\x06\xbaH\x03\xc8\x01\x01R\bsettings\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"R\n" +
+	"\x16UpdateSettingsResponse\x128\n" +
+	"\n" +
+	"membership\x18\x01 \x01(\v2\x18.stoa.chat.v1.MembershipR\n" +
+	"membership\"\x8f\x01\n" +
+	"\aAdvance\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
+	"\bread_seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\areadSeq\x12,\n" +
+	"\rdelivered_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fdeliveredSeq\"Y\n" +
+	"\x17AdvancePositionsRequest\x12>\n" +
+	"\badvances\x18\x01 \x03(\v2\x15.stoa.chat.v1.AdvanceB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\badvances\"X\n" +
+	"\x18AdvancePositionsResponse\x12<\n" +
+	"\tpositions\x18\x01 \x03(\v2\x1e.stoa.chat.v1.AdvancedPositionR\tpositions\"\x89\x01\n" +
+	"\x10AdvancedPosition\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x12\n" +
+	"\x04gone\x18\x02 \x01(\bR\x04gone\x128\n" +
+	"\n" +
+	"membership\x18\x03 \x01(\v2\x18.stoa.chat.v1.MembershipR\n" +
+	"membership\"n\n" +
+	"\x12GetReceiptsRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12$\n" +
+	"\x04seqs\x18\x02 \x03(\x03B\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10d\"\x04\"\x02 \x00R\x04seqs\"H\n" +
+	"\x13GetReceiptsResponse\x121\n" +
+	"\breceipts\x18\x01 \x03(\v2\x15.stoa.chat.v1.ReceiptR\breceipts\"c\n" +
+	"\aReceipt\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x1d\n" +
+	"\n" +
+	"read_count\x18\x02 \x01(\x05R\treadCount\x12'\n" +
+	"\x0fdelivered_count\x18\x03 \x01(\x05R\x0edeliveredCount\"\xb2\x01\n" +
+	"\x12ListReadersRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x19\n" +
+	"\x03seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x03seq\x12$\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"k\n" +
+	"\x13ListReadersResponse\x12,\n" +
+	"\areaders\x18\x01 \x03(\v2\x12.stoa.auth.v1.UserR\areaders\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n" +
 	"\vLikeRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x1f\n" +
 	"\x05count\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x182(\x01R\x05count\"\x0e\n" +
-	"\fLikeResponse2\xcc\x02\n" +
+	"\fLikeResponse2\xd3\r\n" +
 	"\vChatService\x12R\n" +
-	"\vSendMessage\x12 .stoa.chat.v1.SendMessageRequest\x1a!.stoa.chat.v1.SendMessageResponse\x12N\n" +
-	"\tSubscribe\x12\x1e.stoa.chat.v1.SubscribeRequest\x1a\x1f.stoa.chat.v1.SubscribeResponse0\x01\x12Z\n" +
-	"\fListMessages\x12!.stoa.chat.v1.ListMessagesRequest\x1a\".stoa.chat.v1.ListMessagesResponse\"\x03\x90\x02\x01\x12=\n" +
+	"\vSendMessage\x12 .stoa.chat.v1.SendMessageRequest\x1a!.stoa.chat.v1.SendMessageResponse\x12^\n" +
+	"\x0fForwardMessages\x12$.stoa.chat.v1.ForwardMessagesRequest\x1a%.stoa.chat.v1.ForwardMessagesResponse\x12R\n" +
+	"\vEditMessage\x12 .stoa.chat.v1.EditMessageRequest\x1a!.stoa.chat.v1.EditMessageResponse\x12X\n" +
+	"\rRecallMessage\x12\".stoa.chat.v1.RecallMessageRequest\x1a#.stoa.chat.v1.RecallMessageResponse\x12U\n" +
+	"\fHideMessages\x12!.stoa.chat.v1.HideMessagesRequest\x1a\".stoa.chat.v1.HideMessagesResponse\x12T\n" +
+	"\n" +
+	"ListHidden\x12\x1f.stoa.chat.v1.ListHiddenRequest\x1a .stoa.chat.v1.ListHiddenResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\vSetReaction\x12 .stoa.chat.v1.SetReactionRequest\x1a!.stoa.chat.v1.SetReactionResponse\x12]\n" +
+	"\rListReactions\x12\".stoa.chat.v1.ListReactionsRequest\x1a#.stoa.chat.v1.ListReactionsResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\n" +
+	"PinMessage\x12\x1f.stoa.chat.v1.PinMessageRequest\x1a .stoa.chat.v1.PinMessageResponse\x12N\n" +
+	"\bListPins\x12\x1d.stoa.chat.v1.ListPinsRequest\x1a\x1e.stoa.chat.v1.ListPinsResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\fListMessages\x12!.stoa.chat.v1.ListMessagesRequest\x1a\".stoa.chat.v1.ListMessagesResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\fPullMessages\x12!.stoa.chat.v1.PullMessagesRequest\x1a\".stoa.chat.v1.PullMessagesResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\x04Sync\x12\x19.stoa.chat.v1.SyncRequest\x1a\x1a.stoa.chat.v1.SyncResponse\"\x03\x90\x02\x01\x12c\n" +
+	"\x0fGetConversation\x12$.stoa.chat.v1.GetConversationRequest\x1a%.stoa.chat.v1.GetConversationResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\n" +
+	"OpenDirect\x12\x1f.stoa.chat.v1.OpenDirectRequest\x1a .stoa.chat.v1.OpenDirectResponse\x12[\n" +
+	"\x0eUpdateSettings\x12#.stoa.chat.v1.UpdateSettingsRequest\x1a$.stoa.chat.v1.UpdateSettingsResponse\x12a\n" +
+	"\x10AdvancePositions\x12%.stoa.chat.v1.AdvancePositionsRequest\x1a&.stoa.chat.v1.AdvancePositionsResponse\x12W\n" +
+	"\vGetReceipts\x12 .stoa.chat.v1.GetReceiptsRequest\x1a!.stoa.chat.v1.GetReceiptsResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\vListReaders\x12 .stoa.chat.v1.ListReadersRequest\x1a!.stoa.chat.v1.ListReadersResponse\"\x03\x90\x02\x01\x12=\n" +
 	"\x04Like\x12\x19.stoa.chat.v1.LikeRequest\x1a\x1a.stoa.chat.v1.LikeResponseB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
@@ -543,42 +2871,145 @@ func file_stoa_chat_v1_chat_service_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_chat_service_proto_rawDescData
 }
 
-var file_stoa_chat_v1_chat_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_stoa_chat_v1_chat_service_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_stoa_chat_v1_chat_service_proto_goTypes = []any{
-	(*SendMessageRequest)(nil),   // 0: stoa.chat.v1.SendMessageRequest
-	(*SendMessageResponse)(nil),  // 1: stoa.chat.v1.SendMessageResponse
-	(*SubscribeRequest)(nil),     // 2: stoa.chat.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),    // 3: stoa.chat.v1.SubscribeResponse
-	(*ListMessagesRequest)(nil),  // 4: stoa.chat.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil), // 5: stoa.chat.v1.ListMessagesResponse
-	(*LikeRequest)(nil),          // 6: stoa.chat.v1.LikeRequest
-	(*LikeResponse)(nil),         // 7: stoa.chat.v1.LikeResponse
-	(*Content)(nil),              // 8: stoa.chat.v1.Content
-	(*Message)(nil),              // 9: stoa.chat.v1.Message
-	(*Position)(nil),             // 10: stoa.chat.v1.Position
-	(*Event)(nil),                // 11: stoa.chat.v1.Event
+	(*SendMessageRequest)(nil),       // 0: stoa.chat.v1.SendMessageRequest
+	(*SendMessageResponse)(nil),      // 1: stoa.chat.v1.SendMessageResponse
+	(*ForwardMessagesRequest)(nil),   // 2: stoa.chat.v1.ForwardMessagesRequest
+	(*ForwardMessagesResponse)(nil),  // 3: stoa.chat.v1.ForwardMessagesResponse
+	(*EditMessageRequest)(nil),       // 4: stoa.chat.v1.EditMessageRequest
+	(*EditMessageResponse)(nil),      // 5: stoa.chat.v1.EditMessageResponse
+	(*RecallMessageRequest)(nil),     // 6: stoa.chat.v1.RecallMessageRequest
+	(*RecallMessageResponse)(nil),    // 7: stoa.chat.v1.RecallMessageResponse
+	(*HideMessagesRequest)(nil),      // 8: stoa.chat.v1.HideMessagesRequest
+	(*HideMessagesResponse)(nil),     // 9: stoa.chat.v1.HideMessagesResponse
+	(*ListHiddenRequest)(nil),        // 10: stoa.chat.v1.ListHiddenRequest
+	(*ListHiddenResponse)(nil),       // 11: stoa.chat.v1.ListHiddenResponse
+	(*SetReactionRequest)(nil),       // 12: stoa.chat.v1.SetReactionRequest
+	(*SetReactionResponse)(nil),      // 13: stoa.chat.v1.SetReactionResponse
+	(*ListReactionsRequest)(nil),     // 14: stoa.chat.v1.ListReactionsRequest
+	(*ListReactionsResponse)(nil),    // 15: stoa.chat.v1.ListReactionsResponse
+	(*UserReaction)(nil),             // 16: stoa.chat.v1.UserReaction
+	(*PinMessageRequest)(nil),        // 17: stoa.chat.v1.PinMessageRequest
+	(*PinMessageResponse)(nil),       // 18: stoa.chat.v1.PinMessageResponse
+	(*ListPinsRequest)(nil),          // 19: stoa.chat.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),         // 20: stoa.chat.v1.ListPinsResponse
+	(*ListMessagesRequest)(nil),      // 21: stoa.chat.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),     // 22: stoa.chat.v1.ListMessagesResponse
+	(*Have)(nil),                     // 23: stoa.chat.v1.Have
+	(*PullMessagesRequest)(nil),      // 24: stoa.chat.v1.PullMessagesRequest
+	(*PullMessagesResponse)(nil),     // 25: stoa.chat.v1.PullMessagesResponse
+	(*Pulled)(nil),                   // 26: stoa.chat.v1.Pulled
+	(*SyncRequest)(nil),              // 27: stoa.chat.v1.SyncRequest
+	(*SyncResponse)(nil),             // 28: stoa.chat.v1.SyncResponse
+	(*GetConversationRequest)(nil),   // 29: stoa.chat.v1.GetConversationRequest
+	(*GetConversationResponse)(nil),  // 30: stoa.chat.v1.GetConversationResponse
+	(*OpenDirectRequest)(nil),        // 31: stoa.chat.v1.OpenDirectRequest
+	(*OpenDirectResponse)(nil),       // 32: stoa.chat.v1.OpenDirectResponse
+	(*UpdateSettingsRequest)(nil),    // 33: stoa.chat.v1.UpdateSettingsRequest
+	(*UpdateSettingsResponse)(nil),   // 34: stoa.chat.v1.UpdateSettingsResponse
+	(*Advance)(nil),                  // 35: stoa.chat.v1.Advance
+	(*AdvancePositionsRequest)(nil),  // 36: stoa.chat.v1.AdvancePositionsRequest
+	(*AdvancePositionsResponse)(nil), // 37: stoa.chat.v1.AdvancePositionsResponse
+	(*AdvancedPosition)(nil),         // 38: stoa.chat.v1.AdvancedPosition
+	(*GetReceiptsRequest)(nil),       // 39: stoa.chat.v1.GetReceiptsRequest
+	(*GetReceiptsResponse)(nil),      // 40: stoa.chat.v1.GetReceiptsResponse
+	(*Receipt)(nil),                  // 41: stoa.chat.v1.Receipt
+	(*ListReadersRequest)(nil),       // 42: stoa.chat.v1.ListReadersRequest
+	(*ListReadersResponse)(nil),      // 43: stoa.chat.v1.ListReadersResponse
+	(*LikeRequest)(nil),              // 44: stoa.chat.v1.LikeRequest
+	(*LikeResponse)(nil),             // 45: stoa.chat.v1.LikeResponse
+	(*Content)(nil),                  // 46: stoa.chat.v1.Content
+	(*Mentions)(nil),                 // 47: stoa.chat.v1.Mentions
+	(*Message)(nil),                  // 48: stoa.chat.v1.Message
+	(*Membership)(nil),               // 49: stoa.chat.v1.Membership
+	(*Hidden)(nil),                   // 50: stoa.chat.v1.Hidden
+	(*v1.User)(nil),                  // 51: stoa.auth.v1.User
+	(*Position)(nil),                 // 52: stoa.chat.v1.Position
+	(*ConversationState)(nil),        // 53: stoa.chat.v1.ConversationState
+	(*MemberSettings)(nil),           // 54: stoa.chat.v1.MemberSettings
+	(*fieldmaskpb.FieldMask)(nil),    // 55: google.protobuf.FieldMask
 }
 var file_stoa_chat_v1_chat_service_proto_depIdxs = []int32{
-	8,  // 0: stoa.chat.v1.SendMessageRequest.content:type_name -> stoa.chat.v1.Content
-	9,  // 1: stoa.chat.v1.SendMessageResponse.message:type_name -> stoa.chat.v1.Message
-	10, // 2: stoa.chat.v1.SubscribeRequest.after:type_name -> stoa.chat.v1.Position
-	11, // 3: stoa.chat.v1.SubscribeResponse.event:type_name -> stoa.chat.v1.Event
-	10, // 4: stoa.chat.v1.ListMessagesRequest.before:type_name -> stoa.chat.v1.Position
-	10, // 5: stoa.chat.v1.ListMessagesRequest.after:type_name -> stoa.chat.v1.Position
-	9,  // 6: stoa.chat.v1.ListMessagesResponse.messages:type_name -> stoa.chat.v1.Message
-	0,  // 7: stoa.chat.v1.ChatService.SendMessage:input_type -> stoa.chat.v1.SendMessageRequest
-	2,  // 8: stoa.chat.v1.ChatService.Subscribe:input_type -> stoa.chat.v1.SubscribeRequest
-	4,  // 9: stoa.chat.v1.ChatService.ListMessages:input_type -> stoa.chat.v1.ListMessagesRequest
-	6,  // 10: stoa.chat.v1.ChatService.Like:input_type -> stoa.chat.v1.LikeRequest
-	1,  // 11: stoa.chat.v1.ChatService.SendMessage:output_type -> stoa.chat.v1.SendMessageResponse
-	3,  // 12: stoa.chat.v1.ChatService.Subscribe:output_type -> stoa.chat.v1.SubscribeResponse
-	5,  // 13: stoa.chat.v1.ChatService.ListMessages:output_type -> stoa.chat.v1.ListMessagesResponse
-	7,  // 14: stoa.chat.v1.ChatService.Like:output_type -> stoa.chat.v1.LikeResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	46, // 0: stoa.chat.v1.SendMessageRequest.content:type_name -> stoa.chat.v1.Content
+	47, // 1: stoa.chat.v1.SendMessageRequest.mentions:type_name -> stoa.chat.v1.Mentions
+	48, // 2: stoa.chat.v1.SendMessageResponse.message:type_name -> stoa.chat.v1.Message
+	48, // 3: stoa.chat.v1.ForwardMessagesResponse.messages:type_name -> stoa.chat.v1.Message
+	46, // 4: stoa.chat.v1.EditMessageRequest.content:type_name -> stoa.chat.v1.Content
+	47, // 5: stoa.chat.v1.EditMessageRequest.mentions:type_name -> stoa.chat.v1.Mentions
+	48, // 6: stoa.chat.v1.EditMessageResponse.message:type_name -> stoa.chat.v1.Message
+	48, // 7: stoa.chat.v1.RecallMessageResponse.message:type_name -> stoa.chat.v1.Message
+	49, // 8: stoa.chat.v1.HideMessagesResponse.membership:type_name -> stoa.chat.v1.Membership
+	50, // 9: stoa.chat.v1.ListHiddenResponse.hidden:type_name -> stoa.chat.v1.Hidden
+	48, // 10: stoa.chat.v1.SetReactionResponse.message:type_name -> stoa.chat.v1.Message
+	16, // 11: stoa.chat.v1.ListReactionsResponse.reactions:type_name -> stoa.chat.v1.UserReaction
+	51, // 12: stoa.chat.v1.UserReaction.user:type_name -> stoa.auth.v1.User
+	48, // 13: stoa.chat.v1.PinMessageResponse.message:type_name -> stoa.chat.v1.Message
+	48, // 14: stoa.chat.v1.ListPinsResponse.messages:type_name -> stoa.chat.v1.Message
+	52, // 15: stoa.chat.v1.ListMessagesRequest.before:type_name -> stoa.chat.v1.Position
+	52, // 16: stoa.chat.v1.ListMessagesRequest.after:type_name -> stoa.chat.v1.Position
+	48, // 17: stoa.chat.v1.ListMessagesResponse.messages:type_name -> stoa.chat.v1.Message
+	52, // 18: stoa.chat.v1.Have.position:type_name -> stoa.chat.v1.Position
+	23, // 19: stoa.chat.v1.PullMessagesRequest.have:type_name -> stoa.chat.v1.Have
+	26, // 20: stoa.chat.v1.PullMessagesResponse.conversations:type_name -> stoa.chat.v1.Pulled
+	48, // 21: stoa.chat.v1.Pulled.messages:type_name -> stoa.chat.v1.Message
+	48, // 22: stoa.chat.v1.Pulled.changed:type_name -> stoa.chat.v1.Message
+	53, // 23: stoa.chat.v1.SyncResponse.states:type_name -> stoa.chat.v1.ConversationState
+	53, // 24: stoa.chat.v1.GetConversationResponse.state:type_name -> stoa.chat.v1.ConversationState
+	53, // 25: stoa.chat.v1.OpenDirectResponse.state:type_name -> stoa.chat.v1.ConversationState
+	54, // 26: stoa.chat.v1.UpdateSettingsRequest.settings:type_name -> stoa.chat.v1.MemberSettings
+	55, // 27: stoa.chat.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	49, // 28: stoa.chat.v1.UpdateSettingsResponse.membership:type_name -> stoa.chat.v1.Membership
+	35, // 29: stoa.chat.v1.AdvancePositionsRequest.advances:type_name -> stoa.chat.v1.Advance
+	38, // 30: stoa.chat.v1.AdvancePositionsResponse.positions:type_name -> stoa.chat.v1.AdvancedPosition
+	49, // 31: stoa.chat.v1.AdvancedPosition.membership:type_name -> stoa.chat.v1.Membership
+	41, // 32: stoa.chat.v1.GetReceiptsResponse.receipts:type_name -> stoa.chat.v1.Receipt
+	51, // 33: stoa.chat.v1.ListReadersResponse.readers:type_name -> stoa.auth.v1.User
+	0,  // 34: stoa.chat.v1.ChatService.SendMessage:input_type -> stoa.chat.v1.SendMessageRequest
+	2,  // 35: stoa.chat.v1.ChatService.ForwardMessages:input_type -> stoa.chat.v1.ForwardMessagesRequest
+	4,  // 36: stoa.chat.v1.ChatService.EditMessage:input_type -> stoa.chat.v1.EditMessageRequest
+	6,  // 37: stoa.chat.v1.ChatService.RecallMessage:input_type -> stoa.chat.v1.RecallMessageRequest
+	8,  // 38: stoa.chat.v1.ChatService.HideMessages:input_type -> stoa.chat.v1.HideMessagesRequest
+	10, // 39: stoa.chat.v1.ChatService.ListHidden:input_type -> stoa.chat.v1.ListHiddenRequest
+	12, // 40: stoa.chat.v1.ChatService.SetReaction:input_type -> stoa.chat.v1.SetReactionRequest
+	14, // 41: stoa.chat.v1.ChatService.ListReactions:input_type -> stoa.chat.v1.ListReactionsRequest
+	17, // 42: stoa.chat.v1.ChatService.PinMessage:input_type -> stoa.chat.v1.PinMessageRequest
+	19, // 43: stoa.chat.v1.ChatService.ListPins:input_type -> stoa.chat.v1.ListPinsRequest
+	21, // 44: stoa.chat.v1.ChatService.ListMessages:input_type -> stoa.chat.v1.ListMessagesRequest
+	24, // 45: stoa.chat.v1.ChatService.PullMessages:input_type -> stoa.chat.v1.PullMessagesRequest
+	27, // 46: stoa.chat.v1.ChatService.Sync:input_type -> stoa.chat.v1.SyncRequest
+	29, // 47: stoa.chat.v1.ChatService.GetConversation:input_type -> stoa.chat.v1.GetConversationRequest
+	31, // 48: stoa.chat.v1.ChatService.OpenDirect:input_type -> stoa.chat.v1.OpenDirectRequest
+	33, // 49: stoa.chat.v1.ChatService.UpdateSettings:input_type -> stoa.chat.v1.UpdateSettingsRequest
+	36, // 50: stoa.chat.v1.ChatService.AdvancePositions:input_type -> stoa.chat.v1.AdvancePositionsRequest
+	39, // 51: stoa.chat.v1.ChatService.GetReceipts:input_type -> stoa.chat.v1.GetReceiptsRequest
+	42, // 52: stoa.chat.v1.ChatService.ListReaders:input_type -> stoa.chat.v1.ListReadersRequest
+	44, // 53: stoa.chat.v1.ChatService.Like:input_type -> stoa.chat.v1.LikeRequest
+	1,  // 54: stoa.chat.v1.ChatService.SendMessage:output_type -> stoa.chat.v1.SendMessageResponse
+	3,  // 55: stoa.chat.v1.ChatService.ForwardMessages:output_type -> stoa.chat.v1.ForwardMessagesResponse
+	5,  // 56: stoa.chat.v1.ChatService.EditMessage:output_type -> stoa.chat.v1.EditMessageResponse
+	7,  // 57: stoa.chat.v1.ChatService.RecallMessage:output_type -> stoa.chat.v1.RecallMessageResponse
+	9,  // 58: stoa.chat.v1.ChatService.HideMessages:output_type -> stoa.chat.v1.HideMessagesResponse
+	11, // 59: stoa.chat.v1.ChatService.ListHidden:output_type -> stoa.chat.v1.ListHiddenResponse
+	13, // 60: stoa.chat.v1.ChatService.SetReaction:output_type -> stoa.chat.v1.SetReactionResponse
+	15, // 61: stoa.chat.v1.ChatService.ListReactions:output_type -> stoa.chat.v1.ListReactionsResponse
+	18, // 62: stoa.chat.v1.ChatService.PinMessage:output_type -> stoa.chat.v1.PinMessageResponse
+	20, // 63: stoa.chat.v1.ChatService.ListPins:output_type -> stoa.chat.v1.ListPinsResponse
+	22, // 64: stoa.chat.v1.ChatService.ListMessages:output_type -> stoa.chat.v1.ListMessagesResponse
+	25, // 65: stoa.chat.v1.ChatService.PullMessages:output_type -> stoa.chat.v1.PullMessagesResponse
+	28, // 66: stoa.chat.v1.ChatService.Sync:output_type -> stoa.chat.v1.SyncResponse
+	30, // 67: stoa.chat.v1.ChatService.GetConversation:output_type -> stoa.chat.v1.GetConversationResponse
+	32, // 68: stoa.chat.v1.ChatService.OpenDirect:output_type -> stoa.chat.v1.OpenDirectResponse
+	34, // 69: stoa.chat.v1.ChatService.UpdateSettings:output_type -> stoa.chat.v1.UpdateSettingsResponse
+	37, // 70: stoa.chat.v1.ChatService.AdvancePositions:output_type -> stoa.chat.v1.AdvancePositionsResponse
+	40, // 71: stoa.chat.v1.ChatService.GetReceipts:output_type -> stoa.chat.v1.GetReceiptsResponse
+	43, // 72: stoa.chat.v1.ChatService.ListReaders:output_type -> stoa.chat.v1.ListReadersResponse
+	45, // 73: stoa.chat.v1.ChatService.Like:output_type -> stoa.chat.v1.LikeResponse
+	54, // [54:74] is the sub-list for method output_type
+	34, // [34:54] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_chat_service_proto_init() }
@@ -587,7 +3018,9 @@ func file_stoa_chat_v1_chat_service_proto_init() {
 		return
 	}
 	file_stoa_chat_v1_chat_proto_init()
-	file_stoa_chat_v1_chat_service_proto_msgTypes[4].OneofWrappers = []any{
+	file_stoa_chat_v1_content_proto_init()
+	file_stoa_chat_v1_conversation_proto_init()
+	file_stoa_chat_v1_chat_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*ListMessagesRequest_Before)(nil),
 		(*ListMessagesRequest_After)(nil),
 	}
@@ -597,7 +3030,7 @@ func file_stoa_chat_v1_chat_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_chat_service_proto_rawDesc), len(file_stoa_chat_v1_chat_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

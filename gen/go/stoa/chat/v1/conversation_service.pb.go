@@ -23,55 +23,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ConversationKind is who may read and write.
-type ConversationKind int32
-
-const (
-	// Refused.
-	ConversationKind_CONVERSATION_KIND_UNSPECIFIED ConversationKind = 0
-	// A live room's talk: everyone who is signed in reads, users write.
-	ConversationKind_CONVERSATION_KIND_LIVE_ROOM ConversationKind = 1
-)
-
-// Enum value maps for ConversationKind.
-var (
-	ConversationKind_name = map[int32]string{
-		0: "CONVERSATION_KIND_UNSPECIFIED",
-		1: "CONVERSATION_KIND_LIVE_ROOM",
-	}
-	ConversationKind_value = map[string]int32{
-		"CONVERSATION_KIND_UNSPECIFIED": 0,
-		"CONVERSATION_KIND_LIVE_ROOM":   1,
-	}
-)
-
-func (x ConversationKind) Enum() *ConversationKind {
-	p := new(ConversationKind)
-	*p = x
-	return p
-}
-
-func (x ConversationKind) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ConversationKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_stoa_chat_v1_conversation_service_proto_enumTypes[0].Descriptor()
-}
-
-func (ConversationKind) Type() protoreflect.EnumType {
-	return &file_stoa_chat_v1_conversation_service_proto_enumTypes[0]
-}
-
-func (x ConversationKind) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ConversationKind.Descriptor instead.
-func (ConversationKind) EnumDescriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{0}
-}
-
 // Mute keeps a user from writing.
 type Mute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -727,11 +678,9 @@ func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
 type GetTotalsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Messages stored.
-	MessageCount int64 `protobuf:"varint,1,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
-	// Open subscriptions.
-	SubscriptionCount int32 `protobuf:"varint,2,opt,name=subscription_count,json=subscriptionCount,proto3" json:"subscription_count,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	MessageCount  int64 `protobuf:"varint,1,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetTotalsResponse) Reset() {
@@ -771,18 +720,460 @@ func (x *GetTotalsResponse) GetMessageCount() int64 {
 	return 0
 }
 
-func (x *GetTotalsResponse) GetSubscriptionCount() int32 {
+// ListConversationIdsRequest pages through conversations (AIP-158).
+type ListConversationIdsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// At most this many; 0 means 1,000, above 5,000 means 5,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConversationIdsRequest) Reset() {
+	*x = ListConversationIdsRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConversationIdsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConversationIdsRequest) ProtoMessage() {}
+
+func (x *ListConversationIdsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[13]
 	if x != nil {
-		return x.SubscriptionCount
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConversationIdsRequest.ProtoReflect.Descriptor instead.
+func (*ListConversationIdsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListConversationIdsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListConversationIdsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
 	}
 	return 0
+}
+
+func (x *ListConversationIdsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListConversationIdsResponse is one page.
+type ListConversationIdsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In no particular order.
+	ConversationIds []string `protobuf:"bytes,1,rep,name=conversation_ids,json=conversationIds,proto3" json:"conversation_ids,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConversationIdsResponse) Reset() {
+	*x = ListConversationIdsResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConversationIdsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConversationIdsResponse) ProtoMessage() {}
+
+func (x *ListConversationIdsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConversationIdsResponse.ProtoReflect.Descriptor instead.
+func (*ListConversationIdsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListConversationIdsResponse) GetConversationIds() []string {
+	if x != nil {
+		return x.ConversationIds
+	}
+	return nil
+}
+
+func (x *ListConversationIdsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetRoomRequest names a room's conversation and who wants to enter.
+type GetRoomRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which conversation.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Who.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Without being counted.
+	Unseen bool `protobuf:"varint,3,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	// The user is of the staff.
+	Staff         bool `protobuf:"varint,4,opt,name=staff,proto3" json:"staff,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRoomRequest) Reset() {
+	*x = GetRoomRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRoomRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRoomRequest) ProtoMessage() {}
+
+func (x *GetRoomRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRoomRequest.ProtoReflect.Descriptor instead.
+func (*GetRoomRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetRoomRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *GetRoomRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *GetRoomRequest) GetUnseen() bool {
+	if x != nil {
+		return x.Unseen
+	}
+	return false
+}
+
+func (x *GetRoomRequest) GetStaff() bool {
+	if x != nil {
+		return x.Staff
+	}
+	return false
+}
+
+// GetRoomResponse is the room's talk at that time.
+type GetRoomResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last stored message.
+	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Likes so far.
+	LikeCount     int64 `protobuf:"varint,2,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRoomResponse) Reset() {
+	*x = GetRoomResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRoomResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRoomResponse) ProtoMessage() {}
+
+func (x *GetRoomResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRoomResponse.ProtoReflect.Descriptor instead.
+func (*GetRoomResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetRoomResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *GetRoomResponse) GetLikeCount() int64 {
+	if x != nil {
+		return x.LikeCount
+	}
+	return 0
+}
+
+// FilterContactsRequest names a user and others.
+type FilterContactsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose contacts.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Which of these.
+	UserIds       []string `protobuf:"bytes,2,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilterContactsRequest) Reset() {
+	*x = FilterContactsRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterContactsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterContactsRequest) ProtoMessage() {}
+
+func (x *FilterContactsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterContactsRequest.ProtoReflect.Descriptor instead.
+func (*FilterContactsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FilterContactsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *FilterContactsRequest) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+// FilterContactsResponse is those who are.
+type FilterContactsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In no particular order.
+	UserIds       []string `protobuf:"bytes,1,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilterContactsResponse) Reset() {
+	*x = FilterContactsResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterContactsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterContactsResponse) ProtoMessage() {}
+
+func (x *FilterContactsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterContactsResponse.ProtoReflect.Descriptor instead.
+func (*FilterContactsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *FilterContactsResponse) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+// SendSystemMessageRequest is a message of the house.
+type SendSystemMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To whom, at most 200.
+	UserIds []string `protobuf:"bytes,1,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	// Chosen by the caller.
+	ClientMsgId string `protobuf:"bytes,2,opt,name=client_msg_id,json=clientMsgId,proto3" json:"client_msg_id,omitempty"`
+	// What to say.
+	Content       *Content `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendSystemMessageRequest) Reset() {
+	*x = SendSystemMessageRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendSystemMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendSystemMessageRequest) ProtoMessage() {}
+
+func (x *SendSystemMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendSystemMessageRequest.ProtoReflect.Descriptor instead.
+func (*SendSystemMessageRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SendSystemMessageRequest) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+func (x *SendSystemMessageRequest) GetClientMsgId() string {
+	if x != nil {
+		return x.ClientMsgId
+	}
+	return ""
+}
+
+func (x *SendSystemMessageRequest) GetContent() *Content {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// SendSystemMessageResponse is empty.
+type SendSystemMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendSystemMessageResponse) Reset() {
+	*x = SendSystemMessageResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendSystemMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendSystemMessageResponse) ProtoMessage() {}
+
+func (x *SendSystemMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendSystemMessageResponse.ProtoReflect.Descriptor instead.
+func (*SendSystemMessageResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{20}
 }
 
 var File_stoa_chat_v1_conversation_service_proto protoreflect.FileDescriptor
 
 const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\n" +
-	"'stoa/chat/v1/conversation_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/chat/v1/chat.proto\"\xcd\x01\n" +
+	"'stoa/chat/v1/conversation_service.proto\x12\fstoa.chat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/chat/v1/chat.proto\x1a\x1astoa/chat/v1/content.proto\x1a\x1fstoa/chat/v1/conversation.proto\"\xcd\x01\n" +
 	"\x04Mute\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x16\n" +
@@ -820,20 +1211,47 @@ const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\x11ListMutesResponse\x12(\n" +
 	"\x05mutes\x18\x01 \x03(\v2\x12.stoa.chat.v1.MuteR\x05mutes\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
-	"\x10GetTotalsRequest\"g\n" +
+	"\x10GetTotalsRequest\"8\n" +
 	"\x11GetTotalsResponse\x12#\n" +
-	"\rmessage_count\x18\x01 \x01(\x03R\fmessageCount\x12-\n" +
-	"\x12subscription_count\x18\x02 \x01(\x05R\x11subscriptionCount*V\n" +
-	"\x10ConversationKind\x12!\n" +
-	"\x1dCONVERSATION_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
-	"\x1bCONVERSATION_KIND_LIVE_ROOM\x10\x012\x9a\x04\n" +
+	"\rmessage_count\x18\x01 \x01(\x03R\fmessageCount\"\x8f\x01\n" +
+	"\x1aListConversationIdsRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"p\n" +
+	"\x1bListConversationIdsResponse\x12)\n" +
+	"\x10conversation_ids\x18\x01 \x03(\tR\x0fconversationIds\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x01\n" +
+	"\x0eGetRoomRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
+	"\auser_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12\x16\n" +
+	"\x06unseen\x18\x03 \x01(\bR\x06unseen\x12\x14\n" +
+	"\x05staff\x18\x04 \x01(\bR\x05staff\"d\n" +
+	"\x0fGetRoomResponse\x122\n" +
+	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12\x1d\n" +
+	"\n" +
+	"like_count\x18\x02 \x01(\x03R\tlikeCount\"k\n" +
+	"\x15FilterContactsRequest\x12\"\n" +
+	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12.\n" +
+	"\buser_ids\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xc8\x01\x18\x01\"\x06r\x04\x10\x01\x18@R\auserIds\"3\n" +
+	"\x16FilterContactsResponse\x12\x19\n" +
+	"\buser_ids\x18\x01 \x03(\tR\auserIds\"\xb4\x01\n" +
+	"\x18SendSystemMessageRequest\x120\n" +
+	"\buser_ids\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10\xc8\x01\x18\x01\"\x06r\x04\x10\x01\x18@R\auserIds\x12-\n" +
+	"\rclient_msg_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\b\x18@R\vclientMsgId\x127\n" +
+	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\"\x1b\n" +
+	"\x19SendSystemMessageResponse2\xa0\a\n" +
 	"\x13ConversationService\x12g\n" +
 	"\x12CreateConversation\x12'.stoa.chat.v1.CreateConversationRequest\x1a(.stoa.chat.v1.CreateConversationResponse\x12X\n" +
 	"\rDeleteMessage\x12\".stoa.chat.v1.DeleteMessageRequest\x1a#.stoa.chat.v1.DeleteMessageResponse\x12I\n" +
 	"\bMuteUser\x12\x1d.stoa.chat.v1.MuteUserRequest\x1a\x1e.stoa.chat.v1.MuteUserResponse\x12O\n" +
 	"\n" +
 	"UnmuteUser\x12\x1f.stoa.chat.v1.UnmuteUserRequest\x1a .stoa.chat.v1.UnmuteUserResponse\x12Q\n" +
-	"\tListMutes\x12\x1e.stoa.chat.v1.ListMutesRequest\x1a\x1f.stoa.chat.v1.ListMutesResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\tListMutes\x12\x1e.stoa.chat.v1.ListMutesRequest\x1a\x1f.stoa.chat.v1.ListMutesResponse\"\x03\x90\x02\x01\x12o\n" +
+	"\x13ListConversationIds\x12(.stoa.chat.v1.ListConversationIdsRequest\x1a).stoa.chat.v1.ListConversationIdsResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\aGetRoom\x12\x1c.stoa.chat.v1.GetRoomRequest\x1a\x1d.stoa.chat.v1.GetRoomResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\x0eFilterContacts\x12#.stoa.chat.v1.FilterContactsRequest\x1a$.stoa.chat.v1.FilterContactsResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\x11SendSystemMessage\x12&.stoa.chat.v1.SendSystemMessageRequest\x1a'.stoa.chat.v1.SendSystemMessageResponse\x12Q\n" +
 	"\tGetTotals\x12\x1e.stoa.chat.v1.GetTotalsRequest\x1a\x1f.stoa.chat.v1.GetTotalsResponse\"\x03\x90\x02\x01B6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
@@ -848,53 +1266,71 @@ func file_stoa_chat_v1_conversation_service_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_conversation_service_proto_rawDescData
 }
 
-var file_stoa_chat_v1_conversation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_stoa_chat_v1_conversation_service_proto_goTypes = []any{
-	(ConversationKind)(0),              // 0: stoa.chat.v1.ConversationKind
-	(*Mute)(nil),                       // 1: stoa.chat.v1.Mute
-	(*CreateConversationRequest)(nil),  // 2: stoa.chat.v1.CreateConversationRequest
-	(*CreateConversationResponse)(nil), // 3: stoa.chat.v1.CreateConversationResponse
-	(*DeleteMessageRequest)(nil),       // 4: stoa.chat.v1.DeleteMessageRequest
-	(*DeleteMessageResponse)(nil),      // 5: stoa.chat.v1.DeleteMessageResponse
-	(*MuteUserRequest)(nil),            // 6: stoa.chat.v1.MuteUserRequest
-	(*MuteUserResponse)(nil),           // 7: stoa.chat.v1.MuteUserResponse
-	(*UnmuteUserRequest)(nil),          // 8: stoa.chat.v1.UnmuteUserRequest
-	(*UnmuteUserResponse)(nil),         // 9: stoa.chat.v1.UnmuteUserResponse
-	(*ListMutesRequest)(nil),           // 10: stoa.chat.v1.ListMutesRequest
-	(*ListMutesResponse)(nil),          // 11: stoa.chat.v1.ListMutesResponse
-	(*GetTotalsRequest)(nil),           // 12: stoa.chat.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),          // 13: stoa.chat.v1.GetTotalsResponse
-	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
-	(*Position)(nil),                   // 15: stoa.chat.v1.Position
-	(*Message)(nil),                    // 16: stoa.chat.v1.Message
+	(*Mute)(nil),                        // 0: stoa.chat.v1.Mute
+	(*CreateConversationRequest)(nil),   // 1: stoa.chat.v1.CreateConversationRequest
+	(*CreateConversationResponse)(nil),  // 2: stoa.chat.v1.CreateConversationResponse
+	(*DeleteMessageRequest)(nil),        // 3: stoa.chat.v1.DeleteMessageRequest
+	(*DeleteMessageResponse)(nil),       // 4: stoa.chat.v1.DeleteMessageResponse
+	(*MuteUserRequest)(nil),             // 5: stoa.chat.v1.MuteUserRequest
+	(*MuteUserResponse)(nil),            // 6: stoa.chat.v1.MuteUserResponse
+	(*UnmuteUserRequest)(nil),           // 7: stoa.chat.v1.UnmuteUserRequest
+	(*UnmuteUserResponse)(nil),          // 8: stoa.chat.v1.UnmuteUserResponse
+	(*ListMutesRequest)(nil),            // 9: stoa.chat.v1.ListMutesRequest
+	(*ListMutesResponse)(nil),           // 10: stoa.chat.v1.ListMutesResponse
+	(*GetTotalsRequest)(nil),            // 11: stoa.chat.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),           // 12: stoa.chat.v1.GetTotalsResponse
+	(*ListConversationIdsRequest)(nil),  // 13: stoa.chat.v1.ListConversationIdsRequest
+	(*ListConversationIdsResponse)(nil), // 14: stoa.chat.v1.ListConversationIdsResponse
+	(*GetRoomRequest)(nil),              // 15: stoa.chat.v1.GetRoomRequest
+	(*GetRoomResponse)(nil),             // 16: stoa.chat.v1.GetRoomResponse
+	(*FilterContactsRequest)(nil),       // 17: stoa.chat.v1.FilterContactsRequest
+	(*FilterContactsResponse)(nil),      // 18: stoa.chat.v1.FilterContactsResponse
+	(*SendSystemMessageRequest)(nil),    // 19: stoa.chat.v1.SendSystemMessageRequest
+	(*SendSystemMessageResponse)(nil),   // 20: stoa.chat.v1.SendSystemMessageResponse
+	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
+	(ConversationKind)(0),               // 22: stoa.chat.v1.ConversationKind
+	(*Position)(nil),                    // 23: stoa.chat.v1.Position
+	(*Message)(nil),                     // 24: stoa.chat.v1.Message
+	(*Content)(nil),                     // 25: stoa.chat.v1.Content
 }
 var file_stoa_chat_v1_conversation_service_proto_depIdxs = []int32{
-	14, // 0: stoa.chat.v1.Mute.until:type_name -> google.protobuf.Timestamp
-	14, // 1: stoa.chat.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
-	15, // 3: stoa.chat.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
-	16, // 4: stoa.chat.v1.DeleteMessageResponse.message:type_name -> stoa.chat.v1.Message
-	14, // 5: stoa.chat.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 6: stoa.chat.v1.MuteUserResponse.mute:type_name -> stoa.chat.v1.Mute
-	1,  // 7: stoa.chat.v1.ListMutesResponse.mutes:type_name -> stoa.chat.v1.Mute
-	2,  // 8: stoa.chat.v1.ConversationService.CreateConversation:input_type -> stoa.chat.v1.CreateConversationRequest
-	4,  // 9: stoa.chat.v1.ConversationService.DeleteMessage:input_type -> stoa.chat.v1.DeleteMessageRequest
-	6,  // 10: stoa.chat.v1.ConversationService.MuteUser:input_type -> stoa.chat.v1.MuteUserRequest
-	8,  // 11: stoa.chat.v1.ConversationService.UnmuteUser:input_type -> stoa.chat.v1.UnmuteUserRequest
-	10, // 12: stoa.chat.v1.ConversationService.ListMutes:input_type -> stoa.chat.v1.ListMutesRequest
-	12, // 13: stoa.chat.v1.ConversationService.GetTotals:input_type -> stoa.chat.v1.GetTotalsRequest
-	3,  // 14: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
-	5,  // 15: stoa.chat.v1.ConversationService.DeleteMessage:output_type -> stoa.chat.v1.DeleteMessageResponse
-	7,  // 16: stoa.chat.v1.ConversationService.MuteUser:output_type -> stoa.chat.v1.MuteUserResponse
-	9,  // 17: stoa.chat.v1.ConversationService.UnmuteUser:output_type -> stoa.chat.v1.UnmuteUserResponse
-	11, // 18: stoa.chat.v1.ConversationService.ListMutes:output_type -> stoa.chat.v1.ListMutesResponse
-	13, // 19: stoa.chat.v1.ConversationService.GetTotals:output_type -> stoa.chat.v1.GetTotalsResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	21, // 0: stoa.chat.v1.Mute.until:type_name -> google.protobuf.Timestamp
+	21, // 1: stoa.chat.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
+	22, // 2: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
+	23, // 3: stoa.chat.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
+	24, // 4: stoa.chat.v1.DeleteMessageResponse.message:type_name -> stoa.chat.v1.Message
+	21, // 5: stoa.chat.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
+	0,  // 6: stoa.chat.v1.MuteUserResponse.mute:type_name -> stoa.chat.v1.Mute
+	0,  // 7: stoa.chat.v1.ListMutesResponse.mutes:type_name -> stoa.chat.v1.Mute
+	23, // 8: stoa.chat.v1.GetRoomResponse.position:type_name -> stoa.chat.v1.Position
+	25, // 9: stoa.chat.v1.SendSystemMessageRequest.content:type_name -> stoa.chat.v1.Content
+	1,  // 10: stoa.chat.v1.ConversationService.CreateConversation:input_type -> stoa.chat.v1.CreateConversationRequest
+	3,  // 11: stoa.chat.v1.ConversationService.DeleteMessage:input_type -> stoa.chat.v1.DeleteMessageRequest
+	5,  // 12: stoa.chat.v1.ConversationService.MuteUser:input_type -> stoa.chat.v1.MuteUserRequest
+	7,  // 13: stoa.chat.v1.ConversationService.UnmuteUser:input_type -> stoa.chat.v1.UnmuteUserRequest
+	9,  // 14: stoa.chat.v1.ConversationService.ListMutes:input_type -> stoa.chat.v1.ListMutesRequest
+	13, // 15: stoa.chat.v1.ConversationService.ListConversationIds:input_type -> stoa.chat.v1.ListConversationIdsRequest
+	15, // 16: stoa.chat.v1.ConversationService.GetRoom:input_type -> stoa.chat.v1.GetRoomRequest
+	17, // 17: stoa.chat.v1.ConversationService.FilterContacts:input_type -> stoa.chat.v1.FilterContactsRequest
+	19, // 18: stoa.chat.v1.ConversationService.SendSystemMessage:input_type -> stoa.chat.v1.SendSystemMessageRequest
+	11, // 19: stoa.chat.v1.ConversationService.GetTotals:input_type -> stoa.chat.v1.GetTotalsRequest
+	2,  // 20: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
+	4,  // 21: stoa.chat.v1.ConversationService.DeleteMessage:output_type -> stoa.chat.v1.DeleteMessageResponse
+	6,  // 22: stoa.chat.v1.ConversationService.MuteUser:output_type -> stoa.chat.v1.MuteUserResponse
+	8,  // 23: stoa.chat.v1.ConversationService.UnmuteUser:output_type -> stoa.chat.v1.UnmuteUserResponse
+	10, // 24: stoa.chat.v1.ConversationService.ListMutes:output_type -> stoa.chat.v1.ListMutesResponse
+	14, // 25: stoa.chat.v1.ConversationService.ListConversationIds:output_type -> stoa.chat.v1.ListConversationIdsResponse
+	16, // 26: stoa.chat.v1.ConversationService.GetRoom:output_type -> stoa.chat.v1.GetRoomResponse
+	18, // 27: stoa.chat.v1.ConversationService.FilterContacts:output_type -> stoa.chat.v1.FilterContactsResponse
+	20, // 28: stoa.chat.v1.ConversationService.SendSystemMessage:output_type -> stoa.chat.v1.SendSystemMessageResponse
+	12, // 29: stoa.chat.v1.ConversationService.GetTotals:output_type -> stoa.chat.v1.GetTotalsResponse
+	20, // [20:30] is the sub-list for method output_type
+	10, // [10:20] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_conversation_service_proto_init() }
@@ -903,19 +1339,20 @@ func file_stoa_chat_v1_conversation_service_proto_init() {
 		return
 	}
 	file_stoa_chat_v1_chat_proto_init()
+	file_stoa_chat_v1_content_proto_init()
+	file_stoa_chat_v1_conversation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_conversation_service_proto_rawDesc), len(file_stoa_chat_v1_conversation_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      0,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_stoa_chat_v1_conversation_service_proto_goTypes,
 		DependencyIndexes: file_stoa_chat_v1_conversation_service_proto_depIdxs,
-		EnumInfos:         file_stoa_chat_v1_conversation_service_proto_enumTypes,
 		MessageInfos:      file_stoa_chat_v1_conversation_service_proto_msgTypes,
 	}.Build()
 	File_stoa_chat_v1_conversation_service_proto = out.File

@@ -21,29 +21,32 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// MessageStored is published on the bus topic "chat.message_stored" after a message was committed.
-type MessageStored struct {
+// ConversationEvents is published on the bus topic "chat.conversation_events", keyed by conversation, after what it tells
+// was committed. Those of one conversation come in the order of its commits, and may come again.
+type ConversationEvents struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As stored.
-	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// Where.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// What happened, oldest first.
+	Events        []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *MessageStored) Reset() {
-	*x = MessageStored{}
+func (x *ConversationEvents) Reset() {
+	*x = ConversationEvents{}
 	mi := &file_stoa_chat_v1_events_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *MessageStored) String() string {
+func (x *ConversationEvents) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*MessageStored) ProtoMessage() {}
+func (*ConversationEvents) ProtoMessage() {}
 
-func (x *MessageStored) ProtoReflect() protoreflect.Message {
+func (x *ConversationEvents) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_events_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -55,43 +58,50 @@ func (x *MessageStored) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use MessageStored.ProtoReflect.Descriptor instead.
-func (*MessageStored) Descriptor() ([]byte, []int) {
+// Deprecated: Use ConversationEvents.ProtoReflect.Descriptor instead.
+func (*ConversationEvents) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *MessageStored) GetMessage() *Message {
+func (x *ConversationEvents) GetConversationId() string {
 	if x != nil {
-		return x.Message
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ConversationEvents) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
 	}
 	return nil
 }
 
-// MessageTakenAway is published on the bus topic "chat.message_deleted" after a message was taken away.
-type MessageTakenAway struct {
+// UserEvents is published on the bus topic "chat.user_events", keyed by user, after what it tells was committed.
+type UserEvents struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where.
-	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Which one.
-	Position      *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Whose.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// What changed, oldest first.
+	Events        []*OwnEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *MessageTakenAway) Reset() {
-	*x = MessageTakenAway{}
+func (x *UserEvents) Reset() {
+	*x = UserEvents{}
 	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *MessageTakenAway) String() string {
+func (x *UserEvents) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*MessageTakenAway) ProtoMessage() {}
+func (*UserEvents) ProtoMessage() {}
 
-func (x *MessageTakenAway) ProtoReflect() protoreflect.Message {
+func (x *UserEvents) ProtoReflect() protoreflect.Message {
 	mi := &file_stoa_chat_v1_events_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -103,153 +113,37 @@ func (x *MessageTakenAway) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use MessageTakenAway.ProtoReflect.Descriptor instead.
-func (*MessageTakenAway) Descriptor() ([]byte, []int) {
+// Deprecated: Use UserEvents.ProtoReflect.Descriptor instead.
+func (*UserEvents) Descriptor() ([]byte, []int) {
 	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *MessageTakenAway) GetConversationId() string {
+func (x *UserEvents) GetUserId() string {
 	if x != nil {
-		return x.ConversationId
+		return x.UserId
 	}
 	return ""
 }
 
-func (x *MessageTakenAway) GetPosition() *Position {
+func (x *UserEvents) GetEvents() []*OwnEvent {
 	if x != nil {
-		return x.Position
+		return x.Events
 	}
 	return nil
-}
-
-// LikesAdded is published on the bus topic "chat.likes_added", merged.
-type LikesAdded struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where.
-	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// How many.
-	Likes         *Likes `protobuf:"bytes,2,opt,name=likes,proto3" json:"likes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LikesAdded) Reset() {
-	*x = LikesAdded{}
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LikesAdded) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LikesAdded) ProtoMessage() {}
-
-func (x *LikesAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LikesAdded.ProtoReflect.Descriptor instead.
-func (*LikesAdded) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *LikesAdded) GetConversationId() string {
-	if x != nil {
-		return x.ConversationId
-	}
-	return ""
-}
-
-func (x *LikesAdded) GetLikes() *Likes {
-	if x != nil {
-		return x.Likes
-	}
-	return nil
-}
-
-// ViewersChanged is published on the bus topic "chat.viewers_changed" when the number of people in a conversation
-// changed, at most once a second for each.
-type ViewersChanged struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where.
-	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// People, each counted once.
-	Count         int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ViewersChanged) Reset() {
-	*x = ViewersChanged{}
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ViewersChanged) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ViewersChanged) ProtoMessage() {}
-
-func (x *ViewersChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_events_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ViewersChanged.ProtoReflect.Descriptor instead.
-func (*ViewersChanged) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_events_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *ViewersChanged) GetConversationId() string {
-	if x != nil {
-		return x.ConversationId
-	}
-	return ""
-}
-
-func (x *ViewersChanged) GetCount() int32 {
-	if x != nil {
-		return x.Count
-	}
-	return 0
 }
 
 var File_stoa_chat_v1_events_proto protoreflect.FileDescriptor
 
 const file_stoa_chat_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x19stoa/chat/v1/events.proto\x12\fstoa.chat.v1\x1a\x17stoa/chat/v1/chat.proto\"@\n" +
-	"\rMessageStored\x12/\n" +
-	"\amessage\x18\x01 \x01(\v2\x15.stoa.chat.v1.MessageR\amessage\"o\n" +
-	"\x10MessageTakenAway\x12'\n" +
-	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x122\n" +
-	"\bposition\x18\x02 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\"`\n" +
+	"\x19stoa/chat/v1/events.proto\x12\fstoa.chat.v1\x1a\x17stoa/chat/v1/chat.proto\"j\n" +
+	"\x12ConversationEvents\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12+\n" +
+	"\x06events\x18\x02 \x03(\v2\x13.stoa.chat.v1.EventR\x06events\"U\n" +
 	"\n" +
-	"LikesAdded\x12'\n" +
-	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12)\n" +
-	"\x05likes\x18\x02 \x01(\v2\x13.stoa.chat.v1.LikesR\x05likes\"O\n" +
-	"\x0eViewersChanged\x12'\n" +
-	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x05R\x05countB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
+	"UserEvents\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12.\n" +
+	"\x06events\x18\x02 \x03(\v2\x16.stoa.chat.v1.OwnEventR\x06eventsB6Z4github.com/stoa-live/stoa/gen/go/stoa/chat/v1;chatv1b\x06proto3"
 
 var (
 	file_stoa_chat_v1_events_proto_rawDescOnce sync.Once
@@ -263,25 +157,21 @@ func file_stoa_chat_v1_events_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_events_proto_rawDescData
 }
 
-var file_stoa_chat_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_stoa_chat_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_stoa_chat_v1_events_proto_goTypes = []any{
-	(*MessageStored)(nil),    // 0: stoa.chat.v1.MessageStored
-	(*MessageTakenAway)(nil), // 1: stoa.chat.v1.MessageTakenAway
-	(*LikesAdded)(nil),       // 2: stoa.chat.v1.LikesAdded
-	(*ViewersChanged)(nil),   // 3: stoa.chat.v1.ViewersChanged
-	(*Message)(nil),          // 4: stoa.chat.v1.Message
-	(*Position)(nil),         // 5: stoa.chat.v1.Position
-	(*Likes)(nil),            // 6: stoa.chat.v1.Likes
+	(*ConversationEvents)(nil), // 0: stoa.chat.v1.ConversationEvents
+	(*UserEvents)(nil),         // 1: stoa.chat.v1.UserEvents
+	(*Event)(nil),              // 2: stoa.chat.v1.Event
+	(*OwnEvent)(nil),           // 3: stoa.chat.v1.OwnEvent
 }
 var file_stoa_chat_v1_events_proto_depIdxs = []int32{
-	4, // 0: stoa.chat.v1.MessageStored.message:type_name -> stoa.chat.v1.Message
-	5, // 1: stoa.chat.v1.MessageTakenAway.position:type_name -> stoa.chat.v1.Position
-	6, // 2: stoa.chat.v1.LikesAdded.likes:type_name -> stoa.chat.v1.Likes
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	2, // 0: stoa.chat.v1.ConversationEvents.events:type_name -> stoa.chat.v1.Event
+	3, // 1: stoa.chat.v1.UserEvents.events:type_name -> stoa.chat.v1.OwnEvent
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_stoa_chat_v1_events_proto_init() }
@@ -296,7 +186,7 @@ func file_stoa_chat_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_events_proto_rawDesc), len(file_stoa_chat_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,7 +2,7 @@
 // @generated from file stoa/chat/v1/chat.proto (package stoa.chat.v1, syntax proto3)
 /* eslint-disable */
 
-// Package stoa.chat.v1 is talk: conversations, the messages in them, and live events around them.
+// Package stoa.chat.v1 is talk: conversations, the people and messages in them, and what happens around them.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -11,15 +11,17 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { User } from "../../auth/v1/auth_pb";
 import { file_stoa_auth_v1_auth } from "../../auth/v1/auth_pb";
-import type { Broadcast } from "../../live/v1/live_pb";
-import { file_stoa_live_v1_live } from "../../live/v1/live_pb";
+import type { Content } from "./content_pb";
+import { file_stoa_chat_v1_content } from "./content_pb";
+import type { Conversation, Member, Membership } from "./conversation_pb";
+import { file_stoa_chat_v1_conversation } from "./conversation_pb";
 import type { Message as Message$1 } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stoa/chat/v1/chat.proto.
  */
 export const file_stoa_chat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACInCgtUZXh0Q29udGVudBIYCgR0ZXh0GAEgASgJQgq6SAdyBRABGPQDIkMKB0NvbnRlbnQSKQoEdGV4dBgBIAEoCzIZLnN0b2EuY2hhdC52MS5UZXh0Q29udGVudEgAQg0KBGtpbmQSBbpIAggBIt8BCgdNZXNzYWdlEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxILCgNzZXEYAyABKAMSIgoGc2VuZGVyGAQgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISJgoHY29udGVudBgFIAEoCzIVLnN0b2EuY2hhdC52MS5Db250ZW50EhUKDWNsaWVudF9tc2dfaWQYBiABKAkSKwoHc2VudF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZGVsZXRlZBgIIAEoCCI6Cg5NZXNzYWdlRGVsZXRlZBIoCghwb3NpdGlvbhgBIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbiJgCgpTdWJzY3JpYmVkEigKCHBvc2l0aW9uGAEgASgLMhYuc3RvYS5jaGF0LnYxLlBvc2l0aW9uEhQKDHZpZXdlcl9jb3VudBgCIAEoBRISCgpsaWtlX2NvdW50GAMgASgDIiUKBUxpa2VzEg0KBWNvdW50GAEgASgFEg0KBXRvdGFsGAIgASgDIhwKC1ZpZXdlckNvdW50Eg0KBWNvdW50GAEgASgFIgsKCUhlYXJ0YmVhdCLXAgoFRXZlbnQSKAoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlSAASLgoKc3Vic2NyaWJlZBgCIAEoCzIYLnN0b2EuY2hhdC52MS5TdWJzY3JpYmVkSAASJAoFbGlrZXMYAyABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXNIABIxCgx2aWV3ZXJfY291bnQYBCABKAsyGS5zdG9hLmNoYXQudjEuVmlld2VyQ291bnRIABIsCglicm9hZGNhc3QYBSABKAsyFy5zdG9hLmxpdmUudjEuQnJvYWRjYXN0SAASLAoJaGVhcnRiZWF0GAYgASgLMhcuc3RvYS5jaGF0LnYxLkhlYXJ0YmVhdEgAEjcKD21lc3NhZ2VfZGVsZXRlZBgHIAEoCzIcLnN0b2EuY2hhdC52MS5NZXNzYWdlRGVsZXRlZEgAQgYKBGtpbmRCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_live_v1_live]);
+  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACI9CghNZW50aW9ucxIkCgh1c2VyX2lkcxgBIAMoCUISukgPkgEMEDIYASIGcgQQARhAEgsKA2FsbBgCIAEoCCJJCgVRdW90ZRILCgNzZXEYASABKAMSIgoGc2VuZGVyGAIgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISDwoHZXhjZXJwdBgDIAEoCSJZCgZPcmlnaW4SIgoGc2VuZGVyGAEgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISKwoHc2VudF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoIUmVhY3Rpb24SCwoDa2V5GAEgASgJEg0KBWNvdW50GAIgASgFEgwKBG1pbmUYAyABKAgi4gMKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEgsKA3NlcRgDIAEoAxIiCgZzZW5kZXIYBCABKAsyEi5zdG9hLmF1dGgudjEuVXNlchImCgdjb250ZW50GAUgASgLMhUuc3RvYS5jaGF0LnYxLkNvbnRlbnQSFQoNY2xpZW50X21zZ19pZBgGIAEoCRIrCgdzZW50X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkZWxldGVkGAggASgIEhAKCHJlY2FsbGVkGAkgASgIEigKCG1lbnRpb25zGAogASgLMhYuc3RvYS5jaGF0LnYxLk1lbnRpb25zEiUKCHJlcGx5X3RvGAsgASgLMhMuc3RvYS5jaGF0LnYxLlF1b3RlEiQKBm9yaWdpbhgMIAEoCzIULnN0b2EuY2hhdC52MS5PcmlnaW4SLQoJZWRpdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCglyZWFjdGlvbnMYDiADKAsyFi5zdG9hLmNoYXQudjEuUmVhY3Rpb24SDgoGcGlubmVkGA8gASgIEg4KBmNoYW5nZRgQIAEoAyIlCgVMaWtlcxINCgVjb3VudBgBIAEoBRINCgV0b3RhbBgCIAEoAyJzCg5NZW1iZXJzQ2hhbmdlZBIlCgdtZW1iZXJzGAEgAygLMhQuc3RvYS5jaGF0LnYxLk1lbWJlchIWCg5tZW1iZXJfdmVyc2lvbhgCIAEoAxIUCgxtZW1iZXJfY291bnQYAyABKAUSDAoEbW9yZRgEIAEoCCJCCgZSZWFkVG8SDwoHdXNlcl9pZBgBIAEoCRIQCghyZWFkX3NlcRgCIAEoAxIVCg1kZWxpdmVyZWRfc2VxGAMgASgDIrUCCgVFdmVudBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSKAoHbWVzc2FnZRgCIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlSAASMAoPbWVzc2FnZV9jaGFuZ2VkGAMgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2VIABIyCgxjb252ZXJzYXRpb24YBCABKAsyGi5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uSAASLwoHbWVtYmVycxgFIAEoCzIcLnN0b2EuY2hhdC52MS5NZW1iZXJzQ2hhbmdlZEgAEiQKBHJlYWQYBiABKAsyFC5zdG9hLmNoYXQudjEuUmVhZFRvSAASJAoFbGlrZXMYByABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXNIAEIGCgRraW5kImwKCE93bkV2ZW50EjAKBXN0YXRlGAEgASgLMh8uc3RvYS5jaGF0LnYxLkNvbnZlcnNhdGlvblN0YXRlSAASJgoGaGlkZGVuGAIgASgLMhQuc3RvYS5jaGF0LnYxLkhpZGRlbkgAQgYKBGtpbmQiRgoGSGlkZGVuEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIMCgRzZXFzGAIgAygDEhUKDWhpZGRlbl9jaGFuZ2UYAyABKAMioAEKEUNvbnZlcnNhdGlvblN0YXRlEjAKDGNvbnZlcnNhdGlvbhgBIAEoCzIaLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb24SLAoKbWVtYmVyc2hpcBgCIAEoCzIYLnN0b2EuY2hhdC52MS5NZW1iZXJzaGlwEisKDGxhc3RfbWVzc2FnZRgDIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
 
 /**
  * Position is a place in a conversation. Within one epoch, seq counts messages from 1 without gaps. A conversation whose
@@ -51,54 +53,130 @@ export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 0);
 
 /**
- * TextContent is plain text; clients show it as it is, never as markup.
+ * Mentions is who is meant by a message.
  *
- * @generated from message stoa.chat.v1.TextContent
+ * @generated from message stoa.chat.v1.Mentions
  */
-export type TextContent = Message$1<"stoa.chat.v1.TextContent"> & {
+export type Mentions = Message$1<"stoa.chat.v1.Mentions"> & {
   /**
-   * 1 to 500 characters, not only white space.
+   * At most 50 members.
    *
-   * @generated from field: string text = 1;
+   * @generated from field: repeated string user_ids = 1;
    */
-  text: string;
+  userIds: string[];
+
+  /**
+   * Everyone in the conversation; for owner and admins of groups.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
 };
 
 /**
- * Describes the message stoa.chat.v1.TextContent.
- * Use `create(TextContentSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.Mentions.
+ * Use `create(MentionsSchema)` to create a new message.
  */
-export const TextContentSchema: GenMessage<TextContent> = /*@__PURE__*/
+export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 1);
 
 /**
- * Content is what a message says.
+ * Quote is the message that another one answers.
  *
- * @generated from message stoa.chat.v1.Content
+ * @generated from message stoa.chat.v1.Quote
  */
-export type Content = Message$1<"stoa.chat.v1.Content"> & {
+export type Quote = Message$1<"stoa.chat.v1.Quote"> & {
   /**
-   * What kind of content it is.
+   * Its number in the same conversation and epoch.
    *
-   * @generated from oneof stoa.chat.v1.Content.kind
+   * @generated from field: int64 seq = 1;
    */
-  kind: {
-    /**
-     * Plain text.
-     *
-     * @generated from field: stoa.chat.v1.TextContent text = 1;
-     */
-    value: TextContent;
-    case: "text";
-  } | { case: undefined; value?: undefined };
+  seq: bigint;
+
+  /**
+   * Who wrote it; unset when it was taken away.
+   *
+   * @generated from field: stoa.auth.v1.User sender = 2;
+   */
+  sender?: User | undefined;
+
+  /**
+   * The first 100 characters of its text, or of what stands for it; empty when it was taken away.
+   *
+   * @generated from field: string excerpt = 3;
+   */
+  excerpt: string;
 };
 
 /**
- * Describes the message stoa.chat.v1.Content.
- * Use `create(ContentSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.Quote.
+ * Use `create(QuoteSchema)` to create a new message.
  */
-export const ContentSchema: GenMessage<Content> = /*@__PURE__*/
+export const QuoteSchema: GenMessage<Quote> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 2);
+
+/**
+ * Origin is where a forwarded message was first written.
+ *
+ * @generated from message stoa.chat.v1.Origin
+ */
+export type Origin = Message$1<"stoa.chat.v1.Origin"> & {
+  /**
+   * Who wrote it.
+   *
+   * @generated from field: stoa.auth.v1.User sender = 1;
+   */
+  sender?: User | undefined;
+
+  /**
+   * When, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp sent_at = 2;
+   */
+  sentAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Origin.
+ * Use `create(OriginSchema)` to create a new message.
+ */
+export const OriginSchema: GenMessage<Origin> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 3);
+
+/**
+ * Reaction is one sign under a message, and how many gave it.
+ *
+ * @generated from message stoa.chat.v1.Reaction
+ */
+export type Reaction = Message$1<"stoa.chat.v1.Reaction"> & {
+  /**
+   * An emoji, or a name of the application's own.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * People.
+   *
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+
+  /**
+   * The caller is one of them. Pushes cannot know that and leave it false.
+   *
+   * @generated from field: bool mine = 3;
+   */
+  mine: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Reaction.
+ * Use `create(ReactionSchema)` to create a new message.
+ */
+export const ReactionSchema: GenMessage<Reaction> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 4);
 
 /**
  * Message is one stored utterance.
@@ -161,6 +239,63 @@ export type Message = Message$1<"stoa.chat.v1.Message"> & {
    * @generated from field: bool deleted = 8;
    */
   deleted: boolean;
+
+  /**
+   * It was taken away by who wrote it, who is then still named.
+   *
+   * @generated from field: bool recalled = 9;
+   */
+  recalled: boolean;
+
+  /**
+   * Who is meant.
+   *
+   * @generated from field: stoa.chat.v1.Mentions mentions = 10;
+   */
+  mentions?: Mentions | undefined;
+
+  /**
+   * What it answers.
+   *
+   * @generated from field: stoa.chat.v1.Quote reply_to = 11;
+   */
+  replyTo?: Quote | undefined;
+
+  /**
+   * Where it was first written, when it was forwarded.
+   *
+   * @generated from field: stoa.chat.v1.Origin origin = 12;
+   */
+  origin?: Origin | undefined;
+
+  /**
+   * When its content last changed, UTC; unset when it never did.
+   *
+   * @generated from field: google.protobuf.Timestamp edited_at = 13;
+   */
+  editedAt?: Timestamp | undefined;
+
+  /**
+   * Signs under it, the first given first; at most 20 kinds.
+   *
+   * @generated from field: repeated stoa.chat.v1.Reaction reactions = 14;
+   */
+  reactions: Reaction[];
+
+  /**
+   * It is one of the pinned messages.
+   *
+   * @generated from field: bool pinned = 15;
+   */
+  pinned: boolean;
+
+  /**
+   * Number of its last change among all changes of messages of the conversation, from 1 without gaps; 0 for one that never
+   * changed.
+   *
+   * @generated from field: int64 change = 16;
+   */
+  change: bigint;
 };
 
 /**
@@ -168,62 +303,6 @@ export type Message = Message$1<"stoa.chat.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 3);
-
-/**
- * MessageDeleted says that a message was taken away after it was shown.
- *
- * @generated from message stoa.chat.v1.MessageDeleted
- */
-export type MessageDeleted = Message$1<"stoa.chat.v1.MessageDeleted"> & {
-  /**
-   * Which one.
-   *
-   * @generated from field: stoa.chat.v1.Position position = 1;
-   */
-  position?: Position | undefined;
-};
-
-/**
- * Describes the message stoa.chat.v1.MessageDeleted.
- * Use `create(MessageDeletedSchema)` to create a new message.
- */
-export const MessageDeletedSchema: GenMessage<MessageDeleted> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat, 4);
-
-/**
- * Subscribed ends the greeting: everything before it was history, everything after it is live.
- *
- * @generated from message stoa.chat.v1.Subscribed
- */
-export type Subscribed = Message$1<"stoa.chat.v1.Subscribed"> & {
-  /**
-   * The last stored message at that time.
-   *
-   * @generated from field: stoa.chat.v1.Position position = 1;
-   */
-  position?: Position | undefined;
-
-  /**
-   * People in the conversation.
-   *
-   * @generated from field: int32 viewer_count = 2;
-   */
-  viewerCount: number;
-
-  /**
-   * Likes so far.
-   *
-   * @generated from field: int64 like_count = 3;
-   */
-  likeCount: bigint;
-};
-
-/**
- * Describes the message stoa.chat.v1.Subscribed.
- * Use `create(SubscribedSchema)` to create a new message.
- */
-export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 5);
 
 /**
@@ -255,47 +334,95 @@ export const LikesSchema: GenMessage<Likes> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 6);
 
 /**
- * ViewerCount says how many people are in the conversation, each counted once.
+ * MembersChanged says that people came, went or changed. At most 100 are named; when there were more, ask SyncMembers.
  *
- * @generated from message stoa.chat.v1.ViewerCount
+ * @generated from message stoa.chat.v1.MembersChanged
  */
-export type ViewerCount = Message$1<"stoa.chat.v1.ViewerCount"> & {
+export type MembersChanged = Message$1<"stoa.chat.v1.MembersChanged"> & {
   /**
-   * People.
+   * As they are now; those who went are no members any more.
    *
-   * @generated from field: int32 count = 1;
+   * @generated from field: repeated stoa.chat.v1.Member members = 1;
    */
-  count: number;
+  members: Member[];
+
+  /**
+   * The conversation's member_version afterwards.
+   *
+   * @generated from field: int64 member_version = 2;
+   */
+  memberVersion: bigint;
+
+  /**
+   * How many members there are.
+   *
+   * @generated from field: int32 member_count = 3;
+   */
+  memberCount: number;
+
+  /**
+   * More changed than are named.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
 };
 
 /**
- * Describes the message stoa.chat.v1.ViewerCount.
- * Use `create(ViewerCountSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.MembersChanged.
+ * Use `create(MembersChangedSchema)` to create a new message.
  */
-export const ViewerCountSchema: GenMessage<ViewerCount> = /*@__PURE__*/
+export const MembersChangedSchema: GenMessage<MembersChanged> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 7);
 
 /**
- * Heartbeat comes every 15 seconds of silence; a client that hears nothing for 40 should reconnect.
+ * ReadTo says how far somebody has read, and what has reached one of their devices.
  *
- * @generated from message stoa.chat.v1.Heartbeat
+ * @generated from message stoa.chat.v1.ReadTo
  */
-export type Heartbeat = Message$1<"stoa.chat.v1.Heartbeat"> & {
+export type ReadTo = Message$1<"stoa.chat.v1.ReadTo"> & {
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Everything up to this number was read.
+   *
+   * @generated from field: int64 read_seq = 2;
+   */
+  readSeq: bigint;
+
+  /**
+   * Everything up to this number has arrived.
+   *
+   * @generated from field: int64 delivered_seq = 3;
+   */
+  deliveredSeq: bigint;
 };
 
 /**
- * Describes the message stoa.chat.v1.Heartbeat.
- * Use `create(HeartbeatSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.ReadTo.
+ * Use `create(ReadToSchema)` to create a new message.
  */
-export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
+export const ReadToSchema: GenMessage<ReadTo> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 8);
 
 /**
- * Event is one thing that a subscriber is told.
+ * Event is one thing that happened in a conversation. Those of one conversation come in its order.
  *
  * @generated from message stoa.chat.v1.Event
  */
 export type Event = Message$1<"stoa.chat.v1.Event"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
   /**
    * What happened.
    *
@@ -303,61 +430,53 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
    */
   kind: {
     /**
-     * A message, live or from history.
+     * A new message. The one after seq n is n + 1; who misses one reads it by PullMessages.
      *
-     * @generated from field: stoa.chat.v1.Message message = 1;
+     * @generated from field: stoa.chat.v1.Message message = 2;
      */
     value: Message;
     case: "message";
   } | {
     /**
-     * The greeting is over.
+     * A message changed: it was edited, recalled, deleted, pinned, or has other reactions. It is told as it is now. The
+     * change after n is n + 1; who misses one reads it by PullMessages.
      *
-     * @generated from field: stoa.chat.v1.Subscribed subscribed = 2;
+     * @generated from field: stoa.chat.v1.Message message_changed = 3;
      */
-    value: Subscribed;
-    case: "subscribed";
+    value: Message;
+    case: "messageChanged";
+  } | {
+    /**
+     * The conversation's own facts changed.
+     *
+     * @generated from field: stoa.chat.v1.Conversation conversation = 4;
+     */
+    value: Conversation;
+    case: "conversation";
+  } | {
+    /**
+     * People came, went or changed.
+     *
+     * @generated from field: stoa.chat.v1.MembersChanged members = 5;
+     */
+    value: MembersChanged;
+    case: "members";
+  } | {
+    /**
+     * Somebody has read, in a direct conversation or a group of at most 500 members.
+     *
+     * @generated from field: stoa.chat.v1.ReadTo read = 6;
+     */
+    value: ReadTo;
+    case: "read";
   } | {
     /**
      * People liked.
      *
-     * @generated from field: stoa.chat.v1.Likes likes = 3;
+     * @generated from field: stoa.chat.v1.Likes likes = 7;
      */
     value: Likes;
     case: "likes";
-  } | {
-    /**
-     * The number of people changed.
-     *
-     * @generated from field: stoa.chat.v1.ViewerCount viewer_count = 4;
-     */
-    value: ViewerCount;
-    case: "viewerCount";
-  } | {
-    /**
-     * The broadcast of the conversation's room changed its state.
-     *
-     * @generated from field: stoa.live.v1.Broadcast broadcast = 5;
-     */
-    value: Broadcast;
-    case: "broadcast";
-  } | {
-    /**
-     * Nothing happened.
-     *
-     * @generated from field: stoa.chat.v1.Heartbeat heartbeat = 6;
-     */
-    value: Heartbeat;
-    case: "heartbeat";
-  } | {
-    /**
-     * A message was taken away. It is told once to those who listen; a history that is read later shows the message as
-     * deleted.
-     *
-     * @generated from field: stoa.chat.v1.MessageDeleted message_deleted = 7;
-     */
-    value: MessageDeleted;
-    case: "messageDeleted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -367,4 +486,111 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 9);
+
+/**
+ * OwnEvent is a change of the user's own list, told to all of their devices.
+ *
+ * @generated from message stoa.chat.v1.OwnEvent
+ */
+export type OwnEvent = Message$1<"stoa.chat.v1.OwnEvent"> & {
+  /**
+   * What changed.
+   *
+   * @generated from oneof stoa.chat.v1.OwnEvent.kind
+   */
+  kind: {
+    /**
+     * A conversation is new in the list, or the user's own side of one changed (read position, settings, rights).
+     *
+     * @generated from field: stoa.chat.v1.ConversationState state = 1;
+     */
+    value: ConversationState;
+    case: "state";
+  } | {
+    /**
+     * Messages that the user deleted for themselves.
+     *
+     * @generated from field: stoa.chat.v1.Hidden hidden = 2;
+     */
+    value: Hidden;
+    case: "hidden";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message stoa.chat.v1.OwnEvent.
+ * Use `create(OwnEventSchema)` to create a new message.
+ */
+export const OwnEventSchema: GenMessage<OwnEvent> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 10);
+
+/**
+ * Hidden is messages that a user deleted for themselves.
+ *
+ * @generated from message stoa.chat.v1.Hidden
+ */
+export type Hidden = Message$1<"stoa.chat.v1.Hidden"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Their numbers.
+   *
+   * @generated from field: repeated int64 seqs = 2;
+   */
+  seqs: bigint[];
+
+  /**
+   * Number of this change among all of the user's in this conversation, from 1 without gaps.
+   *
+   * @generated from field: int64 hidden_change = 3;
+   */
+  hiddenChange: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Hidden.
+ * Use `create(HiddenSchema)` to create a new message.
+ */
+export const HiddenSchema: GenMessage<Hidden> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 11);
+
+/**
+ * ConversationState is a conversation as one user has it.
+ *
+ * @generated from message stoa.chat.v1.ConversationState
+ */
+export type ConversationState = Message$1<"stoa.chat.v1.ConversationState"> & {
+  /**
+   * Its own facts.
+   *
+   * @generated from field: stoa.chat.v1.Conversation conversation = 1;
+   */
+  conversation?: Conversation | undefined;
+
+  /**
+   * The user's side of it.
+   *
+   * @generated from field: stoa.chat.v1.Membership membership = 2;
+   */
+  membership?: Membership | undefined;
+
+  /**
+   * The last message that the user may see; unset when there is none.
+   *
+   * @generated from field: stoa.chat.v1.Message last_message = 3;
+   */
+  lastMessage?: Message | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ConversationState.
+ * Use `create(ConversationStateSchema)` to create a new message.
+ */
+export const ConversationStateSchema: GenMessage<ConversationState> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat, 12);
 

@@ -5,15 +5,23 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
-import type { Content, Event, Message as Message$1, Position } from "./chat_pb";
+import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { User } from "../../auth/v1/auth_pb";
+import { file_stoa_auth_v1_auth } from "../../auth/v1/auth_pb";
+import type { ConversationState, Hidden, Mentions, Message as Message$1, Position } from "./chat_pb";
 import { file_stoa_chat_v1_chat } from "./chat_pb";
+import type { Content } from "./content_pb";
+import { file_stoa_chat_v1_content } from "./content_pb";
+import type { MemberSettings, Membership } from "./conversation_pb";
+import { file_stoa_chat_v1_conversation } from "./conversation_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stoa/chat/v1/chat_service.proto.
  */
 export const file_stoa_chat_v1_chat_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zdG9hL2NoYXQvdjEvY2hhdF9zZXJ2aWNlLnByb3RvEgxzdG9hLmNoYXQudjEiigEKElNlbmRNZXNzYWdlUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIgCg1jbGllbnRfbXNnX2lkGAIgASgJQgm6SAZyBBAIGEASLgoHY29udGVudBgDIAEoCzIVLnN0b2EuY2hhdC52MS5Db250ZW50Qga6SAPIAQEiPQoTU2VuZE1lc3NhZ2VSZXNwb25zZRImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UibQoQU3Vic2NyaWJlUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIlCgVhZnRlchgCIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbhIOCgZ1bnNlZW4YAyABKAgiNwoRU3Vic2NyaWJlUmVzcG9uc2USIgoFZXZlbnQYASABKAsyEy5zdG9hLmNoYXQudjEuRXZlbnQisAEKE0xpc3RNZXNzYWdlc1JlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASKAoGYmVmb3JlGAIgASgLMhYuc3RvYS5jaGF0LnYxLlBvc2l0aW9uSAASJwoFYWZ0ZXIYAyABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25IABIaCglwYWdlX3NpemUYBCABKAVCB7pIBBoCKABCBgoEZnJvbSJRChRMaXN0TWVzc2FnZXNSZXNwb25zZRInCghtZXNzYWdlcxgBIAMoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlEhAKCGhhc19tb3JlGAIgASgIIksKC0xpa2VSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEhgKBWNvdW50GAIgASgFQgm6SAYaBBgyKAEiDgoMTGlrZVJlc3BvbnNlMswCCgtDaGF0U2VydmljZRJSCgtTZW5kTWVzc2FnZRIgLnN0b2EuY2hhdC52MS5TZW5kTWVzc2FnZVJlcXVlc3QaIS5zdG9hLmNoYXQudjEuU2VuZE1lc3NhZ2VSZXNwb25zZRJOCglTdWJzY3JpYmUSHi5zdG9hLmNoYXQudjEuU3Vic2NyaWJlUmVxdWVzdBofLnN0b2EuY2hhdC52MS5TdWJzY3JpYmVSZXNwb25zZTABEloKDExpc3RNZXNzYWdlcxIhLnN0b2EuY2hhdC52MS5MaXN0TWVzc2FnZXNSZXF1ZXN0GiIuc3RvYS5jaGF0LnYxLkxpc3RNZXNzYWdlc1Jlc3BvbnNlIgOQAgESPQoETGlrZRIZLnN0b2EuY2hhdC52MS5MaWtlUmVxdWVzdBoaLnN0b2EuY2hhdC52MS5MaWtlUmVzcG9uc2VCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_stoa_chat_v1_chat]);
+  fileDesc("Ch9zdG9hL2NoYXQvdjEvY2hhdF9zZXJ2aWNlLnByb3RvEgxzdG9hLmNoYXQudjEi0wEKElNlbmRNZXNzYWdlUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIgCg1jbGllbnRfbXNnX2lkGAIgASgJQgm6SAZyBBAIGEASLgoHY29udGVudBgDIAEoCzIVLnN0b2EuY2hhdC52MS5Db250ZW50Qga6SAPIAQESKAoIbWVudGlvbnMYBCABKAsyFi5zdG9hLmNoYXQudjEuTWVudGlvbnMSHQoMcmVwbHlfdG9fc2VxGAUgASgDQge6SAQiAigAIj0KE1NlbmRNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIqkBChZGb3J3YXJkTWVzc2FnZXNSZXF1ZXN0EicKFGZyb21fY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASIAoEc2VxcxgCIAMoA0ISukgPkgEMCAEQMhgBIgQiAiAAEiUKEnRvX2NvbnZlcnNhdGlvbl9pZBgDIAEoCUIJukgGcgQQARhAEh0KCnJlcXVlc3RfaWQYBCABKAlCCbpIBnIEEAgYMCJCChdGb3J3YXJkTWVzc2FnZXNSZXNwb25zZRInCghtZXNzYWdlcxgBIAMoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIqgBChJFZGl0TWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASFAoDc2VxGAIgASgDQge6SAQiAiAAEi4KB2NvbnRlbnQYAyABKAsyFS5zdG9hLmNoYXQudjEuQ29udGVudEIGukgDyAEBEigKCG1lbnRpb25zGAQgASgLMhYuc3RvYS5jaGF0LnYxLk1lbnRpb25zIj0KE0VkaXRNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIlAKFFJlY2FsbE1lc3NhZ2VSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEhQKA3NlcRgCIAEoA0IHukgEIgIgACI/ChVSZWNhbGxNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlInMKE0hpZGVNZXNzYWdlc1JlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASHAoEc2VxcxgCIAMoA0IOukgLkgEIEGQiBCICIAASGgoJdXBfdG9fc2VxGAMgASgDQge6SAQiAigAIkQKFEhpZGVNZXNzYWdlc1Jlc3BvbnNlEiwKCm1lbWJlcnNoaXAYASABKAsyGC5zdG9hLmNoYXQudjEuTWVtYmVyc2hpcCJWChFMaXN0SGlkZGVuUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIdCgxhZnRlcl9jaGFuZ2UYAiABKANCB7pIBCICKAAiTAoSTGlzdEhpZGRlblJlc3BvbnNlEiQKBmhpZGRlbhgBIAEoCzIULnN0b2EuY2hhdC52MS5IaWRkZW4SEAoIaGFzX21vcmUYAiABKAgidgoSU2V0UmVhY3Rpb25SZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEhQKA3NlcRgCIAEoA0IHukgEIgIgABIWCgNrZXkYAyABKAlCCbpIBnIEEAEYIBIOCgZyZW1vdmUYBCABKAgiPQoTU2V0UmVhY3Rpb25SZXNwb25zZRImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UioAEKFExpc3RSZWFjdGlvbnNSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEhQKA3NlcRgCIAEoA0IHukgEIgIgABIUCgNrZXkYAyABKAlCB7pIBHICGCASGgoJcGFnZV9zaXplGAQgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDGIACIl8KFUxpc3RSZWFjdGlvbnNSZXNwb25zZRItCglyZWFjdGlvbnMYASADKAsyGi5zdG9hLmNoYXQudjEuVXNlclJlYWN0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI9CgxVc2VyUmVhY3Rpb24SIAoEdXNlchgBIAEoCzISLnN0b2EuYXV0aC52MS5Vc2VyEgsKA2tleRgCIAEoCSJdChFQaW5NZXNzYWdlUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIUCgNzZXEYAiABKANCB7pIBCICIAASDgoGcmVtb3ZlGAMgASgIIjwKElBpbk1lc3NhZ2VSZXNwb25zZRImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UiNQoPTGlzdFBpbnNSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAIjsKEExpc3RQaW5zUmVzcG9uc2USJwoIbWVzc2FnZXMYASADKAsyFS5zdG9hLmNoYXQudjEuTWVzc2FnZSKwAQoTTGlzdE1lc3NhZ2VzUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIoCgZiZWZvcmUYAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25IABInCgVhZnRlchgDIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbkgAEhoKCXBhZ2Vfc2l6ZRgEIAEoBUIHukgEGgIoAEIGCgRmcm9tIlEKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEicKCG1lc3NhZ2VzGAEgAygLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2USEAoIaGFzX21vcmUYAiABKAgibQoESGF2ZRIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIoCghwb3NpdGlvbhgCIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbhIXCgZjaGFuZ2UYAyABKANCB7pIBCICKAAiYAoTUHVsbE1lc3NhZ2VzUmVxdWVzdBItCgRoYXZlGAEgAygLMhIuc3RvYS5jaGF0LnYxLkhhdmVCC7pICJIBBQgBEMgBEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoACJVChRQdWxsTWVzc2FnZXNSZXNwb25zZRIrCg1jb252ZXJzYXRpb25zGAEgAygLMhQuc3RvYS5jaGF0LnYxLlB1bGxlZBIQCghoYXNfbW9yZRgCIAEoCCKfAQoGUHVsbGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIMCgRnb25lGAIgASgIEg0KBWVwb2NoGAMgASgDEicKCG1lc3NhZ2VzGAQgAygLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2USJgoHY2hhbmdlZBgFIAMoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlEg4KBmNoYW5nZRgGIAEoAyJCCgtTeW5jUmVxdWVzdBIXCgZjdXJzb3IYASABKANCB7pIBCICKAASGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAIl0KDFN5bmNSZXNwb25zZRIvCgZzdGF0ZXMYASADKAsyHy5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uU3RhdGUSDgoGY3Vyc29yGAIgASgDEgwKBGRvbmUYAyABKAgiPAoWR2V0Q29udmVyc2F0aW9uUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQCJJChdHZXRDb252ZXJzYXRpb25SZXNwb25zZRIuCgVzdGF0ZRgBIAEoCzIfLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25TdGF0ZSIvChFPcGVuRGlyZWN0UmVxdWVzdBIaCgd1c2VyX2lkGAEgASgJQgm6SAZyBBABGEAiRAoST3BlbkRpcmVjdFJlc3BvbnNlEi4KBXN0YXRlGAEgASgLMh8uc3RvYS5jaGF0LnYxLkNvbnZlcnNhdGlvblN0YXRlIqQBChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASNgoIc2V0dGluZ3MYAiABKAsyHC5zdG9hLmNoYXQudjEuTWVtYmVyU2V0dGluZ3NCBrpIA8gBARIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siRgoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIsCgptZW1iZXJzaGlwGAEgASgLMhguc3RvYS5jaGF0LnYxLk1lbWJlcnNoaXAiaAoHQWR2YW5jZRIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIZCghyZWFkX3NlcRgCIAEoA0IHukgEIgIoABIeCg1kZWxpdmVyZWRfc2VxGAMgASgDQge6SAQiAigAIk8KF0FkdmFuY2VQb3NpdGlvbnNSZXF1ZXN0EjQKCGFkdmFuY2VzGAEgAygLMhUuc3RvYS5jaGF0LnYxLkFkdmFuY2VCC7pICJIBBQgBEMgBIk0KGEFkdmFuY2VQb3NpdGlvbnNSZXNwb25zZRIxCglwb3NpdGlvbnMYASADKAsyHi5zdG9hLmNoYXQudjEuQWR2YW5jZWRQb3NpdGlvbiJnChBBZHZhbmNlZFBvc2l0aW9uEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIMCgRnb25lGAIgASgIEiwKCm1lbWJlcnNoaXAYAyABKAsyGC5zdG9hLmNoYXQudjEuTWVtYmVyc2hpcCJYChJHZXRSZWNlaXB0c1JlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASHgoEc2VxcxgCIAMoA0IQukgNkgEKCAEQZCIEIgIgACI+ChNHZXRSZWNlaXB0c1Jlc3BvbnNlEicKCHJlY2VpcHRzGAEgAygLMhUuc3RvYS5jaGF0LnYxLlJlY2VpcHQiQwoHUmVjZWlwdBILCgNzZXEYASABKAMSEgoKcmVhZF9jb3VudBgCIAEoBRIXCg9kZWxpdmVyZWRfY291bnQYAyABKAUiiAEKEkxpc3RSZWFkZXJzUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIUCgNzZXEYAiABKANCB7pIBCICIAASGgoJcGFnZV9zaXplGAMgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBCABKAlCCLpIBXIDGIACIlMKE0xpc3RSZWFkZXJzUmVzcG9uc2USIwoHcmVhZGVycxgBIAMoCzISLnN0b2EuYXV0aC52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJLCgtMaWtlUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIYCgVjb3VudBgCIAEoBUIJukgGGgQYMigBIg4KDExpa2VSZXNwb25zZTLTDQoLQ2hhdFNlcnZpY2USUgoLU2VuZE1lc3NhZ2USIC5zdG9hLmNoYXQudjEuU2VuZE1lc3NhZ2VSZXF1ZXN0GiEuc3RvYS5jaGF0LnYxLlNlbmRNZXNzYWdlUmVzcG9uc2USXgoPRm9yd2FyZE1lc3NhZ2VzEiQuc3RvYS5jaGF0LnYxLkZvcndhcmRNZXNzYWdlc1JlcXVlc3QaJS5zdG9hLmNoYXQudjEuRm9yd2FyZE1lc3NhZ2VzUmVzcG9uc2USUgoLRWRpdE1lc3NhZ2USIC5zdG9hLmNoYXQudjEuRWRpdE1lc3NhZ2VSZXF1ZXN0GiEuc3RvYS5jaGF0LnYxLkVkaXRNZXNzYWdlUmVzcG9uc2USWAoNUmVjYWxsTWVzc2FnZRIiLnN0b2EuY2hhdC52MS5SZWNhbGxNZXNzYWdlUmVxdWVzdBojLnN0b2EuY2hhdC52MS5SZWNhbGxNZXNzYWdlUmVzcG9uc2USVQoMSGlkZU1lc3NhZ2VzEiEuc3RvYS5jaGF0LnYxLkhpZGVNZXNzYWdlc1JlcXVlc3QaIi5zdG9hLmNoYXQudjEuSGlkZU1lc3NhZ2VzUmVzcG9uc2USVAoKTGlzdEhpZGRlbhIfLnN0b2EuY2hhdC52MS5MaXN0SGlkZGVuUmVxdWVzdBogLnN0b2EuY2hhdC52MS5MaXN0SGlkZGVuUmVzcG9uc2UiA5ACARJSCgtTZXRSZWFjdGlvbhIgLnN0b2EuY2hhdC52MS5TZXRSZWFjdGlvblJlcXVlc3QaIS5zdG9hLmNoYXQudjEuU2V0UmVhY3Rpb25SZXNwb25zZRJdCg1MaXN0UmVhY3Rpb25zEiIuc3RvYS5jaGF0LnYxLkxpc3RSZWFjdGlvbnNSZXF1ZXN0GiMuc3RvYS5jaGF0LnYxLkxpc3RSZWFjdGlvbnNSZXNwb25zZSIDkAIBEk8KClBpbk1lc3NhZ2USHy5zdG9hLmNoYXQudjEuUGluTWVzc2FnZVJlcXVlc3QaIC5zdG9hLmNoYXQudjEuUGluTWVzc2FnZVJlc3BvbnNlEk4KCExpc3RQaW5zEh0uc3RvYS5jaGF0LnYxLkxpc3RQaW5zUmVxdWVzdBoeLnN0b2EuY2hhdC52MS5MaXN0UGluc1Jlc3BvbnNlIgOQAgESWgoMTGlzdE1lc3NhZ2VzEiEuc3RvYS5jaGF0LnYxLkxpc3RNZXNzYWdlc1JlcXVlc3QaIi5zdG9hLmNoYXQudjEuTGlzdE1lc3NhZ2VzUmVzcG9uc2UiA5ACARJaCgxQdWxsTWVzc2FnZXMSIS5zdG9hLmNoYXQudjEuUHVsbE1lc3NhZ2VzUmVxdWVzdBoiLnN0b2EuY2hhdC52MS5QdWxsTWVzc2FnZXNSZXNwb25zZSIDkAIBEkIKBFN5bmMSGS5zdG9hLmNoYXQudjEuU3luY1JlcXVlc3QaGi5zdG9hLmNoYXQudjEuU3luY1Jlc3BvbnNlIgOQAgESYwoPR2V0Q29udmVyc2F0aW9uEiQuc3RvYS5jaGF0LnYxLkdldENvbnZlcnNhdGlvblJlcXVlc3QaJS5zdG9hLmNoYXQudjEuR2V0Q29udmVyc2F0aW9uUmVzcG9uc2UiA5ACARJPCgpPcGVuRGlyZWN0Eh8uc3RvYS5jaGF0LnYxLk9wZW5EaXJlY3RSZXF1ZXN0GiAuc3RvYS5jaGF0LnYxLk9wZW5EaXJlY3RSZXNwb25zZRJbCg5VcGRhdGVTZXR0aW5ncxIjLnN0b2EuY2hhdC52MS5VcGRhdGVTZXR0aW5nc1JlcXVlc3QaJC5zdG9hLmNoYXQudjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZRJhChBBZHZhbmNlUG9zaXRpb25zEiUuc3RvYS5jaGF0LnYxLkFkdmFuY2VQb3NpdGlvbnNSZXF1ZXN0GiYuc3RvYS5jaGF0LnYxLkFkdmFuY2VQb3NpdGlvbnNSZXNwb25zZRJXCgtHZXRSZWNlaXB0cxIgLnN0b2EuY2hhdC52MS5HZXRSZWNlaXB0c1JlcXVlc3QaIS5zdG9hLmNoYXQudjEuR2V0UmVjZWlwdHNSZXNwb25zZSIDkAIBElcKC0xpc3RSZWFkZXJzEiAuc3RvYS5jaGF0LnYxLkxpc3RSZWFkZXJzUmVxdWVzdBohLnN0b2EuY2hhdC52MS5MaXN0UmVhZGVyc1Jlc3BvbnNlIgOQAgESPQoETGlrZRIZLnN0b2EuY2hhdC52MS5MaWtlUmVxdWVzdBoaLnN0b2EuY2hhdC52MS5MaWtlUmVzcG9uc2VCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_stoa_auth_v1_auth, file_stoa_chat_v1_chat, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
 
 /**
  * SendMessageRequest is a message to store.
@@ -29,7 +37,8 @@ export type SendMessageRequest = Message<"stoa.chat.v1.SendMessageRequest"> & {
   conversationId: string;
 
   /**
-   * Chosen by the client, unique among the sender's messages (a UUID).
+   * Chosen by the client, unique among the sender's messages. One that grows with time (a ULID, a UUID of version 7) keeps
+   * the server fastest.
    *
    * @generated from field: string client_msg_id = 2;
    */
@@ -41,6 +50,20 @@ export type SendMessageRequest = Message<"stoa.chat.v1.SendMessageRequest"> & {
    * @generated from field: stoa.chat.v1.Content content = 3;
    */
   content?: Content | undefined;
+
+  /**
+   * Who is meant.
+   *
+   * @generated from field: stoa.chat.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
+
+  /**
+   * Number of the message that it answers; 0 for none.
+   *
+   * @generated from field: int64 reply_to_seq = 5;
+   */
+  replyToSeq: bigint;
 };
 
 /**
@@ -72,61 +95,557 @@ export const SendMessageResponseSchema: GenMessage<SendMessageResponse> = /*@__P
   messageDesc(file_stoa_chat_v1_chat_service, 1);
 
 /**
- * SubscribeRequest names a conversation and where to go on.
+ * ForwardMessagesRequest names messages and where they go.
  *
- * @generated from message stoa.chat.v1.SubscribeRequest
+ * @generated from message stoa.chat.v1.ForwardMessagesRequest
  */
-export type SubscribeRequest = Message<"stoa.chat.v1.SubscribeRequest"> & {
+export type ForwardMessagesRequest = Message<"stoa.chat.v1.ForwardMessagesRequest"> & {
   /**
-   * Which conversation.
+   * Where they are.
+   *
+   * @generated from field: string from_conversation_id = 1;
+   */
+  fromConversationId: string;
+
+  /**
+   * Their numbers, at most 50.
+   *
+   * @generated from field: repeated int64 seqs = 2;
+   */
+  seqs: bigint[];
+
+  /**
+   * Where to.
+   *
+   * @generated from field: string to_conversation_id = 3;
+   */
+  toConversationId: string;
+
+  /**
+   * Chosen by the client.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ForwardMessagesRequest.
+ * Use `create(ForwardMessagesRequestSchema)` to create a new message.
+ */
+export const ForwardMessagesRequestSchema: GenMessage<ForwardMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 2);
+
+/**
+ * ForwardMessagesResponse is the stored messages.
+ *
+ * @generated from message stoa.chat.v1.ForwardMessagesResponse
+ */
+export type ForwardMessagesResponse = Message<"stoa.chat.v1.ForwardMessagesResponse"> & {
+  /**
+   * In the order of their seqs there.
+   *
+   * @generated from field: repeated stoa.chat.v1.Message messages = 1;
+   */
+  messages: Message$1[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.ForwardMessagesResponse.
+ * Use `create(ForwardMessagesResponseSchema)` to create a new message.
+ */
+export const ForwardMessagesResponseSchema: GenMessage<ForwardMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 3);
+
+/**
+ * EditMessageRequest is the new content.
+ *
+ * @generated from message stoa.chat.v1.EditMessageRequest
+ */
+export type EditMessageRequest = Message<"stoa.chat.v1.EditMessageRequest"> & {
+  /**
+   * Where.
    *
    * @generated from field: string conversation_id = 1;
    */
   conversationId: string;
 
   /**
-   * Position of the last message seen; unset for a newcomer.
+   * Which one.
    *
-   * @generated from field: stoa.chat.v1.Position after = 2;
+   * @generated from field: int64 seq = 2;
    */
-  after?: Position | undefined;
+  seq: bigint;
 
   /**
-   * Do not count the caller among the people in the conversation. For its owner, who tends it, and the staff; to others
-   * PERMISSION_DENIED (FORBIDDEN).
+   * Of the same kind as before.
    *
-   * @generated from field: bool unseen = 3;
+   * @generated from field: stoa.chat.v1.Content content = 3;
    */
-  unseen: boolean;
+  content?: Content | undefined;
+
+  /**
+   * Who is meant now.
+   *
+   * @generated from field: stoa.chat.v1.Mentions mentions = 4;
+   */
+  mentions?: Mentions | undefined;
 };
 
 /**
- * Describes the message stoa.chat.v1.SubscribeRequest.
- * Use `create(SubscribeRequestSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.EditMessageRequest.
+ * Use `create(EditMessageRequestSchema)` to create a new message.
  */
-export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 2);
+export const EditMessageRequestSchema: GenMessage<EditMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 4);
 
 /**
- * SubscribeResponse is one event.
+ * EditMessageResponse is the message.
  *
- * @generated from message stoa.chat.v1.SubscribeResponse
+ * @generated from message stoa.chat.v1.EditMessageResponse
  */
-export type SubscribeResponse = Message<"stoa.chat.v1.SubscribeResponse"> & {
+export type EditMessageResponse = Message<"stoa.chat.v1.EditMessageResponse"> & {
   /**
-   * What happened.
+   * As it is now.
    *
-   * @generated from field: stoa.chat.v1.Event event = 1;
+   * @generated from field: stoa.chat.v1.Message message = 1;
    */
-  event?: Event | undefined;
+  message?: Message$1 | undefined;
 };
 
 /**
- * Describes the message stoa.chat.v1.SubscribeResponse.
- * Use `create(SubscribeResponseSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.EditMessageResponse.
+ * Use `create(EditMessageResponseSchema)` to create a new message.
  */
-export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 3);
+export const EditMessageResponseSchema: GenMessage<EditMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 5);
+
+/**
+ * RecallMessageRequest names a message.
+ *
+ * @generated from message stoa.chat.v1.RecallMessageRequest
+ */
+export type RecallMessageRequest = Message<"stoa.chat.v1.RecallMessageRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which one.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.RecallMessageRequest.
+ * Use `create(RecallMessageRequestSchema)` to create a new message.
+ */
+export const RecallMessageRequestSchema: GenMessage<RecallMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 6);
+
+/**
+ * RecallMessageResponse is what is left.
+ *
+ * @generated from message stoa.chat.v1.RecallMessageResponse
+ */
+export type RecallMessageResponse = Message<"stoa.chat.v1.RecallMessageResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: stoa.chat.v1.Message message = 1;
+   */
+  message?: Message$1 | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.RecallMessageResponse.
+ * Use `create(RecallMessageResponseSchema)` to create a new message.
+ */
+export const RecallMessageResponseSchema: GenMessage<RecallMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 7);
+
+/**
+ * HideMessagesRequest names messages.
+ *
+ * @generated from message stoa.chat.v1.HideMessagesRequest
+ */
+export type HideMessagesRequest = Message<"stoa.chat.v1.HideMessagesRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Their numbers, at most 100; numbers that do not exist are left out.
+   *
+   * @generated from field: repeated int64 seqs = 2;
+   */
+  seqs: bigint[];
+
+  /**
+   * Everything up to this number; 0 for none. It cannot be taken back.
+   *
+   * @generated from field: int64 up_to_seq = 3;
+   */
+  upToSeq: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.HideMessagesRequest.
+ * Use `create(HideMessagesRequestSchema)` to create a new message.
+ */
+export const HideMessagesRequestSchema: GenMessage<HideMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 8);
+
+/**
+ * HideMessagesResponse is the caller's side.
+ *
+ * @generated from message stoa.chat.v1.HideMessagesResponse
+ */
+export type HideMessagesResponse = Message<"stoa.chat.v1.HideMessagesResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.chat.v1.Membership membership = 1;
+   */
+  membership?: Membership | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.HideMessagesResponse.
+ * Use `create(HideMessagesResponseSchema)` to create a new message.
+ */
+export const HideMessagesResponseSchema: GenMessage<HideMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 9);
+
+/**
+ * ListHiddenRequest asks for what was hidden after a change.
+ *
+ * @generated from message stoa.chat.v1.ListHiddenRequest
+ */
+export type ListHiddenRequest = Message<"stoa.chat.v1.ListHiddenRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The last hidden_change that the device has.
+   *
+   * @generated from field: int64 after_change = 2;
+   */
+  afterChange: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListHiddenRequest.
+ * Use `create(ListHiddenRequestSchema)` to create a new message.
+ */
+export const ListHiddenRequestSchema: GenMessage<ListHiddenRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 10);
+
+/**
+ * ListHiddenResponse is up to 1,000 numbers.
+ *
+ * @generated from message stoa.chat.v1.ListHiddenResponse
+ */
+export type ListHiddenResponse = Message<"stoa.chat.v1.ListHiddenResponse"> & {
+  /**
+   * With the last change that it covers.
+   *
+   * @generated from field: stoa.chat.v1.Hidden hidden = 1;
+   */
+  hidden?: Hidden | undefined;
+
+  /**
+   * There are more after it.
+   *
+   * @generated from field: bool has_more = 2;
+   */
+  hasMore: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListHiddenResponse.
+ * Use `create(ListHiddenResponseSchema)` to create a new message.
+ */
+export const ListHiddenResponseSchema: GenMessage<ListHiddenResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 11);
+
+/**
+ * SetReactionRequest is a sign.
+ *
+ * @generated from message stoa.chat.v1.SetReactionRequest
+ */
+export type SetReactionRequest = Message<"stoa.chat.v1.SetReactionRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Under which message.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * An emoji, or a name of the application's own.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * Take it back.
+   *
+   * @generated from field: bool remove = 4;
+   */
+  remove: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.SetReactionRequest.
+ * Use `create(SetReactionRequestSchema)` to create a new message.
+ */
+export const SetReactionRequestSchema: GenMessage<SetReactionRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 12);
+
+/**
+ * SetReactionResponse is the message.
+ *
+ * @generated from message stoa.chat.v1.SetReactionResponse
+ */
+export type SetReactionResponse = Message<"stoa.chat.v1.SetReactionResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: stoa.chat.v1.Message message = 1;
+   */
+  message?: Message$1 | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.SetReactionResponse.
+ * Use `create(SetReactionResponseSchema)` to create a new message.
+ */
+export const SetReactionResponseSchema: GenMessage<SetReactionResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 13);
+
+/**
+ * ListReactionsRequest pages through people (AIP-158).
+ *
+ * @generated from message stoa.chat.v1.ListReactionsRequest
+ */
+export type ListReactionsRequest = Message<"stoa.chat.v1.ListReactionsRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Under which message.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * Which sign; empty for all.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * At most this many; 0 means 50, above 200 means 200.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListReactionsRequest.
+ * Use `create(ListReactionsRequestSchema)` to create a new message.
+ */
+export const ListReactionsRequestSchema: GenMessage<ListReactionsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 14);
+
+/**
+ * ListReactionsResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.ListReactionsResponse
+ */
+export type ListReactionsResponse = Message<"stoa.chat.v1.ListReactionsResponse"> & {
+  /**
+   * The first given first.
+   *
+   * @generated from field: repeated stoa.chat.v1.UserReaction reactions = 1;
+   */
+  reactions: UserReaction[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListReactionsResponse.
+ * Use `create(ListReactionsResponseSchema)` to create a new message.
+ */
+export const ListReactionsResponseSchema: GenMessage<ListReactionsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 15);
+
+/**
+ * UserReaction is one user's sign.
+ *
+ * @generated from message stoa.chat.v1.UserReaction
+ */
+export type UserReaction = Message<"stoa.chat.v1.UserReaction"> & {
+  /**
+   * Who.
+   *
+   * @generated from field: stoa.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+
+  /**
+   * Which sign.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.UserReaction.
+ * Use `create(UserReactionSchema)` to create a new message.
+ */
+export const UserReactionSchema: GenMessage<UserReaction> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 16);
+
+/**
+ * PinMessageRequest names a message.
+ *
+ * @generated from message stoa.chat.v1.PinMessageRequest
+ */
+export type PinMessageRequest = Message<"stoa.chat.v1.PinMessageRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which one.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * Take it down.
+   *
+   * @generated from field: bool remove = 3;
+   */
+  remove: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.PinMessageRequest.
+ * Use `create(PinMessageRequestSchema)` to create a new message.
+ */
+export const PinMessageRequestSchema: GenMessage<PinMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 17);
+
+/**
+ * PinMessageResponse is the message.
+ *
+ * @generated from message stoa.chat.v1.PinMessageResponse
+ */
+export type PinMessageResponse = Message<"stoa.chat.v1.PinMessageResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: stoa.chat.v1.Message message = 1;
+   */
+  message?: Message$1 | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.PinMessageResponse.
+ * Use `create(PinMessageResponseSchema)` to create a new message.
+ */
+export const PinMessageResponseSchema: GenMessage<PinMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 18);
+
+/**
+ * ListPinsRequest names a conversation.
+ *
+ * @generated from message stoa.chat.v1.ListPinsRequest
+ */
+export type ListPinsRequest = Message<"stoa.chat.v1.ListPinsRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListPinsRequest.
+ * Use `create(ListPinsRequestSchema)` to create a new message.
+ */
+export const ListPinsRequestSchema: GenMessage<ListPinsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 19);
+
+/**
+ * ListPinsResponse is all of them, at most 50.
+ *
+ * @generated from message stoa.chat.v1.ListPinsResponse
+ */
+export type ListPinsResponse = Message<"stoa.chat.v1.ListPinsResponse"> & {
+  /**
+   * The last pinned first.
+   *
+   * @generated from field: repeated stoa.chat.v1.Message messages = 1;
+   */
+  messages: Message$1[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListPinsResponse.
+ * Use `create(ListPinsResponseSchema)` to create a new message.
+ */
+export const ListPinsResponseSchema: GenMessage<ListPinsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 20);
 
 /**
  * ListMessagesRequest names a conversation and a place in it.
@@ -177,7 +696,7 @@ export type ListMessagesRequest = Message<"stoa.chat.v1.ListMessagesRequest"> & 
  * Use `create(ListMessagesRequestSchema)` to create a new message.
  */
 export const ListMessagesRequestSchema: GenMessage<ListMessagesRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 4);
+  messageDesc(file_stoa_chat_v1_chat_service, 21);
 
 /**
  * ListMessagesResponse is one page, oldest message first.
@@ -205,7 +724,623 @@ export type ListMessagesResponse = Message<"stoa.chat.v1.ListMessagesResponse"> 
  * Use `create(ListMessagesResponseSchema)` to create a new message.
  */
 export const ListMessagesResponseSchema: GenMessage<ListMessagesResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 5);
+  messageDesc(file_stoa_chat_v1_chat_service, 22);
+
+/**
+ * Have is what a device has of a conversation.
+ *
+ * @generated from message stoa.chat.v1.Have
+ */
+export type Have = Message<"stoa.chat.v1.Have"> & {
+  /**
+   * Which conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The last message that it has without a gap; of another epoch, it has nothing.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 2;
+   */
+  position?: Position | undefined;
+
+  /**
+   * The last change that it has without a gap.
+   *
+   * @generated from field: int64 change = 3;
+   */
+  change: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Have.
+ * Use `create(HaveSchema)` to create a new message.
+ */
+export const HaveSchema: GenMessage<Have> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 23);
+
+/**
+ * PullMessagesRequest says what a device has.
+ *
+ * @generated from message stoa.chat.v1.PullMessagesRequest
+ */
+export type PullMessagesRequest = Message<"stoa.chat.v1.PullMessagesRequest"> & {
+  /**
+   * Those that it lacks something of, at most 200.
+   *
+   * @generated from field: repeated stoa.chat.v1.Have have = 1;
+   */
+  have: Have[];
+
+  /**
+   * At most this many messages in all; 0 means 500, above 2,000 means 2,000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message stoa.chat.v1.PullMessagesRequest.
+ * Use `create(PullMessagesRequestSchema)` to create a new message.
+ */
+export const PullMessagesRequestSchema: GenMessage<PullMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 24);
+
+/**
+ * PullMessagesResponse is what it lacked, as far as the page reaches.
+ *
+ * @generated from message stoa.chat.v1.PullMessagesResponse
+ */
+export type PullMessagesResponse = Message<"stoa.chat.v1.PullMessagesResponse"> & {
+  /**
+   * In the order asked; those after a page's end are left out.
+   *
+   * @generated from field: repeated stoa.chat.v1.Pulled conversations = 1;
+   */
+  conversations: Pulled[];
+
+  /**
+   * Something was left: ask again with what the device has now.
+   *
+   * @generated from field: bool has_more = 2;
+   */
+  hasMore: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.PullMessagesResponse.
+ * Use `create(PullMessagesResponseSchema)` to create a new message.
+ */
+export const PullMessagesResponseSchema: GenMessage<PullMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 25);
+
+/**
+ * Pulled is what a device lacked of a conversation.
+ *
+ * @generated from message stoa.chat.v1.Pulled
+ */
+export type Pulled = Message<"stoa.chat.v1.Pulled"> & {
+  /**
+   * Which conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The caller may not see it (any more).
+   *
+   * @generated from field: bool gone = 2;
+   */
+  gone: boolean;
+
+  /**
+   * Its epoch. When it is not the one that the device has, all that the device has of the conversation is void.
+   *
+   * @generated from field: int64 epoch = 3;
+   */
+  epoch: bigint;
+
+  /**
+   * New ones, oldest first.
+   *
+   * @generated from field: repeated stoa.chat.v1.Message messages = 4;
+   */
+  messages: Message$1[];
+
+  /**
+   * Those that changed after the change that the device has, as they are now, in the order of their changes.
+   *
+   * @generated from field: repeated stoa.chat.v1.Message changed = 5;
+   */
+  changed: Message$1[];
+
+  /**
+   * The device has all changes up to this one now.
+   *
+   * @generated from field: int64 change = 6;
+   */
+  change: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Pulled.
+ * Use `create(PulledSchema)` to create a new message.
+ */
+export const PulledSchema: GenMessage<Pulled> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 26);
+
+/**
+ * SyncRequest asks for what changed.
+ *
+ * @generated from message stoa.chat.v1.SyncRequest
+ */
+export type SyncRequest = Message<"stoa.chat.v1.SyncRequest"> & {
+  /**
+   * From the response before; 0 for a new device.
+   *
+   * @generated from field: int64 cursor = 1;
+   */
+  cursor: bigint;
+
+  /**
+   * At most this many conversations; 0 means 100, above 500 means 500.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message stoa.chat.v1.SyncRequest.
+ * Use `create(SyncRequestSchema)` to create a new message.
+ */
+export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 27);
+
+/**
+ * SyncResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.SyncResponse
+ */
+export type SyncResponse = Message<"stoa.chat.v1.SyncResponse"> & {
+  /**
+   * In the order of their last changes. A new device is not told of conversations that the user left.
+   *
+   * @generated from field: repeated stoa.chat.v1.ConversationState states = 1;
+   */
+  states: ConversationState[];
+
+  /**
+   * For the next call.
+   *
+   * @generated from field: int64 cursor = 2;
+   */
+  cursor: bigint;
+
+  /**
+   * Nothing is left.
+   *
+   * @generated from field: bool done = 3;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.SyncResponse.
+ * Use `create(SyncResponseSchema)` to create a new message.
+ */
+export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 28);
+
+/**
+ * GetConversationRequest names a conversation.
+ *
+ * @generated from message stoa.chat.v1.GetConversationRequest
+ */
+export type GetConversationRequest = Message<"stoa.chat.v1.GetConversationRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetConversationRequest.
+ * Use `create(GetConversationRequestSchema)` to create a new message.
+ */
+export const GetConversationRequestSchema: GenMessage<GetConversationRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 29);
+
+/**
+ * GetConversationResponse is the conversation.
+ *
+ * @generated from message stoa.chat.v1.GetConversationResponse
+ */
+export type GetConversationResponse = Message<"stoa.chat.v1.GetConversationResponse"> & {
+  /**
+   * As the caller has it; without a membership in live rooms.
+   *
+   * @generated from field: stoa.chat.v1.ConversationState state = 1;
+   */
+  state?: ConversationState | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetConversationResponse.
+ * Use `create(GetConversationResponseSchema)` to create a new message.
+ */
+export const GetConversationResponseSchema: GenMessage<GetConversationResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 30);
+
+/**
+ * OpenDirectRequest names the other user.
+ *
+ * @generated from message stoa.chat.v1.OpenDirectRequest
+ */
+export type OpenDirectRequest = Message<"stoa.chat.v1.OpenDirectRequest"> & {
+  /**
+   * Whom.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.OpenDirectRequest.
+ * Use `create(OpenDirectRequestSchema)` to create a new message.
+ */
+export const OpenDirectRequestSchema: GenMessage<OpenDirectRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 31);
+
+/**
+ * OpenDirectResponse is the conversation.
+ *
+ * @generated from message stoa.chat.v1.OpenDirectResponse
+ */
+export type OpenDirectResponse = Message<"stoa.chat.v1.OpenDirectResponse"> & {
+  /**
+   * As the caller has it.
+   *
+   * @generated from field: stoa.chat.v1.ConversationState state = 1;
+   */
+  state?: ConversationState | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.OpenDirectResponse.
+ * Use `create(OpenDirectResponseSchema)` to create a new message.
+ */
+export const OpenDirectResponseSchema: GenMessage<OpenDirectResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 32);
+
+/**
+ * UpdateSettingsRequest is what changes.
+ *
+ * @generated from message stoa.chat.v1.UpdateSettingsRequest
+ */
+export type UpdateSettingsRequest = Message<"stoa.chat.v1.UpdateSettingsRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * New values.
+   *
+   * @generated from field: stoa.chat.v1.MemberSettings settings = 2;
+   */
+  settings?: MemberSettings | undefined;
+
+  /**
+   * Which of them: silent, pinned, archived; empty for all.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.UpdateSettingsRequest.
+ * Use `create(UpdateSettingsRequestSchema)` to create a new message.
+ */
+export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 33);
+
+/**
+ * UpdateSettingsResponse is the caller's side.
+ *
+ * @generated from message stoa.chat.v1.UpdateSettingsResponse
+ */
+export type UpdateSettingsResponse = Message<"stoa.chat.v1.UpdateSettingsResponse"> & {
+  /**
+   * After the change.
+   *
+   * @generated from field: stoa.chat.v1.Membership membership = 1;
+   */
+  membership?: Membership | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.UpdateSettingsResponse.
+ * Use `create(UpdateSettingsResponseSchema)` to create a new message.
+ */
+export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 34);
+
+/**
+ * Advance is how far the caller is in one conversation.
+ *
+ * @generated from message stoa.chat.v1.Advance
+ */
+export type Advance = Message<"stoa.chat.v1.Advance"> & {
+  /**
+   * Which conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Everything up to this number was read; 0 says nothing.
+   *
+   * @generated from field: int64 read_seq = 2;
+   */
+  readSeq: bigint;
+
+  /**
+   * Everything up to this number has arrived; 0 says nothing. What was read has arrived.
+   *
+   * @generated from field: int64 delivered_seq = 3;
+   */
+  deliveredSeq: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Advance.
+ * Use `create(AdvanceSchema)` to create a new message.
+ */
+export const AdvanceSchema: GenMessage<Advance> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 35);
+
+/**
+ * AdvancePositionsRequest is one for each conversation.
+ *
+ * @generated from message stoa.chat.v1.AdvancePositionsRequest
+ */
+export type AdvancePositionsRequest = Message<"stoa.chat.v1.AdvancePositionsRequest"> & {
+  /**
+   * At most 200.
+   *
+   * @generated from field: repeated stoa.chat.v1.Advance advances = 1;
+   */
+  advances: Advance[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.AdvancePositionsRequest.
+ * Use `create(AdvancePositionsRequestSchema)` to create a new message.
+ */
+export const AdvancePositionsRequestSchema: GenMessage<AdvancePositionsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 36);
+
+/**
+ * AdvancePositionsResponse is the caller's side of each.
+ *
+ * @generated from message stoa.chat.v1.AdvancePositionsResponse
+ */
+export type AdvancePositionsResponse = Message<"stoa.chat.v1.AdvancePositionsResponse"> & {
+  /**
+   * In the order asked; unset for those that the caller may not see.
+   *
+   * @generated from field: repeated stoa.chat.v1.AdvancedPosition positions = 1;
+   */
+  positions: AdvancedPosition[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.AdvancePositionsResponse.
+ * Use `create(AdvancePositionsResponseSchema)` to create a new message.
+ */
+export const AdvancePositionsResponseSchema: GenMessage<AdvancePositionsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 37);
+
+/**
+ * AdvancedPosition is how far the caller is.
+ *
+ * @generated from message stoa.chat.v1.AdvancedPosition
+ */
+export type AdvancedPosition = Message<"stoa.chat.v1.AdvancedPosition"> & {
+  /**
+   * Which conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * The caller may not see it (any more); nothing was changed.
+   *
+   * @generated from field: bool gone = 2;
+   */
+  gone: boolean;
+
+  /**
+   * The caller's side.
+   *
+   * @generated from field: stoa.chat.v1.Membership membership = 3;
+   */
+  membership?: Membership | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.AdvancedPosition.
+ * Use `create(AdvancedPositionSchema)` to create a new message.
+ */
+export const AdvancedPositionSchema: GenMessage<AdvancedPosition> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 38);
+
+/**
+ * GetReceiptsRequest names messages of the caller's.
+ *
+ * @generated from message stoa.chat.v1.GetReceiptsRequest
+ */
+export type GetReceiptsRequest = Message<"stoa.chat.v1.GetReceiptsRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Their numbers, at most 100; those of others are left out.
+   *
+   * @generated from field: repeated int64 seqs = 2;
+   */
+  seqs: bigint[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetReceiptsRequest.
+ * Use `create(GetReceiptsRequestSchema)` to create a new message.
+ */
+export const GetReceiptsRequestSchema: GenMessage<GetReceiptsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 39);
+
+/**
+ * GetReceiptsResponse counts readers.
+ *
+ * @generated from message stoa.chat.v1.GetReceiptsResponse
+ */
+export type GetReceiptsResponse = Message<"stoa.chat.v1.GetReceiptsResponse"> & {
+  /**
+   * In rising order of seq.
+   *
+   * @generated from field: repeated stoa.chat.v1.Receipt receipts = 1;
+   */
+  receipts: Receipt[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetReceiptsResponse.
+ * Use `create(GetReceiptsResponseSchema)` to create a new message.
+ */
+export const GetReceiptsResponseSchema: GenMessage<GetReceiptsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 40);
+
+/**
+ * Receipt is how far a message got.
+ *
+ * @generated from message stoa.chat.v1.Receipt
+ */
+export type Receipt = Message<"stoa.chat.v1.Receipt"> & {
+  /**
+   * Which message.
+   *
+   * @generated from field: int64 seq = 1;
+   */
+  seq: bigint;
+
+  /**
+   * Other members who have read it.
+   *
+   * @generated from field: int32 read_count = 2;
+   */
+  readCount: number;
+
+  /**
+   * Other members whom it has reached.
+   *
+   * @generated from field: int32 delivered_count = 3;
+   */
+  deliveredCount: number;
+};
+
+/**
+ * Describes the message stoa.chat.v1.Receipt.
+ * Use `create(ReceiptSchema)` to create a new message.
+ */
+export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 41);
+
+/**
+ * ListReadersRequest pages through readers (AIP-158).
+ *
+ * @generated from message stoa.chat.v1.ListReadersRequest
+ */
+export type ListReadersRequest = Message<"stoa.chat.v1.ListReadersRequest"> & {
+  /**
+   * Where.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Which message.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+
+  /**
+   * At most this many; 0 means 50, above 200 means 200.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListReadersRequest.
+ * Use `create(ListReadersRequestSchema)` to create a new message.
+ */
+export const ListReadersRequestSchema: GenMessage<ListReadersRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 42);
+
+/**
+ * ListReadersResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.ListReadersResponse
+ */
+export type ListReadersResponse = Message<"stoa.chat.v1.ListReadersResponse"> & {
+  /**
+   * In the order of their ids.
+   *
+   * @generated from field: repeated stoa.auth.v1.User readers = 1;
+   */
+  readers: User[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListReadersResponse.
+ * Use `create(ListReadersResponseSchema)` to create a new message.
+ */
+export const ListReadersResponseSchema: GenMessage<ListReadersResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_chat_service, 43);
 
 /**
  * LikeRequest adds likes.
@@ -233,7 +1368,7 @@ export type LikeRequest = Message<"stoa.chat.v1.LikeRequest"> & {
  * Use `create(LikeRequestSchema)` to create a new message.
  */
 export const LikeRequestSchema: GenMessage<LikeRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 6);
+  messageDesc(file_stoa_chat_v1_chat_service, 44);
 
 /**
  * LikeResponse is empty.
@@ -248,23 +1383,28 @@ export type LikeResponse = Message<"stoa.chat.v1.LikeResponse"> & {
  * Use `create(LikeResponseSchema)` to create a new message.
  */
 export const LikeResponseSchema: GenMessage<LikeResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_chat_service, 7);
+  messageDesc(file_stoa_chat_v1_chat_service, 45);
 
 /**
  * ChatService carries talk.
  *
  * An acknowledged message is durable and has its final place: it is never lost, doubled or reordered within its
- * conversation. A subscriber that remembers the position of the last message it saw, and names it when it comes back,
- * misses nothing and sees nothing twice.
+ * conversation. A device keeps, for each conversation, the last (epoch, seq) and the last change that it has, and Sync's
+ * cursor. It opens a long connection (stoa.edge.v1), calls Sync until it is done, PullMessages for what it lacks, and then
+ * takes pushes: what is pushed again it has, and a gap it pulls.
+ *
+ * A conversation that the caller may not see does not exist for them: every RPC answers NOT_FOUND
+ * (CONVERSATION_NOT_FOUND).
  *
  * @generated from service stoa.chat.v1.ChatService
  */
 export const ChatService: GenService<{
   /**
-   * SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
-   * same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-   * PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
-   * (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+   * SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
+   * returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+   * MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
+   * it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
+   * wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
    *
    * @generated from rpc stoa.chat.v1.ChatService.SendMessage
    */
@@ -274,20 +1414,107 @@ export const ChatService: GenService<{
     output: typeof SendMessageResponseSchema;
   },
   /**
-   * Subscribe streams a conversation: first history (after the given position, or the last 200 messages), then
-   * Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (SLOW_CONSUMER: come
-   * back with the last position; TOO_MANY_SUBSCRIPTIONS), UNAUTHENTICATED (SESSION_REVOKED), UNAVAILABLE (DRAINING: the
-   * server stops; come back).
+   * ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
+   * same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
    *
-   * @generated from rpc stoa.chat.v1.ChatService.Subscribe
+   * @generated from rpc stoa.chat.v1.ChatService.ForwardMessages
    */
-  subscribe: {
-    methodKind: "server_streaming";
-    input: typeof SubscribeRequestSchema;
-    output: typeof SubscribeResponseSchema;
+  forwardMessages: {
+    methodKind: "unary";
+    input: typeof ForwardMessagesRequestSchema;
+    output: typeof ForwardMessagesResponseSchema;
   },
   /**
-   * ListMessages pages through stored messages. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   * EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
+   * (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (TOO_LATE).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.EditMessage
+   */
+  editMessage: {
+    methodKind: "unary";
+    input: typeof EditMessageRequestSchema;
+    output: typeof EditMessageResponseSchema;
+  },
+  /**
+   * RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
+   * group. Recalling it again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+   * PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.RecallMessage
+   */
+  recallMessage: {
+    methodKind: "unary";
+    input: typeof RecallMessageRequestSchema;
+    output: typeof RecallMessageResponseSchema;
+  },
+  /**
+   * HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.HideMessages
+   */
+  hideMessages: {
+    methodKind: "unary";
+    input: typeof HideMessagesRequestSchema;
+    output: typeof HideMessagesResponseSchema;
+  },
+  /**
+   * ListHidden pages through what the caller hid, in the order of hiding. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.ListHidden
+   */
+  listHidden: {
+    methodKind: "unary";
+    input: typeof ListHiddenRequestSchema;
+    output: typeof ListHiddenResponseSchema;
+  },
+  /**
+   * SetReaction gives or takes back a sign of the caller's under a message; again is no error. Errors: NOT_FOUND
+   * (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (MUTED, FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED,
+   * TOO_MANY_REACTIONS: more than 20 kinds).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.SetReaction
+   */
+  setReaction: {
+    methodKind: "unary";
+    input: typeof SetReactionRequestSchema;
+    output: typeof SetReactionResponseSchema;
+  },
+  /**
+   * ListReactions pages through who gave a sign, the first given first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+   * MESSAGE_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.ListReactions
+   */
+  listReactions: {
+    methodKind: "unary";
+    input: typeof ListReactionsRequestSchema;
+    output: typeof ListReactionsResponseSchema;
+  },
+  /**
+   * PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
+   * admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN),
+   * RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.PinMessage
+   */
+  pinMessage: {
+    methodKind: "unary";
+    input: typeof PinMessageRequestSchema;
+    output: typeof PinMessageResponseSchema;
+  },
+  /**
+   * ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.ListPins
+   */
+  listPins: {
+    methodKind: "unary";
+    input: typeof ListPinsRequestSchema;
+    output: typeof ListPinsResponseSchema;
+  },
+  /**
+   * ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
+   * (CONVERSATION_NOT_FOUND).
    *
    * @generated from rpc stoa.chat.v1.ChatService.ListMessages
    */
@@ -297,8 +1524,94 @@ export const ChatService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
-   * in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+   * PullMessages brings a device up to date in many conversations at once: new messages, and changed ones that it has.
+   * Conversations that the caller may not see are answered as gone.
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.PullMessages
+   */
+  pullMessages: {
+    methodKind: "unary";
+    input: typeof PullMessagesRequestSchema;
+    output: typeof PullMessagesResponseSchema;
+  },
+  /**
+   * Sync tells what changed in the caller's list since a cursor, 0 for a new device: each conversation once, as it is now.
+   * Call it with the returned cursor until it is done. A conversation may be told again without a change.
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.Sync
+   */
+  sync: {
+    methodKind: "unary";
+    input: typeof SyncRequestSchema;
+    output: typeof SyncResponseSchema;
+  },
+  /**
+   * GetConversation returns a conversation as the caller has it. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.GetConversation
+   */
+  getConversation: {
+    methodKind: "unary";
+    input: typeof GetConversationRequestSchema;
+    output: typeof GetConversationResponseSchema;
+  },
+  /**
+   * OpenDirect returns the direct conversation with another user, made if there was none. Errors: NOT_FOUND
+   * (USER_NOT_FOUND), INVALID_ARGUMENT (oneself), RESOURCE_EXHAUSTED (RATE_LIMITED).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.OpenDirect
+   */
+  openDirect: {
+    methodKind: "unary";
+    input: typeof OpenDirectRequestSchema;
+    output: typeof OpenDirectResponseSchema;
+  },
+  /**
+   * UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+   * INVALID_ARGUMENT.
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.UpdateSettings
+   */
+  updateSettings: {
+    methodKind: "unary";
+    input: typeof UpdateSettingsRequestSchema;
+    output: typeof UpdateSettingsResponseSchema;
+  },
+  /**
+   * AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
+   * no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.AdvancePositions
+   */
+  advancePositions: {
+    methodKind: "unary";
+    input: typeof AdvancePositionsRequestSchema;
+    output: typeof AdvancePositionsResponseSchema;
+  },
+  /**
+   * GetReceipts returns how many have read messages of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.GetReceipts
+   */
+  getReceipts: {
+    methodKind: "unary";
+    input: typeof GetReceiptsRequestSchema;
+    output: typeof GetReceiptsResponseSchema;
+  },
+  /**
+   * ListReaders pages through who has read a message of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+   * MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: not the caller's).
+   *
+   * @generated from rpc stoa.chat.v1.ChatService.ListReaders
+   */
+  listReaders: {
+    methodKind: "unary";
+    input: typeof ListReadersRequestSchema;
+    output: typeof ListReadersResponseSchema;
+  },
+  /**
+   * Like adds likes to a live room, which its people see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+   * PERMISSION_DENIED (MUTED, as in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.Like
    */

@@ -2,20 +2,24 @@
 // @generated from file stoa/chat/v1/conversation_service.proto (package stoa.chat.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message as Message$1, Position } from "./chat_pb";
 import { file_stoa_chat_v1_chat } from "./chat_pb";
+import type { Content } from "./content_pb";
+import { file_stoa_chat_v1_content } from "./content_pb";
+import type { ConversationKind } from "./conversation_pb";
+import { file_stoa_chat_v1_conversation } from "./conversation_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stoa/chat/v1/conversation_service.proto.
  */
 export const file_stoa_chat_v1_conversation_service: GenFile = /*@__PURE__*/
-  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKbAQoETXV0ZRIPCgd1c2VyX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EiEKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIIukgFcgOYARoSOAoEa2luZBgCIAEoDjIeLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25LaW5kQgq6SAeCAQQQASAAEhsKCG93bmVyX2lkGAMgASgJQgm6SAZyBBABGEAiHAoaQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2UibAoURGVsZXRlTWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASMAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25CBrpIA8gBASI/ChVEZWxldGVNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIp4BCg9NdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQBIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNAoQTXV0ZVVzZXJSZXNwb25zZRIgCgRtdXRlGAEgASgLMhIuc3RvYS5jaGF0LnYxLk11dGUiUQoRVW5tdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQCIUChJVbm11dGVVc2VyUmVzcG9uc2UiZgoQTGlzdE11dGVzUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJPChFMaXN0TXV0ZXNSZXNwb25zZRIhCgVtdXRlcxgBIAMoCzISLnN0b2EuY2hhdC52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRUb3RhbHNSZXF1ZXN0IkYKEUdldFRvdGFsc1Jlc3BvbnNlEhUKDW1lc3NhZ2VfY291bnQYASABKAMSGgoSc3Vic2NyaXB0aW9uX2NvdW50GAIgASgFKlYKEENvbnZlcnNhdGlvbktpbmQSIQodQ09OVkVSU0FUSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIfChtDT05WRVJTQVRJT05fS0lORF9MSVZFX1JPT00QATKaBAoTQ29udmVyc2F0aW9uU2VydmljZRJnChJDcmVhdGVDb252ZXJzYXRpb24SJy5zdG9hLmNoYXQudjEuQ3JlYXRlQ29udmVyc2F0aW9uUmVxdWVzdBooLnN0b2EuY2hhdC52MS5DcmVhdGVDb252ZXJzYXRpb25SZXNwb25zZRJYCg1EZWxldGVNZXNzYWdlEiIuc3RvYS5jaGF0LnYxLkRlbGV0ZU1lc3NhZ2VSZXF1ZXN0GiMuc3RvYS5jaGF0LnYxLkRlbGV0ZU1lc3NhZ2VSZXNwb25zZRJJCghNdXRlVXNlchIdLnN0b2EuY2hhdC52MS5NdXRlVXNlclJlcXVlc3QaHi5zdG9hLmNoYXQudjEuTXV0ZVVzZXJSZXNwb25zZRJPCgpVbm11dGVVc2VyEh8uc3RvYS5jaGF0LnYxLlVubXV0ZVVzZXJSZXF1ZXN0GiAuc3RvYS5jaGF0LnYxLlVubXV0ZVVzZXJSZXNwb25zZRJRCglMaXN0TXV0ZXMSHi5zdG9hLmNoYXQudjEuTGlzdE11dGVzUmVxdWVzdBofLnN0b2EuY2hhdC52MS5MaXN0TXV0ZXNSZXNwb25zZSIDkAIBElEKCUdldFRvdGFscxIeLnN0b2EuY2hhdC52MS5HZXRUb3RhbHNSZXF1ZXN0Gh8uc3RvYS5jaGF0LnYxLkdldFRvdGFsc1Jlc3BvbnNlIgOQAgFCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_chat_v1_chat]);
+  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKbAQoETXV0ZRIPCgd1c2VyX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EiEKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIIukgFcgOYARoSOAoEa2luZBgCIAEoDjIeLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25LaW5kQgq6SAeCAQQQASAAEhsKCG93bmVyX2lkGAMgASgJQgm6SAZyBBABGEAiHAoaQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2UibAoURGVsZXRlTWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASMAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25CBrpIA8gBASI/ChVEZWxldGVNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIp4BCg9NdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQBIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNAoQTXV0ZVVzZXJSZXNwb25zZRIgCgRtdXRlGAEgASgLMhIuc3RvYS5jaGF0LnYxLk11dGUiUQoRVW5tdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQCIUChJVbm11dGVVc2VyUmVzcG9uc2UiZgoQTGlzdE11dGVzUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJPChFMaXN0TXV0ZXNSZXNwb25zZRIhCgVtdXRlcxgBIAMoCzISLnN0b2EuY2hhdC52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRUb3RhbHNSZXF1ZXN0IioKEUdldFRvdGFsc1Jlc3BvbnNlEhUKDW1lc3NhZ2VfY291bnQYASABKAMicgoaTGlzdENvbnZlcnNhdGlvbklkc1JlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJQChtMaXN0Q29udmVyc2F0aW9uSWRzUmVzcG9uc2USGAoQY29udmVyc2F0aW9uX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibwoOR2V0Um9vbVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASGgoHdXNlcl9pZBgCIAEoCUIJukgGcgQQARhAEg4KBnVuc2VlbhgDIAEoCBINCgVzdGFmZhgEIAEoCCJPCg9HZXRSb29tUmVzcG9uc2USKAoIcG9zaXRpb24YASABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb24SEgoKbGlrZV9jb3VudBgCIAEoAyJaChVGaWx0ZXJDb250YWN0c1JlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiUKCHVzZXJfaWRzGAIgAygJQhO6SBCSAQ0QyAEYASIGcgQQARhAIioKFkZpbHRlckNvbnRhY3RzUmVzcG9uc2USEAoIdXNlcl9pZHMYASADKAkilQEKGFNlbmRTeXN0ZW1NZXNzYWdlUmVxdWVzdBInCgh1c2VyX2lkcxgBIAMoCUIVukgSkgEPCAEQyAEYASIGcgQQARhAEiAKDWNsaWVudF9tc2dfaWQYAiABKAlCCbpIBnIEEAgYQBIuCgdjb250ZW50GAMgASgLMhUuc3RvYS5jaGF0LnYxLkNvbnRlbnRCBrpIA8gBASIbChlTZW5kU3lzdGVtTWVzc2FnZVJlc3BvbnNlMqAHChNDb252ZXJzYXRpb25TZXJ2aWNlEmcKEkNyZWF0ZUNvbnZlcnNhdGlvbhInLnN0b2EuY2hhdC52MS5DcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0Giguc3RvYS5jaGF0LnYxLkNyZWF0ZUNvbnZlcnNhdGlvblJlc3BvbnNlElgKDURlbGV0ZU1lc3NhZ2USIi5zdG9hLmNoYXQudjEuRGVsZXRlTWVzc2FnZVJlcXVlc3QaIy5zdG9hLmNoYXQudjEuRGVsZXRlTWVzc2FnZVJlc3BvbnNlEkkKCE11dGVVc2VyEh0uc3RvYS5jaGF0LnYxLk11dGVVc2VyUmVxdWVzdBoeLnN0b2EuY2hhdC52MS5NdXRlVXNlclJlc3BvbnNlEk8KClVubXV0ZVVzZXISHy5zdG9hLmNoYXQudjEuVW5tdXRlVXNlclJlcXVlc3QaIC5zdG9hLmNoYXQudjEuVW5tdXRlVXNlclJlc3BvbnNlElEKCUxpc3RNdXRlcxIeLnN0b2EuY2hhdC52MS5MaXN0TXV0ZXNSZXF1ZXN0Gh8uc3RvYS5jaGF0LnYxLkxpc3RNdXRlc1Jlc3BvbnNlIgOQAgESbwoTTGlzdENvbnZlcnNhdGlvbklkcxIoLnN0b2EuY2hhdC52MS5MaXN0Q29udmVyc2F0aW9uSWRzUmVxdWVzdBopLnN0b2EuY2hhdC52MS5MaXN0Q29udmVyc2F0aW9uSWRzUmVzcG9uc2UiA5ACARJLCgdHZXRSb29tEhwuc3RvYS5jaGF0LnYxLkdldFJvb21SZXF1ZXN0Gh0uc3RvYS5jaGF0LnYxLkdldFJvb21SZXNwb25zZSIDkAIBEmAKDkZpbHRlckNvbnRhY3RzEiMuc3RvYS5jaGF0LnYxLkZpbHRlckNvbnRhY3RzUmVxdWVzdBokLnN0b2EuY2hhdC52MS5GaWx0ZXJDb250YWN0c1Jlc3BvbnNlIgOQAgESZAoRU2VuZFN5c3RlbU1lc3NhZ2USJi5zdG9hLmNoYXQudjEuU2VuZFN5c3RlbU1lc3NhZ2VSZXF1ZXN0Gicuc3RvYS5jaGF0LnYxLlNlbmRTeXN0ZW1NZXNzYWdlUmVzcG9uc2USUQoJR2V0VG90YWxzEh4uc3RvYS5jaGF0LnYxLkdldFRvdGFsc1JlcXVlc3QaHy5zdG9hLmNoYXQudjEuR2V0VG90YWxzUmVzcG9uc2UiA5ACAUI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2NoYXQvdjE7Y2hhdHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_chat_v1_chat, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
 
 /**
  * Mute keeps a user from writing.
@@ -361,13 +365,6 @@ export type GetTotalsResponse = Message<"stoa.chat.v1.GetTotalsResponse"> & {
    * @generated from field: int64 message_count = 1;
    */
   messageCount: bigint;
-
-  /**
-   * Open subscriptions.
-   *
-   * @generated from field: int32 subscription_count = 2;
-   */
-  subscriptionCount: number;
 };
 
 /**
@@ -378,31 +375,236 @@ export const GetTotalsResponseSchema: GenMessage<GetTotalsResponse> = /*@__PURE_
   messageDesc(file_stoa_chat_v1_conversation_service, 12);
 
 /**
- * ConversationKind is who may read and write.
+ * ListConversationIdsRequest pages through conversations (AIP-158).
  *
- * @generated from enum stoa.chat.v1.ConversationKind
+ * @generated from message stoa.chat.v1.ListConversationIdsRequest
  */
-export enum ConversationKind {
+export type ListConversationIdsRequest = Message<"stoa.chat.v1.ListConversationIdsRequest"> & {
   /**
-   * Refused.
+   * Whose.
    *
-   * @generated from enum value: CONVERSATION_KIND_UNSPECIFIED = 0;
+   * @generated from field: string user_id = 1;
    */
-  UNSPECIFIED = 0,
+  userId: string;
 
   /**
-   * A live room's talk: everyone who is signed in reads, users write.
+   * At most this many; 0 means 1,000, above 5,000 means 5,000.
    *
-   * @generated from enum value: CONVERSATION_KIND_LIVE_ROOM = 1;
+   * @generated from field: int32 page_size = 2;
    */
-  LIVE_ROOM = 1,
-}
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
 
 /**
- * Describes the enum stoa.chat.v1.ConversationKind.
+ * Describes the message stoa.chat.v1.ListConversationIdsRequest.
+ * Use `create(ListConversationIdsRequestSchema)` to create a new message.
  */
-export const ConversationKindSchema: GenEnum<ConversationKind> = /*@__PURE__*/
-  enumDesc(file_stoa_chat_v1_conversation_service, 0);
+export const ListConversationIdsRequestSchema: GenMessage<ListConversationIdsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 13);
+
+/**
+ * ListConversationIdsResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.ListConversationIdsResponse
+ */
+export type ListConversationIdsResponse = Message<"stoa.chat.v1.ListConversationIdsResponse"> & {
+  /**
+   * In no particular order.
+   *
+   * @generated from field: repeated string conversation_ids = 1;
+   */
+  conversationIds: string[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListConversationIdsResponse.
+ * Use `create(ListConversationIdsResponseSchema)` to create a new message.
+ */
+export const ListConversationIdsResponseSchema: GenMessage<ListConversationIdsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 14);
+
+/**
+ * GetRoomRequest names a room's conversation and who wants to enter.
+ *
+ * @generated from message stoa.chat.v1.GetRoomRequest
+ */
+export type GetRoomRequest = Message<"stoa.chat.v1.GetRoomRequest"> & {
+  /**
+   * Which conversation.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Who.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * Without being counted.
+   *
+   * @generated from field: bool unseen = 3;
+   */
+  unseen: boolean;
+
+  /**
+   * The user is of the staff.
+   *
+   * @generated from field: bool staff = 4;
+   */
+  staff: boolean;
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetRoomRequest.
+ * Use `create(GetRoomRequestSchema)` to create a new message.
+ */
+export const GetRoomRequestSchema: GenMessage<GetRoomRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 15);
+
+/**
+ * GetRoomResponse is the room's talk at that time.
+ *
+ * @generated from message stoa.chat.v1.GetRoomResponse
+ */
+export type GetRoomResponse = Message<"stoa.chat.v1.GetRoomResponse"> & {
+  /**
+   * The last stored message.
+   *
+   * @generated from field: stoa.chat.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * Likes so far.
+   *
+   * @generated from field: int64 like_count = 2;
+   */
+  likeCount: bigint;
+};
+
+/**
+ * Describes the message stoa.chat.v1.GetRoomResponse.
+ * Use `create(GetRoomResponseSchema)` to create a new message.
+ */
+export const GetRoomResponseSchema: GenMessage<GetRoomResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 16);
+
+/**
+ * FilterContactsRequest names a user and others.
+ *
+ * @generated from message stoa.chat.v1.FilterContactsRequest
+ */
+export type FilterContactsRequest = Message<"stoa.chat.v1.FilterContactsRequest"> & {
+  /**
+   * Whose contacts.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which of these.
+   *
+   * @generated from field: repeated string user_ids = 2;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.FilterContactsRequest.
+ * Use `create(FilterContactsRequestSchema)` to create a new message.
+ */
+export const FilterContactsRequestSchema: GenMessage<FilterContactsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 17);
+
+/**
+ * FilterContactsResponse is those who are.
+ *
+ * @generated from message stoa.chat.v1.FilterContactsResponse
+ */
+export type FilterContactsResponse = Message<"stoa.chat.v1.FilterContactsResponse"> & {
+  /**
+   * In no particular order.
+   *
+   * @generated from field: repeated string user_ids = 1;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message stoa.chat.v1.FilterContactsResponse.
+ * Use `create(FilterContactsResponseSchema)` to create a new message.
+ */
+export const FilterContactsResponseSchema: GenMessage<FilterContactsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 18);
+
+/**
+ * SendSystemMessageRequest is a message of the house.
+ *
+ * @generated from message stoa.chat.v1.SendSystemMessageRequest
+ */
+export type SendSystemMessageRequest = Message<"stoa.chat.v1.SendSystemMessageRequest"> & {
+  /**
+   * To whom, at most 200.
+   *
+   * @generated from field: repeated string user_ids = 1;
+   */
+  userIds: string[];
+
+  /**
+   * Chosen by the caller.
+   *
+   * @generated from field: string client_msg_id = 2;
+   */
+  clientMsgId: string;
+
+  /**
+   * What to say.
+   *
+   * @generated from field: stoa.chat.v1.Content content = 3;
+   */
+  content?: Content | undefined;
+};
+
+/**
+ * Describes the message stoa.chat.v1.SendSystemMessageRequest.
+ * Use `create(SendSystemMessageRequestSchema)` to create a new message.
+ */
+export const SendSystemMessageRequestSchema: GenMessage<SendSystemMessageRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 19);
+
+/**
+ * SendSystemMessageResponse is empty.
+ *
+ * @generated from message stoa.chat.v1.SendSystemMessageResponse
+ */
+export type SendSystemMessageResponse = Message<"stoa.chat.v1.SendSystemMessageResponse"> & {
+};
+
+/**
+ * Describes the message stoa.chat.v1.SendSystemMessageResponse.
+ * Use `create(SendSystemMessageResponseSchema)` to create a new message.
+ */
+export const SendSystemMessageResponseSchema: GenMessage<SendSystemMessageResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 20);
 
 /**
  * ConversationService is what other services do to conversations. Internal: no gateway routes to it and only services
@@ -462,6 +664,49 @@ export const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof ListMutesRequestSchema;
     output: typeof ListMutesResponseSchema;
+  },
+  /**
+   * ListConversationIds pages through the ids of a user's groups, direct and system conversations, for an edge that opens a
+   * session; nothing for unknown users.
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.ListConversationIds
+   */
+  listConversationIds: {
+    methodKind: "unary";
+    input: typeof ListConversationIdsRequestSchema;
+    output: typeof ListConversationIdsResponseSchema;
+  },
+  /**
+   * GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for
+   * what is no room), PERMISSION_DENIED (FORBIDDEN: unseen, without being its owner or of the staff).
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.GetRoom
+   */
+  getRoom: {
+    methodKind: "unary";
+    input: typeof GetRoomRequestSchema;
+    output: typeof GetRoomResponseSchema;
+  },
+  /**
+   * FilterContacts returns those of the users with whom a user has a direct conversation.
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.FilterContacts
+   */
+  filterContacts: {
+    methodKind: "unary";
+    input: typeof FilterContactsRequestSchema;
+    output: typeof FilterContactsResponseSchema;
+  },
+  /**
+   * SendSystemMessage tells users something in their system conversations, which are made as needed. The same client_msg_id
+   * tells nobody twice.
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.SendSystemMessage
+   */
+  sendSystemMessage: {
+    methodKind: "unary";
+    input: typeof SendSystemMessageRequestSchema;
+    output: typeof SendSystemMessageResponseSchema;
   },
   /**
    * GetTotals adds up what this service did.

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Likes, Message as Message$1, Position } from "./chat_pb";
+import type { Event, OwnEvent } from "./chat_pb";
 import { file_stoa_chat_v1_chat } from "./chat_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,111 +12,62 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/chat/v1/events.proto.
  */
 export const file_stoa_chat_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdG9hL2NoYXQvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmNoYXQudjEiNwoNTWVzc2FnZVN0b3JlZBImCgdtZXNzYWdlGAEgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2UiVQoQTWVzc2FnZVRha2VuQXdheRIXCg9jb252ZXJzYXRpb25faWQYASABKAkSKAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb24iSQoKTGlrZXNBZGRlZBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSIgoFbGlrZXMYAiABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXMiOAoOVmlld2Vyc0NoYW5nZWQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWNvdW50GAIgASgFQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_stoa_chat_v1_chat]);
+  fileDesc("ChlzdG9hL2NoYXQvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmNoYXQudjEiUgoSQ29udmVyc2F0aW9uRXZlbnRzEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIjCgZldmVudHMYAiADKAsyEy5zdG9hLmNoYXQudjEuRXZlbnQiRQoKVXNlckV2ZW50cxIPCgd1c2VyX2lkGAEgASgJEiYKBmV2ZW50cxgCIAMoCzIWLnN0b2EuY2hhdC52MS5Pd25FdmVudEI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2NoYXQvdjE7Y2hhdHYxYgZwcm90bzM", [file_stoa_chat_v1_chat]);
 
 /**
- * MessageStored is published on the bus topic "chat.message_stored" after a message was committed.
+ * ConversationEvents is published on the bus topic "chat.conversation_events", keyed by conversation, after what it tells
+ * was committed. Those of one conversation come in the order of its commits, and may come again.
  *
- * @generated from message stoa.chat.v1.MessageStored
+ * @generated from message stoa.chat.v1.ConversationEvents
  */
-export type MessageStored = Message<"stoa.chat.v1.MessageStored"> & {
+export type ConversationEvents = Message<"stoa.chat.v1.ConversationEvents"> & {
   /**
-   * As stored.
+   * Where.
    *
-   * @generated from field: stoa.chat.v1.Message message = 1;
+   * @generated from field: string conversation_id = 1;
    */
-  message?: Message$1 | undefined;
+  conversationId: string;
+
+  /**
+   * What happened, oldest first.
+   *
+   * @generated from field: repeated stoa.chat.v1.Event events = 2;
+   */
+  events: Event[];
 };
 
 /**
- * Describes the message stoa.chat.v1.MessageStored.
- * Use `create(MessageStoredSchema)` to create a new message.
+ * Describes the message stoa.chat.v1.ConversationEvents.
+ * Use `create(ConversationEventsSchema)` to create a new message.
  */
-export const MessageStoredSchema: GenMessage<MessageStored> = /*@__PURE__*/
+export const ConversationEventsSchema: GenMessage<ConversationEvents> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_events, 0);
 
 /**
- * MessageTakenAway is published on the bus topic "chat.message_deleted" after a message was taken away.
+ * UserEvents is published on the bus topic "chat.user_events", keyed by user, after what it tells was committed.
  *
- * @generated from message stoa.chat.v1.MessageTakenAway
+ * @generated from message stoa.chat.v1.UserEvents
  */
-export type MessageTakenAway = Message<"stoa.chat.v1.MessageTakenAway"> & {
+export type UserEvents = Message<"stoa.chat.v1.UserEvents"> & {
   /**
-   * Where.
+   * Whose.
    *
-   * @generated from field: string conversation_id = 1;
+   * @generated from field: string user_id = 1;
    */
-  conversationId: string;
+  userId: string;
 
   /**
-   * Which one.
+   * What changed, oldest first.
    *
-   * @generated from field: stoa.chat.v1.Position position = 2;
+   * @generated from field: repeated stoa.chat.v1.OwnEvent events = 2;
    */
-  position?: Position | undefined;
+  events: OwnEvent[];
 };
 
 /**
- * Describes the message stoa.chat.v1.MessageTakenAway.
- * Use `create(MessageTakenAwaySchema)` to create a new message.
+ * Describes the message stoa.chat.v1.UserEvents.
+ * Use `create(UserEventsSchema)` to create a new message.
  */
-export const MessageTakenAwaySchema: GenMessage<MessageTakenAway> = /*@__PURE__*/
+export const UserEventsSchema: GenMessage<UserEvents> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_events, 1);
-
-/**
- * LikesAdded is published on the bus topic "chat.likes_added", merged.
- *
- * @generated from message stoa.chat.v1.LikesAdded
- */
-export type LikesAdded = Message<"stoa.chat.v1.LikesAdded"> & {
-  /**
-   * Where.
-   *
-   * @generated from field: string conversation_id = 1;
-   */
-  conversationId: string;
-
-  /**
-   * How many.
-   *
-   * @generated from field: stoa.chat.v1.Likes likes = 2;
-   */
-  likes?: Likes | undefined;
-};
-
-/**
- * Describes the message stoa.chat.v1.LikesAdded.
- * Use `create(LikesAddedSchema)` to create a new message.
- */
-export const LikesAddedSchema: GenMessage<LikesAdded> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_events, 2);
-
-/**
- * ViewersChanged is published on the bus topic "chat.viewers_changed" when the number of people in a conversation
- * changed, at most once a second for each.
- *
- * @generated from message stoa.chat.v1.ViewersChanged
- */
-export type ViewersChanged = Message<"stoa.chat.v1.ViewersChanged"> & {
-  /**
-   * Where.
-   *
-   * @generated from field: string conversation_id = 1;
-   */
-  conversationId: string;
-
-  /**
-   * People, each counted once.
-   *
-   * @generated from field: int32 count = 2;
-   */
-  count: number;
-};
-
-/**
- * Describes the message stoa.chat.v1.ViewersChanged.
- * Use `create(ViewersChangedSchema)` to create a new message.
- */
-export const ViewersChangedSchema: GenMessage<ViewersChanged> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_events, 3);
 

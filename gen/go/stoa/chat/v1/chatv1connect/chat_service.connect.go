@@ -35,31 +35,117 @@ const (
 const (
 	// ChatServiceSendMessageProcedure is the fully-qualified name of the ChatService's SendMessage RPC.
 	ChatServiceSendMessageProcedure = "/stoa.chat.v1.ChatService/SendMessage"
-	// ChatServiceSubscribeProcedure is the fully-qualified name of the ChatService's Subscribe RPC.
-	ChatServiceSubscribeProcedure = "/stoa.chat.v1.ChatService/Subscribe"
+	// ChatServiceForwardMessagesProcedure is the fully-qualified name of the ChatService's
+	// ForwardMessages RPC.
+	ChatServiceForwardMessagesProcedure = "/stoa.chat.v1.ChatService/ForwardMessages"
+	// ChatServiceEditMessageProcedure is the fully-qualified name of the ChatService's EditMessage RPC.
+	ChatServiceEditMessageProcedure = "/stoa.chat.v1.ChatService/EditMessage"
+	// ChatServiceRecallMessageProcedure is the fully-qualified name of the ChatService's RecallMessage
+	// RPC.
+	ChatServiceRecallMessageProcedure = "/stoa.chat.v1.ChatService/RecallMessage"
+	// ChatServiceHideMessagesProcedure is the fully-qualified name of the ChatService's HideMessages
+	// RPC.
+	ChatServiceHideMessagesProcedure = "/stoa.chat.v1.ChatService/HideMessages"
+	// ChatServiceListHiddenProcedure is the fully-qualified name of the ChatService's ListHidden RPC.
+	ChatServiceListHiddenProcedure = "/stoa.chat.v1.ChatService/ListHidden"
+	// ChatServiceSetReactionProcedure is the fully-qualified name of the ChatService's SetReaction RPC.
+	ChatServiceSetReactionProcedure = "/stoa.chat.v1.ChatService/SetReaction"
+	// ChatServiceListReactionsProcedure is the fully-qualified name of the ChatService's ListReactions
+	// RPC.
+	ChatServiceListReactionsProcedure = "/stoa.chat.v1.ChatService/ListReactions"
+	// ChatServicePinMessageProcedure is the fully-qualified name of the ChatService's PinMessage RPC.
+	ChatServicePinMessageProcedure = "/stoa.chat.v1.ChatService/PinMessage"
+	// ChatServiceListPinsProcedure is the fully-qualified name of the ChatService's ListPins RPC.
+	ChatServiceListPinsProcedure = "/stoa.chat.v1.ChatService/ListPins"
 	// ChatServiceListMessagesProcedure is the fully-qualified name of the ChatService's ListMessages
 	// RPC.
 	ChatServiceListMessagesProcedure = "/stoa.chat.v1.ChatService/ListMessages"
+	// ChatServicePullMessagesProcedure is the fully-qualified name of the ChatService's PullMessages
+	// RPC.
+	ChatServicePullMessagesProcedure = "/stoa.chat.v1.ChatService/PullMessages"
+	// ChatServiceSyncProcedure is the fully-qualified name of the ChatService's Sync RPC.
+	ChatServiceSyncProcedure = "/stoa.chat.v1.ChatService/Sync"
+	// ChatServiceGetConversationProcedure is the fully-qualified name of the ChatService's
+	// GetConversation RPC.
+	ChatServiceGetConversationProcedure = "/stoa.chat.v1.ChatService/GetConversation"
+	// ChatServiceOpenDirectProcedure is the fully-qualified name of the ChatService's OpenDirect RPC.
+	ChatServiceOpenDirectProcedure = "/stoa.chat.v1.ChatService/OpenDirect"
+	// ChatServiceUpdateSettingsProcedure is the fully-qualified name of the ChatService's
+	// UpdateSettings RPC.
+	ChatServiceUpdateSettingsProcedure = "/stoa.chat.v1.ChatService/UpdateSettings"
+	// ChatServiceAdvancePositionsProcedure is the fully-qualified name of the ChatService's
+	// AdvancePositions RPC.
+	ChatServiceAdvancePositionsProcedure = "/stoa.chat.v1.ChatService/AdvancePositions"
+	// ChatServiceGetReceiptsProcedure is the fully-qualified name of the ChatService's GetReceipts RPC.
+	ChatServiceGetReceiptsProcedure = "/stoa.chat.v1.ChatService/GetReceipts"
+	// ChatServiceListReadersProcedure is the fully-qualified name of the ChatService's ListReaders RPC.
+	ChatServiceListReadersProcedure = "/stoa.chat.v1.ChatService/ListReaders"
 	// ChatServiceLikeProcedure is the fully-qualified name of the ChatService's Like RPC.
 	ChatServiceLikeProcedure = "/stoa.chat.v1.ChatService/Like"
 )
 
 // ChatServiceClient is a client for the stoa.chat.v1.ChatService service.
 type ChatServiceClient interface {
-	// SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
-	// same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+	// SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
+	// returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
+	// it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
+	// wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
-	// Subscribe streams a conversation: first history (after the given position, or the last 200 messages), then
-	// Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (SLOW_CONSUMER: come
-	// back with the last position; TOO_MANY_SUBSCRIPTIONS), UNAUTHENTICATED (SESSION_REVOKED), UNAVAILABLE (DRAINING: the
-	// server stops; come back).
-	Subscribe(context.Context, *v1.SubscribeRequest) (*connect.ServerStreamForClient[v1.SubscribeResponse], error)
-	// ListMessages pages through stored messages. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
+	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
+	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
+	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (TOO_LATE).
+	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
+	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
+	// group. Recalling it again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
+	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	HideMessages(context.Context, *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error)
+	// ListHidden pages through what the caller hid, in the order of hiding. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	ListHidden(context.Context, *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error)
+	// SetReaction gives or takes back a sign of the caller's under a message; again is no error. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (MUTED, FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED,
+	// TOO_MANY_REACTIONS: more than 20 kinds).
+	SetReaction(context.Context, *v1.SetReactionRequest) (*v1.SetReactionResponse, error)
+	// ListReactions pages through who gave a sign, the first given first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND).
+	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
+	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
+	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN),
+	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
+	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
+	// ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
-	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
-	// in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	// PullMessages brings a device up to date in many conversations at once: new messages, and changed ones that it has.
+	// Conversations that the caller may not see are answered as gone.
+	PullMessages(context.Context, *v1.PullMessagesRequest) (*v1.PullMessagesResponse, error)
+	// Sync tells what changed in the caller's list since a cursor, 0 for a new device: each conversation once, as it is now.
+	// Call it with the returned cursor until it is done. A conversation may be told again without a change.
+	Sync(context.Context, *v1.SyncRequest) (*v1.SyncResponse, error)
+	// GetConversation returns a conversation as the caller has it. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	GetConversation(context.Context, *v1.GetConversationRequest) (*v1.GetConversationResponse, error)
+	// OpenDirect returns the direct conversation with another user, made if there was none. Errors: NOT_FOUND
+	// (USER_NOT_FOUND), INVALID_ARGUMENT (oneself), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	OpenDirect(context.Context, *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error)
+	// UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// INVALID_ARGUMENT.
+	UpdateSettings(context.Context, *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error)
+	// AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
+	// no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+	AdvancePositions(context.Context, *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error)
+	// GetReceipts returns how many have read messages of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	GetReceipts(context.Context, *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error)
+	// ListReaders pages through who has read a message of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: not the caller's).
+	ListReaders(context.Context, *v1.ListReadersRequest) (*v1.ListReadersResponse, error)
+	// Like adds likes to a live room, which its people see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// PERMISSION_DENIED (MUTED, as in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	Like(context.Context, *v1.LikeRequest) (*v1.LikeResponse, error)
 }
 
@@ -80,16 +166,120 @@ func NewChatServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(chatServiceMethods.ByName("SendMessage")),
 			connect.WithClientOptions(opts...),
 		),
-		subscribe: connect.NewClient[v1.SubscribeRequest, v1.SubscribeResponse](
+		forwardMessages: connect.NewClient[v1.ForwardMessagesRequest, v1.ForwardMessagesResponse](
 			httpClient,
-			baseURL+ChatServiceSubscribeProcedure,
-			connect.WithSchema(chatServiceMethods.ByName("Subscribe")),
+			baseURL+ChatServiceForwardMessagesProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("ForwardMessages")),
+			connect.WithClientOptions(opts...),
+		),
+		editMessage: connect.NewClient[v1.EditMessageRequest, v1.EditMessageResponse](
+			httpClient,
+			baseURL+ChatServiceEditMessageProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("EditMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		recallMessage: connect.NewClient[v1.RecallMessageRequest, v1.RecallMessageResponse](
+			httpClient,
+			baseURL+ChatServiceRecallMessageProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("RecallMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		hideMessages: connect.NewClient[v1.HideMessagesRequest, v1.HideMessagesResponse](
+			httpClient,
+			baseURL+ChatServiceHideMessagesProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("HideMessages")),
+			connect.WithClientOptions(opts...),
+		),
+		listHidden: connect.NewClient[v1.ListHiddenRequest, v1.ListHiddenResponse](
+			httpClient,
+			baseURL+ChatServiceListHiddenProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("ListHidden")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setReaction: connect.NewClient[v1.SetReactionRequest, v1.SetReactionResponse](
+			httpClient,
+			baseURL+ChatServiceSetReactionProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("SetReaction")),
+			connect.WithClientOptions(opts...),
+		),
+		listReactions: connect.NewClient[v1.ListReactionsRequest, v1.ListReactionsResponse](
+			httpClient,
+			baseURL+ChatServiceListReactionsProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("ListReactions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		pinMessage: connect.NewClient[v1.PinMessageRequest, v1.PinMessageResponse](
+			httpClient,
+			baseURL+ChatServicePinMessageProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("PinMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		listPins: connect.NewClient[v1.ListPinsRequest, v1.ListPinsResponse](
+			httpClient,
+			baseURL+ChatServiceListPinsProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("ListPins")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listMessages: connect.NewClient[v1.ListMessagesRequest, v1.ListMessagesResponse](
 			httpClient,
 			baseURL+ChatServiceListMessagesProcedure,
 			connect.WithSchema(chatServiceMethods.ByName("ListMessages")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		pullMessages: connect.NewClient[v1.PullMessagesRequest, v1.PullMessagesResponse](
+			httpClient,
+			baseURL+ChatServicePullMessagesProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("PullMessages")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		sync: connect.NewClient[v1.SyncRequest, v1.SyncResponse](
+			httpClient,
+			baseURL+ChatServiceSyncProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("Sync")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getConversation: connect.NewClient[v1.GetConversationRequest, v1.GetConversationResponse](
+			httpClient,
+			baseURL+ChatServiceGetConversationProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("GetConversation")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		openDirect: connect.NewClient[v1.OpenDirectRequest, v1.OpenDirectResponse](
+			httpClient,
+			baseURL+ChatServiceOpenDirectProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("OpenDirect")),
+			connect.WithClientOptions(opts...),
+		),
+		updateSettings: connect.NewClient[v1.UpdateSettingsRequest, v1.UpdateSettingsResponse](
+			httpClient,
+			baseURL+ChatServiceUpdateSettingsProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("UpdateSettings")),
+			connect.WithClientOptions(opts...),
+		),
+		advancePositions: connect.NewClient[v1.AdvancePositionsRequest, v1.AdvancePositionsResponse](
+			httpClient,
+			baseURL+ChatServiceAdvancePositionsProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("AdvancePositions")),
+			connect.WithClientOptions(opts...),
+		),
+		getReceipts: connect.NewClient[v1.GetReceiptsRequest, v1.GetReceiptsResponse](
+			httpClient,
+			baseURL+ChatServiceGetReceiptsProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("GetReceipts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listReaders: connect.NewClient[v1.ListReadersRequest, v1.ListReadersResponse](
+			httpClient,
+			baseURL+ChatServiceListReadersProcedure,
+			connect.WithSchema(chatServiceMethods.ByName("ListReaders")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -104,10 +294,26 @@ func NewChatServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // chatServiceClient implements ChatServiceClient.
 type chatServiceClient struct {
-	sendMessage  *connect.Client[v1.SendMessageRequest, v1.SendMessageResponse]
-	subscribe    *connect.Client[v1.SubscribeRequest, v1.SubscribeResponse]
-	listMessages *connect.Client[v1.ListMessagesRequest, v1.ListMessagesResponse]
-	like         *connect.Client[v1.LikeRequest, v1.LikeResponse]
+	sendMessage      *connect.Client[v1.SendMessageRequest, v1.SendMessageResponse]
+	forwardMessages  *connect.Client[v1.ForwardMessagesRequest, v1.ForwardMessagesResponse]
+	editMessage      *connect.Client[v1.EditMessageRequest, v1.EditMessageResponse]
+	recallMessage    *connect.Client[v1.RecallMessageRequest, v1.RecallMessageResponse]
+	hideMessages     *connect.Client[v1.HideMessagesRequest, v1.HideMessagesResponse]
+	listHidden       *connect.Client[v1.ListHiddenRequest, v1.ListHiddenResponse]
+	setReaction      *connect.Client[v1.SetReactionRequest, v1.SetReactionResponse]
+	listReactions    *connect.Client[v1.ListReactionsRequest, v1.ListReactionsResponse]
+	pinMessage       *connect.Client[v1.PinMessageRequest, v1.PinMessageResponse]
+	listPins         *connect.Client[v1.ListPinsRequest, v1.ListPinsResponse]
+	listMessages     *connect.Client[v1.ListMessagesRequest, v1.ListMessagesResponse]
+	pullMessages     *connect.Client[v1.PullMessagesRequest, v1.PullMessagesResponse]
+	sync             *connect.Client[v1.SyncRequest, v1.SyncResponse]
+	getConversation  *connect.Client[v1.GetConversationRequest, v1.GetConversationResponse]
+	openDirect       *connect.Client[v1.OpenDirectRequest, v1.OpenDirectResponse]
+	updateSettings   *connect.Client[v1.UpdateSettingsRequest, v1.UpdateSettingsResponse]
+	advancePositions *connect.Client[v1.AdvancePositionsRequest, v1.AdvancePositionsResponse]
+	getReceipts      *connect.Client[v1.GetReceiptsRequest, v1.GetReceiptsResponse]
+	listReaders      *connect.Client[v1.ListReadersRequest, v1.ListReadersResponse]
+	like             *connect.Client[v1.LikeRequest, v1.LikeResponse]
 }
 
 // SendMessage calls stoa.chat.v1.ChatService.SendMessage.
@@ -119,14 +325,162 @@ func (c *chatServiceClient) SendMessage(ctx context.Context, req *v1.SendMessage
 	return nil, err
 }
 
-// Subscribe calls stoa.chat.v1.ChatService.Subscribe.
-func (c *chatServiceClient) Subscribe(ctx context.Context, req *v1.SubscribeRequest) (*connect.ServerStreamForClient[v1.SubscribeResponse], error) {
-	return c.subscribe.CallServerStream(ctx, connect.NewRequest(req))
+// ForwardMessages calls stoa.chat.v1.ChatService.ForwardMessages.
+func (c *chatServiceClient) ForwardMessages(ctx context.Context, req *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error) {
+	response, err := c.forwardMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EditMessage calls stoa.chat.v1.ChatService.EditMessage.
+func (c *chatServiceClient) EditMessage(ctx context.Context, req *v1.EditMessageRequest) (*v1.EditMessageResponse, error) {
+	response, err := c.editMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecallMessage calls stoa.chat.v1.ChatService.RecallMessage.
+func (c *chatServiceClient) RecallMessage(ctx context.Context, req *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error) {
+	response, err := c.recallMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// HideMessages calls stoa.chat.v1.ChatService.HideMessages.
+func (c *chatServiceClient) HideMessages(ctx context.Context, req *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error) {
+	response, err := c.hideMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListHidden calls stoa.chat.v1.ChatService.ListHidden.
+func (c *chatServiceClient) ListHidden(ctx context.Context, req *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error) {
+	response, err := c.listHidden.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetReaction calls stoa.chat.v1.ChatService.SetReaction.
+func (c *chatServiceClient) SetReaction(ctx context.Context, req *v1.SetReactionRequest) (*v1.SetReactionResponse, error) {
+	response, err := c.setReaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListReactions calls stoa.chat.v1.ChatService.ListReactions.
+func (c *chatServiceClient) ListReactions(ctx context.Context, req *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error) {
+	response, err := c.listReactions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PinMessage calls stoa.chat.v1.ChatService.PinMessage.
+func (c *chatServiceClient) PinMessage(ctx context.Context, req *v1.PinMessageRequest) (*v1.PinMessageResponse, error) {
+	response, err := c.pinMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListPins calls stoa.chat.v1.ChatService.ListPins.
+func (c *chatServiceClient) ListPins(ctx context.Context, req *v1.ListPinsRequest) (*v1.ListPinsResponse, error) {
+	response, err := c.listPins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListMessages calls stoa.chat.v1.ChatService.ListMessages.
 func (c *chatServiceClient) ListMessages(ctx context.Context, req *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error) {
 	response, err := c.listMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PullMessages calls stoa.chat.v1.ChatService.PullMessages.
+func (c *chatServiceClient) PullMessages(ctx context.Context, req *v1.PullMessagesRequest) (*v1.PullMessagesResponse, error) {
+	response, err := c.pullMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Sync calls stoa.chat.v1.ChatService.Sync.
+func (c *chatServiceClient) Sync(ctx context.Context, req *v1.SyncRequest) (*v1.SyncResponse, error) {
+	response, err := c.sync.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetConversation calls stoa.chat.v1.ChatService.GetConversation.
+func (c *chatServiceClient) GetConversation(ctx context.Context, req *v1.GetConversationRequest) (*v1.GetConversationResponse, error) {
+	response, err := c.getConversation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OpenDirect calls stoa.chat.v1.ChatService.OpenDirect.
+func (c *chatServiceClient) OpenDirect(ctx context.Context, req *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error) {
+	response, err := c.openDirect.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateSettings calls stoa.chat.v1.ChatService.UpdateSettings.
+func (c *chatServiceClient) UpdateSettings(ctx context.Context, req *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error) {
+	response, err := c.updateSettings.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AdvancePositions calls stoa.chat.v1.ChatService.AdvancePositions.
+func (c *chatServiceClient) AdvancePositions(ctx context.Context, req *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error) {
+	response, err := c.advancePositions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetReceipts calls stoa.chat.v1.ChatService.GetReceipts.
+func (c *chatServiceClient) GetReceipts(ctx context.Context, req *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error) {
+	response, err := c.getReceipts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListReaders calls stoa.chat.v1.ChatService.ListReaders.
+func (c *chatServiceClient) ListReaders(ctx context.Context, req *v1.ListReadersRequest) (*v1.ListReadersResponse, error) {
+	response, err := c.listReaders.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -144,20 +498,66 @@ func (c *chatServiceClient) Like(ctx context.Context, req *v1.LikeRequest) (*v1.
 
 // ChatServiceHandler is an implementation of the stoa.chat.v1.ChatService service.
 type ChatServiceHandler interface {
-	// SendMessage stores a message and delivers it to every subscriber. The same client_msg_id of the same sender in the
-	// same conversation returns the message that was stored the first time. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), RESOURCE_EXHAUSTED
-	// (RATE_LIMITED, with the wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+	// SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
+	// returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
+	// it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
+	// wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
-	// Subscribe streams a conversation: first history (after the given position, or the last 200 messages), then
-	// Subscribed, then what happens. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), RESOURCE_EXHAUSTED (SLOW_CONSUMER: come
-	// back with the last position; TOO_MANY_SUBSCRIPTIONS), UNAUTHENTICATED (SESSION_REVOKED), UNAVAILABLE (DRAINING: the
-	// server stops; come back).
-	Subscribe(context.Context, *v1.SubscribeRequest, *connect.ServerStream[v1.SubscribeResponse]) error
-	// ListMessages pages through stored messages. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
+	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
+	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
+	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (TOO_LATE).
+	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
+	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
+	// group. Recalling it again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
+	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	HideMessages(context.Context, *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error)
+	// ListHidden pages through what the caller hid, in the order of hiding. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	ListHidden(context.Context, *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error)
+	// SetReaction gives or takes back a sign of the caller's under a message; again is no error. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (MUTED, FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED,
+	// TOO_MANY_REACTIONS: more than 20 kinds).
+	SetReaction(context.Context, *v1.SetReactionRequest) (*v1.SetReactionResponse, error)
+	// ListReactions pages through who gave a sign, the first given first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND).
+	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
+	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
+	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN),
+	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
+	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
+	// ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
-	// Like adds likes, which subscribers see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED, as
-	// in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	// PullMessages brings a device up to date in many conversations at once: new messages, and changed ones that it has.
+	// Conversations that the caller may not see are answered as gone.
+	PullMessages(context.Context, *v1.PullMessagesRequest) (*v1.PullMessagesResponse, error)
+	// Sync tells what changed in the caller's list since a cursor, 0 for a new device: each conversation once, as it is now.
+	// Call it with the returned cursor until it is done. A conversation may be told again without a change.
+	Sync(context.Context, *v1.SyncRequest) (*v1.SyncResponse, error)
+	// GetConversation returns a conversation as the caller has it. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	GetConversation(context.Context, *v1.GetConversationRequest) (*v1.GetConversationResponse, error)
+	// OpenDirect returns the direct conversation with another user, made if there was none. Errors: NOT_FOUND
+	// (USER_NOT_FOUND), INVALID_ARGUMENT (oneself), RESOURCE_EXHAUSTED (RATE_LIMITED).
+	OpenDirect(context.Context, *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error)
+	// UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// INVALID_ARGUMENT.
+	UpdateSettings(context.Context, *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error)
+	// AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
+	// no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+	AdvancePositions(context.Context, *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error)
+	// GetReceipts returns how many have read messages of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	GetReceipts(context.Context, *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error)
+	// ListReaders pages through who has read a message of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
+	// MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: not the caller's).
+	ListReaders(context.Context, *v1.ListReadersRequest) (*v1.ListReadersResponse, error)
+	// Like adds likes to a live room, which its people see merged. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// PERMISSION_DENIED (MUTED, as in SendMessage; FORBIDDEN), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	Like(context.Context, *v1.LikeRequest) (*v1.LikeResponse, error)
 }
 
@@ -174,16 +574,120 @@ func NewChatServiceHandler(svc ChatServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(chatServiceMethods.ByName("SendMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	chatServiceSubscribeHandler := connect.NewServerStreamHandlerSimple(
-		ChatServiceSubscribeProcedure,
-		svc.Subscribe,
-		connect.WithSchema(chatServiceMethods.ByName("Subscribe")),
+	chatServiceForwardMessagesHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceForwardMessagesProcedure,
+		svc.ForwardMessages,
+		connect.WithSchema(chatServiceMethods.ByName("ForwardMessages")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceEditMessageHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceEditMessageProcedure,
+		svc.EditMessage,
+		connect.WithSchema(chatServiceMethods.ByName("EditMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceRecallMessageHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceRecallMessageProcedure,
+		svc.RecallMessage,
+		connect.WithSchema(chatServiceMethods.ByName("RecallMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceHideMessagesHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceHideMessagesProcedure,
+		svc.HideMessages,
+		connect.WithSchema(chatServiceMethods.ByName("HideMessages")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceListHiddenHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceListHiddenProcedure,
+		svc.ListHidden,
+		connect.WithSchema(chatServiceMethods.ByName("ListHidden")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceSetReactionHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceSetReactionProcedure,
+		svc.SetReaction,
+		connect.WithSchema(chatServiceMethods.ByName("SetReaction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceListReactionsHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceListReactionsProcedure,
+		svc.ListReactions,
+		connect.WithSchema(chatServiceMethods.ByName("ListReactions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServicePinMessageHandler := connect.NewUnaryHandlerSimple(
+		ChatServicePinMessageProcedure,
+		svc.PinMessage,
+		connect.WithSchema(chatServiceMethods.ByName("PinMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceListPinsHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceListPinsProcedure,
+		svc.ListPins,
+		connect.WithSchema(chatServiceMethods.ByName("ListPins")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	chatServiceListMessagesHandler := connect.NewUnaryHandlerSimple(
 		ChatServiceListMessagesProcedure,
 		svc.ListMessages,
 		connect.WithSchema(chatServiceMethods.ByName("ListMessages")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServicePullMessagesHandler := connect.NewUnaryHandlerSimple(
+		ChatServicePullMessagesProcedure,
+		svc.PullMessages,
+		connect.WithSchema(chatServiceMethods.ByName("PullMessages")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceSyncHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceSyncProcedure,
+		svc.Sync,
+		connect.WithSchema(chatServiceMethods.ByName("Sync")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceGetConversationHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceGetConversationProcedure,
+		svc.GetConversation,
+		connect.WithSchema(chatServiceMethods.ByName("GetConversation")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceOpenDirectHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceOpenDirectProcedure,
+		svc.OpenDirect,
+		connect.WithSchema(chatServiceMethods.ByName("OpenDirect")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceUpdateSettingsHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceUpdateSettingsProcedure,
+		svc.UpdateSettings,
+		connect.WithSchema(chatServiceMethods.ByName("UpdateSettings")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceAdvancePositionsHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceAdvancePositionsProcedure,
+		svc.AdvancePositions,
+		connect.WithSchema(chatServiceMethods.ByName("AdvancePositions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceGetReceiptsHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceGetReceiptsProcedure,
+		svc.GetReceipts,
+		connect.WithSchema(chatServiceMethods.ByName("GetReceipts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	chatServiceListReadersHandler := connect.NewUnaryHandlerSimple(
+		ChatServiceListReadersProcedure,
+		svc.ListReaders,
+		connect.WithSchema(chatServiceMethods.ByName("ListReaders")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -197,10 +701,42 @@ func NewChatServiceHandler(svc ChatServiceHandler, opts ...connect.HandlerOption
 		switch r.URL.Path {
 		case ChatServiceSendMessageProcedure:
 			chatServiceSendMessageHandler.ServeHTTP(w, r)
-		case ChatServiceSubscribeProcedure:
-			chatServiceSubscribeHandler.ServeHTTP(w, r)
+		case ChatServiceForwardMessagesProcedure:
+			chatServiceForwardMessagesHandler.ServeHTTP(w, r)
+		case ChatServiceEditMessageProcedure:
+			chatServiceEditMessageHandler.ServeHTTP(w, r)
+		case ChatServiceRecallMessageProcedure:
+			chatServiceRecallMessageHandler.ServeHTTP(w, r)
+		case ChatServiceHideMessagesProcedure:
+			chatServiceHideMessagesHandler.ServeHTTP(w, r)
+		case ChatServiceListHiddenProcedure:
+			chatServiceListHiddenHandler.ServeHTTP(w, r)
+		case ChatServiceSetReactionProcedure:
+			chatServiceSetReactionHandler.ServeHTTP(w, r)
+		case ChatServiceListReactionsProcedure:
+			chatServiceListReactionsHandler.ServeHTTP(w, r)
+		case ChatServicePinMessageProcedure:
+			chatServicePinMessageHandler.ServeHTTP(w, r)
+		case ChatServiceListPinsProcedure:
+			chatServiceListPinsHandler.ServeHTTP(w, r)
 		case ChatServiceListMessagesProcedure:
 			chatServiceListMessagesHandler.ServeHTTP(w, r)
+		case ChatServicePullMessagesProcedure:
+			chatServicePullMessagesHandler.ServeHTTP(w, r)
+		case ChatServiceSyncProcedure:
+			chatServiceSyncHandler.ServeHTTP(w, r)
+		case ChatServiceGetConversationProcedure:
+			chatServiceGetConversationHandler.ServeHTTP(w, r)
+		case ChatServiceOpenDirectProcedure:
+			chatServiceOpenDirectHandler.ServeHTTP(w, r)
+		case ChatServiceUpdateSettingsProcedure:
+			chatServiceUpdateSettingsHandler.ServeHTTP(w, r)
+		case ChatServiceAdvancePositionsProcedure:
+			chatServiceAdvancePositionsHandler.ServeHTTP(w, r)
+		case ChatServiceGetReceiptsProcedure:
+			chatServiceGetReceiptsHandler.ServeHTTP(w, r)
+		case ChatServiceListReadersProcedure:
+			chatServiceListReadersHandler.ServeHTTP(w, r)
 		case ChatServiceLikeProcedure:
 			chatServiceLikeHandler.ServeHTTP(w, r)
 		default:
@@ -216,12 +752,76 @@ func (UnimplementedChatServiceHandler) SendMessage(context.Context, *v1.SendMess
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.SendMessage is not implemented"))
 }
 
-func (UnimplementedChatServiceHandler) Subscribe(context.Context, *v1.SubscribeRequest, *connect.ServerStream[v1.SubscribeResponse]) error {
-	return connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.Subscribe is not implemented"))
+func (UnimplementedChatServiceHandler) ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ForwardMessages is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.EditMessage is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.RecallMessage is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) HideMessages(context.Context, *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.HideMessages is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) ListHidden(context.Context, *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ListHidden is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) SetReaction(context.Context, *v1.SetReactionRequest) (*v1.SetReactionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.SetReaction is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ListReactions is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.PinMessage is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ListPins is not implemented"))
 }
 
 func (UnimplementedChatServiceHandler) ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ListMessages is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) PullMessages(context.Context, *v1.PullMessagesRequest) (*v1.PullMessagesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.PullMessages is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) Sync(context.Context, *v1.SyncRequest) (*v1.SyncResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.Sync is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) GetConversation(context.Context, *v1.GetConversationRequest) (*v1.GetConversationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.GetConversation is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) OpenDirect(context.Context, *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.OpenDirect is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) UpdateSettings(context.Context, *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.UpdateSettings is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) AdvancePositions(context.Context, *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.AdvancePositions is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) GetReceipts(context.Context, *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.GetReceipts is not implemented"))
+}
+
+func (UnimplementedChatServiceHandler) ListReaders(context.Context, *v1.ListReadersRequest) (*v1.ListReadersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ChatService.ListReaders is not implemented"))
 }
 
 func (UnimplementedChatServiceHandler) Like(context.Context, *v1.LikeRequest) (*v1.LikeResponse, error) {

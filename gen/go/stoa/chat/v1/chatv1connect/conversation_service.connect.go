@@ -48,6 +48,18 @@ const (
 	// ConversationServiceListMutesProcedure is the fully-qualified name of the ConversationService's
 	// ListMutes RPC.
 	ConversationServiceListMutesProcedure = "/stoa.chat.v1.ConversationService/ListMutes"
+	// ConversationServiceListConversationIdsProcedure is the fully-qualified name of the
+	// ConversationService's ListConversationIds RPC.
+	ConversationServiceListConversationIdsProcedure = "/stoa.chat.v1.ConversationService/ListConversationIds"
+	// ConversationServiceGetRoomProcedure is the fully-qualified name of the ConversationService's
+	// GetRoom RPC.
+	ConversationServiceGetRoomProcedure = "/stoa.chat.v1.ConversationService/GetRoom"
+	// ConversationServiceFilterContactsProcedure is the fully-qualified name of the
+	// ConversationService's FilterContacts RPC.
+	ConversationServiceFilterContactsProcedure = "/stoa.chat.v1.ConversationService/FilterContacts"
+	// ConversationServiceSendSystemMessageProcedure is the fully-qualified name of the
+	// ConversationService's SendSystemMessage RPC.
+	ConversationServiceSendSystemMessageProcedure = "/stoa.chat.v1.ConversationService/SendSystemMessage"
 	// ConversationServiceGetTotalsProcedure is the fully-qualified name of the ConversationService's
 	// GetTotals RPC.
 	ConversationServiceGetTotalsProcedure = "/stoa.chat.v1.ConversationService/GetTotals"
@@ -67,6 +79,17 @@ type ConversationServiceClient interface {
 	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
 	// ListMutes pages through the mutes in force, newest first.
 	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// ListConversationIds pages through the ids of a user's groups, direct and system conversations, for an edge that opens a
+	// session; nothing for unknown users.
+	ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error)
+	// GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for
+	// what is no room), PERMISSION_DENIED (FORBIDDEN: unseen, without being its owner or of the staff).
+	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
+	// FilterContacts returns those of the users with whom a user has a direct conversation.
+	FilterContacts(context.Context, *v1.FilterContactsRequest) (*v1.FilterContactsResponse, error)
+	// SendSystemMessage tells users something in their system conversations, which are made as needed. The same client_msg_id
+	// tells nobody twice.
+	SendSystemMessage(context.Context, *v1.SendSystemMessageRequest) (*v1.SendSystemMessageResponse, error)
 	// GetTotals adds up what this service did.
 	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
@@ -113,6 +136,33 @@ func NewConversationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listConversationIds: connect.NewClient[v1.ListConversationIdsRequest, v1.ListConversationIdsResponse](
+			httpClient,
+			baseURL+ConversationServiceListConversationIdsProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("ListConversationIds")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getRoom: connect.NewClient[v1.GetRoomRequest, v1.GetRoomResponse](
+			httpClient,
+			baseURL+ConversationServiceGetRoomProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("GetRoom")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		filterContacts: connect.NewClient[v1.FilterContactsRequest, v1.FilterContactsResponse](
+			httpClient,
+			baseURL+ConversationServiceFilterContactsProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("FilterContacts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		sendSystemMessage: connect.NewClient[v1.SendSystemMessageRequest, v1.SendSystemMessageResponse](
+			httpClient,
+			baseURL+ConversationServiceSendSystemMessageProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("SendSystemMessage")),
+			connect.WithClientOptions(opts...),
+		),
 		getTotals: connect.NewClient[v1.GetTotalsRequest, v1.GetTotalsResponse](
 			httpClient,
 			baseURL+ConversationServiceGetTotalsProcedure,
@@ -125,12 +175,16 @@ func NewConversationServiceClient(httpClient connect.HTTPClient, baseURL string,
 
 // conversationServiceClient implements ConversationServiceClient.
 type conversationServiceClient struct {
-	createConversation *connect.Client[v1.CreateConversationRequest, v1.CreateConversationResponse]
-	deleteMessage      *connect.Client[v1.DeleteMessageRequest, v1.DeleteMessageResponse]
-	muteUser           *connect.Client[v1.MuteUserRequest, v1.MuteUserResponse]
-	unmuteUser         *connect.Client[v1.UnmuteUserRequest, v1.UnmuteUserResponse]
-	listMutes          *connect.Client[v1.ListMutesRequest, v1.ListMutesResponse]
-	getTotals          *connect.Client[v1.GetTotalsRequest, v1.GetTotalsResponse]
+	createConversation  *connect.Client[v1.CreateConversationRequest, v1.CreateConversationResponse]
+	deleteMessage       *connect.Client[v1.DeleteMessageRequest, v1.DeleteMessageResponse]
+	muteUser            *connect.Client[v1.MuteUserRequest, v1.MuteUserResponse]
+	unmuteUser          *connect.Client[v1.UnmuteUserRequest, v1.UnmuteUserResponse]
+	listMutes           *connect.Client[v1.ListMutesRequest, v1.ListMutesResponse]
+	listConversationIds *connect.Client[v1.ListConversationIdsRequest, v1.ListConversationIdsResponse]
+	getRoom             *connect.Client[v1.GetRoomRequest, v1.GetRoomResponse]
+	filterContacts      *connect.Client[v1.FilterContactsRequest, v1.FilterContactsResponse]
+	sendSystemMessage   *connect.Client[v1.SendSystemMessageRequest, v1.SendSystemMessageResponse]
+	getTotals           *connect.Client[v1.GetTotalsRequest, v1.GetTotalsResponse]
 }
 
 // CreateConversation calls stoa.chat.v1.ConversationService.CreateConversation.
@@ -178,6 +232,42 @@ func (c *conversationServiceClient) ListMutes(ctx context.Context, req *v1.ListM
 	return nil, err
 }
 
+// ListConversationIds calls stoa.chat.v1.ConversationService.ListConversationIds.
+func (c *conversationServiceClient) ListConversationIds(ctx context.Context, req *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error) {
+	response, err := c.listConversationIds.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetRoom calls stoa.chat.v1.ConversationService.GetRoom.
+func (c *conversationServiceClient) GetRoom(ctx context.Context, req *v1.GetRoomRequest) (*v1.GetRoomResponse, error) {
+	response, err := c.getRoom.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FilterContacts calls stoa.chat.v1.ConversationService.FilterContacts.
+func (c *conversationServiceClient) FilterContacts(ctx context.Context, req *v1.FilterContactsRequest) (*v1.FilterContactsResponse, error) {
+	response, err := c.filterContacts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SendSystemMessage calls stoa.chat.v1.ConversationService.SendSystemMessage.
+func (c *conversationServiceClient) SendSystemMessage(ctx context.Context, req *v1.SendSystemMessageRequest) (*v1.SendSystemMessageResponse, error) {
+	response, err := c.sendSystemMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetTotals calls stoa.chat.v1.ConversationService.GetTotals.
 func (c *conversationServiceClient) GetTotals(ctx context.Context, req *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
 	response, err := c.getTotals.CallUnary(ctx, connect.NewRequest(req))
@@ -201,6 +291,17 @@ type ConversationServiceHandler interface {
 	UnmuteUser(context.Context, *v1.UnmuteUserRequest) (*v1.UnmuteUserResponse, error)
 	// ListMutes pages through the mutes in force, newest first.
 	ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error)
+	// ListConversationIds pages through the ids of a user's groups, direct and system conversations, for an edge that opens a
+	// session; nothing for unknown users.
+	ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error)
+	// GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for
+	// what is no room), PERMISSION_DENIED (FORBIDDEN: unseen, without being its owner or of the staff).
+	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
+	// FilterContacts returns those of the users with whom a user has a direct conversation.
+	FilterContacts(context.Context, *v1.FilterContactsRequest) (*v1.FilterContactsResponse, error)
+	// SendSystemMessage tells users something in their system conversations, which are made as needed. The same client_msg_id
+	// tells nobody twice.
+	SendSystemMessage(context.Context, *v1.SendSystemMessageRequest) (*v1.SendSystemMessageResponse, error)
 	// GetTotals adds up what this service did.
 	GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error)
 }
@@ -243,6 +344,33 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	conversationServiceListConversationIdsHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceListConversationIdsProcedure,
+		svc.ListConversationIds,
+		connect.WithSchema(conversationServiceMethods.ByName("ListConversationIds")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceGetRoomHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceGetRoomProcedure,
+		svc.GetRoom,
+		connect.WithSchema(conversationServiceMethods.ByName("GetRoom")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceFilterContactsHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceFilterContactsProcedure,
+		svc.FilterContacts,
+		connect.WithSchema(conversationServiceMethods.ByName("FilterContacts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceSendSystemMessageHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceSendSystemMessageProcedure,
+		svc.SendSystemMessage,
+		connect.WithSchema(conversationServiceMethods.ByName("SendSystemMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
 	conversationServiceGetTotalsHandler := connect.NewUnaryHandlerSimple(
 		ConversationServiceGetTotalsProcedure,
 		svc.GetTotals,
@@ -262,6 +390,14 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 			conversationServiceUnmuteUserHandler.ServeHTTP(w, r)
 		case ConversationServiceListMutesProcedure:
 			conversationServiceListMutesHandler.ServeHTTP(w, r)
+		case ConversationServiceListConversationIdsProcedure:
+			conversationServiceListConversationIdsHandler.ServeHTTP(w, r)
+		case ConversationServiceGetRoomProcedure:
+			conversationServiceGetRoomHandler.ServeHTTP(w, r)
+		case ConversationServiceFilterContactsProcedure:
+			conversationServiceFilterContactsHandler.ServeHTTP(w, r)
+		case ConversationServiceSendSystemMessageProcedure:
+			conversationServiceSendSystemMessageHandler.ServeHTTP(w, r)
 		case ConversationServiceGetTotalsProcedure:
 			conversationServiceGetTotalsHandler.ServeHTTP(w, r)
 		default:
@@ -291,6 +427,22 @@ func (UnimplementedConversationServiceHandler) UnmuteUser(context.Context, *v1.U
 
 func (UnimplementedConversationServiceHandler) ListMutes(context.Context, *v1.ListMutesRequest) (*v1.ListMutesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.ListMutes is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.ListConversationIds is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.GetRoom is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) FilterContacts(context.Context, *v1.FilterContactsRequest) (*v1.FilterContactsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.FilterContacts is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) SendSystemMessage(context.Context, *v1.SendSystemMessageRequest) (*v1.SendSystemMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.SendSystemMessage is not implemented"))
 }
 
 func (UnimplementedConversationServiceHandler) GetTotals(context.Context, *v1.GetTotalsRequest) (*v1.GetTotalsResponse, error) {
