@@ -45,7 +45,7 @@ const AccessLifetime = 15 * time.Minute
 // publicServices may be called from outside. Everything else is for neighbours only.
 func publicServices() []string {
 	return []string{
-		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, adminv1connect.AdminServiceName,
+		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, adminv1connect.AdminServiceName,
 		sitev1connect.SiteServiceName,
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
@@ -132,7 +132,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	a.chat, err = opened(a, "chat", func(d service.Deps) (*chat.Service, error) { return chat.New(ctx, chat.Config{}, d) }, named)
+	a.chat, err = opened(a, "chat", func(d service.Deps) (*chat.Service, error) {
+		return chat.New(ctx, chat.Config{UserRate: cfg.ChatUserRate, RoomRate: cfg.ChatRoomRate}, d)
+	}, named)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +320,6 @@ func (a *App) Close(ctx context.Context) error {
 	a.gateway.SetReady(false)
 	a.health(false)
 	a.admin.Drain()
-	a.chat.Drain()
 	a.live.Drain()
 	drain, cancel := context.WithTimeout(ctx, a.drain)
 	defer cancel()

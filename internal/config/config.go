@@ -45,6 +45,9 @@ type Serve struct {
 	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
 	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
 
+	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
+	ChatRoomRate float64 `name:"chat-room-rate" env:"STOA_CHAT_ROOM_RATE" default:"200" help:"Messages a second that one live room takes in the long run, after a burst of two seconds' worth."`
+
 	LogFormat string `name:"log-format" env:"STOA_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json."`
 	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
@@ -96,6 +99,10 @@ func (c *Serve) Validate() error {
 	switch {
 	case !(c.RateLimit >= 0 && c.RateLimit <= maxRate): // nor NaN
 		return fmt.Errorf("--rate-limit is %v; it must be from 0 to %d", c.RateLimit, maxRate)
+	case !(c.ChatUserRate > 0 && c.ChatUserRate <= maxRate):
+		return fmt.Errorf("--chat-user-rate is %v; it must be above 0, and at most %d", c.ChatUserRate, maxRate)
+	case !(c.ChatRoomRate > 0 && c.ChatRoomRate <= maxRate):
+		return fmt.Errorf("--chat-room-rate is %v; it must be above 0, and at most %d", c.ChatRoomRate, maxRate)
 	case c.MaxBody < minBody || c.MaxBody > maxBody:
 		return fmt.Errorf("--max-body is %d; it must be from %d to %d", c.MaxBody, minBody, maxBody)
 	case c.MaxConnections < 0:

@@ -1,25 +1,24 @@
-// Package chat is talk: conversations, the messages in them, and what else happens around them while people look.
+// Package chat is talk: conversations, the people and messages in them, and what changes about them.
 //
-// A message is taken in by one writer, which gives it its place (conversation, epoch, seq) and commits it together with
-// an outbox row; only then is it acknowledged, published on the bus and handed to subscribers. A subscriber knows its
-// position, so repeats are dropped and gaps are filled from the store.
+// All that is stored goes through one writer, which gives each message its place (conversation, epoch, seq) and commits it
+// together with an outbox row; only then is it acknowledged and published on the bus, from which edges take it to devices.
+// A device knows its positions, so repeats are dropped and gaps are read from the store.
 //
-// A message can be taken away. Its place stays, and nothing shows who wrote what there any more.
+// A message can be taken away. Its place stays, and nothing shows what was written there any more.
 //
-// What must never happen here: an acknowledged message that is lost, doubled or reordered within its conversation, a slow
-// reader that makes anything grow without bound or wait, and a message that was taken away and comes back.
+// What must never happen here: an acknowledged message that is lost, doubled or reordered within its conversation; a
+// message that was taken away and comes back; and anything told about a conversation to somebody who is not in it.
 //
 // Messages and events have no second form of their own: the contract's (stoa.chat.v1) is what is stored, published and
 // sent.
 package chat
 
 import (
-	"context"
 	"time"
 
-	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
-	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
 )
 
@@ -27,77 +26,130 @@ import (
 const (
 	ReasonConversationNotFound = "CONVERSATION_NOT_FOUND"
 	ReasonMessageNotFound      = "MESSAGE_NOT_FOUND"
+	ReasonMemberNotFound       = "MEMBER_NOT_FOUND"
+	ReasonUserNotFound         = "USER_NOT_FOUND"
 	ReasonMuteNotFound         = "MUTE_NOT_FOUND"
 	ReasonMuted                = "MUTED"
-	ReasonSlowConsumer         = "SLOW_CONSUMER"
-	ReasonTooManySubscriptions = "TOO_MANY_SUBSCRIPTIONS"
-	ReasonDraining             = "DRAINING"
+	ReasonTooLate              = "TOO_LATE"
+	ReasonPositionUnknown      = "POSITION_UNKNOWN"
+	ReasonTooManyReactions     = "TOO_MANY_REACTIONS"
+	ReasonTooManyPins          = "TOO_MANY_PINS"
+	ReasonTooManyGroups        = "TOO_MANY_GROUPS"
+	ReasonGroupDisbanded       = "GROUP_DISBANDED"
+	ReasonGroupFull            = "GROUP_FULL"
+	ReasonUserBanned           = "USER_BANNED"
+	ReasonOwnerStays           = "OWNER_STAYS"
 )
 
 // Topics of this service's events.
 const (
-	TopicMessageStored  = "chat.message_stored"
-	TopicMessageDeleted = "chat.message_deleted"
-	TopicLikesAdded     = "chat.likes_added"
-	TopicViewersChanged = "chat.viewers_changed"
+	TopicConversationEvents = "chat.conversation_events"
+	TopicUserEvents         = "chat.user_events"
 )
 
 const (
-	// greeting is how many messages welcome a newcomer.
-	greeting = 200
 	// pageSize is how many messages are read at once.
 	pageSize = 200
 	// firstEpoch is the epoch of a new conversation.
 	firstEpoch = 1
 )
 
-// Conversation is a place in which messages are numbered from 1 without gaps. All but LastSeq and Likes stays as it is
-// while the process runs.
+// Conversation kinds, shorter.
+const (
+	liveRoom = chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM
+	direct   = chatv1.ConversationKind_CONVERSATION_KIND_DIRECT
+	group    = chatv1.ConversationKind_CONVERSATION_KIND_GROUP
+	system   = chatv1.ConversationKind_CONVERSATION_KIND_SYSTEM
+)
+
+// Roles of members, shorter.
+const (
+	gone   = chatv1.MemberRole_MEMBER_ROLE_UNSPECIFIED
+	plain  = chatv1.MemberRole_MEMBER_ROLE_MEMBER
+	admin  = chatv1.MemberRole_MEMBER_ROLE_ADMIN
+	master = chatv1.MemberRole_MEMBER_ROLE_OWNER
+)
+
+// Conversation is a place in which messages are numbered from 1 without gaps.
 type Conversation struct {
 	ID      string // ULID
 	Kind    chatv1.ConversationKind
 	OwnerID string
+	// Users are the two of a direct conversation, in the order of their ids.
+	Users [2]string
+
+	Title        string
+	AvatarURL    string
+	Announcement string
+	History      chatv1.HistoryVisibility
+	Join         chatv1.JoinPolicy
+	MutedAll     bool
+	Disbanded    bool
+
+	MemberCount   int
+	MemberVersion int64
+
 	// Epoch is the generation of the history.
 	Epoch int64
 	// LastSeq is the number of the last message, 0 before the first.
-	LastSeq   int64
-	Likes     int64
+	LastSeq int64
+	// LastChange is the number of the last change of a message.
+	LastChange int64
+	Likes      int64
+	// Version is the number of the commit that last changed it.
+	Version   int64
 	CreatedAt time.Time
 }
 
-// mayWrite is the rule of who talks: in a live room those who signed up, and so the staff. Errors: PERMISSION_DENIED
-// (FORBIDDEN).
-func (c Conversation) mayWrite(p authn.Principal) error {
+// hasMembers reports whether people belong to the conversation, instead of coming and going.
+func (c Conversation) hasMembers() bool { return c.Kind != liveRoom }
+
+// proto is what everyone in the conversation may know of it.
+func (c Conversation) proto() *chatv1.Conversation {
+	out := &chatv1.Conversation{
+		Id: c.ID, Kind: c.Kind, Title: c.Title, AvatarUrl: c.AvatarURL, OwnerId: c.OwnerID, Announcement: c.Announcement,
+		MemberCount: int32(c.MemberCount), MemberVersion: c.MemberVersion, //nolint:gosec // at most 100,000
+		Epoch: c.Epoch, LastSeq: c.LastSeq, LastChange: c.LastChange, Disbanded: c.Disbanded,
+		CreatedAt: timestamppb.New(c.CreatedAt),
+	}
 	switch c.Kind {
-	case chatv1.ConversationKind_CONVERSATION_KIND_LIVE_ROOM:
-		if p.Role >= authv1.Role_ROLE_USER {
-			return nil
-		}
+	case group:
+		out.Settings = &chatv1.GroupSettings{History: c.History, Join: c.Join, MutedAll: c.MutedAll}
+	case direct:
+		out.UserIds = c.Users[:]
 	default:
 	}
-	return errs.PermissionDenied(errs.ReasonForbidden, "sign up to talk here")
+	return out
 }
+
+// Member is one user's side of a conversation.
+type Member struct {
+	ConversationID string
+	UserID         string
+	Role           chatv1.MemberRole // gone for one who was, or never was
+	JoinedAt       time.Time
+	// FirstSeq is the first message that the member may see.
+	FirstSeq     int64
+	ReadSeq      int64
+	DeliveredSeq int64
+	// HiddenChange is the number of the last change of what the member hid.
+	HiddenChange int64
+	MutedUntil   time.Time // zero for one who may write
+	Silent       bool
+	Pinned       bool
+	Archived     bool
+	// MemberVersion is the conversation's, at the last change that others see.
+	MemberVersion int64
+	// Version is the number of the commit that last changed it.
+	Version int64
+}
+
+// here reports whether the user belongs to the conversation now.
+func (m Member) here() bool { return m.Role != gone }
 
 // Position is a place in a conversation: after the message Seq of the history Epoch.
 type Position struct {
 	Epoch, Seq int64
-}
-
-// start returns the seq after which a subscriber's history begins. A position that this history does not have (of
-// another epoch, or in its future) says nothing about what was seen, and neither does none: both get the greeting.
-func (c Conversation) start(after *Position) int64 {
-	if after != nil && after.Epoch == c.Epoch && after.Seq <= c.LastSeq {
-		return after.Seq
-	}
-	return max(0, c.LastSeq-greeting)
-}
-
-// Sink is where a subscriber's events go: one stream of one transport.
-type Sink interface {
-	// Send writes an event, waiting as long as the peer does not read. It is called by one goroutine at a time.
-	Send(event *chatv1.Event) error
-	// Expire lets a Send that waits, and those to come, fail once d has passed. It may be called during a Send.
-	Expire(d time.Duration)
 }
 
 func conversationNotFound() *errs.Error {
@@ -108,25 +160,26 @@ func messageNotFound() *errs.Error {
 	return errs.NotFound(ReasonMessageNotFound, "there is no such message")
 }
 
+func memberNotFound() *errs.Error {
+	return errs.NotFound(ReasonMemberNotFound, "this user is no member")
+}
+
 func muteNotFound() *errs.Error {
 	return errs.NotFound(ReasonMuteNotFound, "this user is not muted there")
 }
 
-func slowConsumer() *errs.Error {
-	return errs.ResourceExhausted(ReasonSlowConsumer, "this stream was read too slowly, come back with the last position")
+func forbidden(why string) *errs.Error {
+	return errs.PermissionDenied(errs.ReasonForbidden, "%s", why)
 }
 
-func draining() *errs.Error {
-	return errs.Unavailable(ReasonDraining, "the server stops, come back with the last position")
+func disbanded() *errs.Error {
+	return errs.FailedPrecondition(ReasonGroupDisbanded, "the group was ended")
+}
+
+func invalid(format string, args ...any) *errs.Error {
+	return errs.InvalidArgument(errs.ReasonInvalidArgument, format, args...)
 }
 
 func notStored(cause error) *errs.Error {
-	return errs.Unavailable(errs.ReasonUnavailable, "the message could not be stored, send it again").Because(cause)
+	return errs.Unavailable(errs.ReasonUnavailable, "it could not be stored, send it again").Because(cause)
 }
-
-func notDeleted(cause error) *errs.Error {
-	return errs.Unavailable(errs.ReasonUnavailable, "the message could not be taken away, try again").Because(cause)
-}
-
-// ended tells why a context is over, in the words that were given to it.
-func ended(ctx context.Context) error { return context.Cause(ctx) }

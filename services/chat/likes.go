@@ -35,7 +35,7 @@ type tally struct {
 	last    time.Time
 	// telling is the event that is being published. It stays as it is until the bus has taken it: when publishing fails,
 	// some listeners may have it already, and they know the repeat by its total.
-	telling *chatv1.LikesAdded
+	telling *chatv1.Likes
 }
 
 func newLikes(s *store, logger *slog.Logger) *likes {
@@ -83,25 +83,23 @@ func (l *likes) told(id string, stored int64) int64 {
 
 // tell publishes what came since the last time, merged. Each like is counted by one event: what cannot be published is
 // published again as it was, and what came meanwhile waits behind it.
-func (l *likes) tell(publish func(event *chatv1.LikesAdded) error) {
-	var events []*chatv1.LikesAdded
+func (l *likes) tell(publish func(id string, event *chatv1.Likes) error) {
+	events := make(map[string]*chatv1.Likes)
 	l.mu.Lock()
 	for id, t := range l.tallies {
 		if t.telling == nil && t.untold > 0 {
-			t.telling = &chatv1.LikesAdded{
-				ConversationId: id, Likes: &chatv1.Likes{Count: int32(t.untold), Total: t.total}, //nolint:gosec // of half a second
-			}
+			t.telling = &chatv1.Likes{Count: int32(t.untold), Total: t.total} //nolint:gosec // of half a second
 			t.untold = 0
 		}
 		if t.telling != nil {
-			events = append(events, t.telling)
+			events[id] = t.telling
 		}
 	}
 	l.mu.Unlock()
-	for _, event := range events {
-		if publish(event) == nil {
+	for id, event := range events {
+		if publish(id, event) == nil {
 			l.mu.Lock()
-			l.tallies[event.GetConversationId()].telling = nil // still there: such a tally does not rest
+			l.tallies[id].telling = nil // still there: such a tally does not rest
 			l.mu.Unlock()
 		}
 	}
@@ -140,7 +138,7 @@ func (l *likes) save(ctx context.Context, now time.Time, force bool) error {
 }
 
 // pulse tells and saves.
-func (l *likes) pulse(ctx context.Context, now time.Time, publish func(event *chatv1.LikesAdded) error, last bool) {
+func (l *likes) pulse(ctx context.Context, now time.Time, publish func(id string, event *chatv1.Likes) error, last bool) {
 	l.tell(publish)
 	if last { // what waited behind an event that had to be published again
 		l.tell(publish)

@@ -14,6 +14,13 @@ import (
 // costs nothing where it was full; to make another's be forgotten takes this many accounts.
 const maxBuckets = 50_000
 
+// How many small acts, such as reactions, changes of groups and new conversations, a user may do in a second in the long
+// run, and at once.
+const (
+	actRate  = 10
+	actBurst = 100
+)
+
 // buckets are token buckets by key.
 type buckets struct {
 	rate    rate.Limit
@@ -51,6 +58,7 @@ type limits struct {
 	users *buckets
 	rooms *buckets
 	likes *buckets
+	acts  *buckets
 }
 
 func newLimits(cfg Config, now func() time.Time) *limits {
@@ -59,21 +67,34 @@ func newLimits(cfg Config, now func() time.Time) *limits {
 		users: newBuckets(cfg.UserRate, cfg.UserBurst, "you are writing too fast"),
 		rooms: newBuckets(cfg.RoomRate, cfg.RoomBurst, "too many people are writing here at once"),
 		likes: newBuckets(cfg.LikeRate, cfg.LikeBurst, "you are liking too fast"),
+		acts:  newBuckets(actRate, actBurst, "you are doing this too fast"),
 	}
 }
 
 // send takes the place of one message. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
-func (l *limits) send(userID, conversationID string) error {
+func (l *limits) send(userID, conversationID string, room bool) error {
+	return l.sendMany(userID, conversationID, room, 1)
+}
+
+// sendMany takes the places of n messages. Only rooms are crowded enough to need a limit of their own. Errors:
+// RESOURCE_EXHAUSTED (RATE_LIMITED).
+func (l *limits) sendMany(userID, conversationID string, room bool, n int) error {
 	now := l.now()
-	giveBack, err := l.users.take(userID, 1, now)
-	if err != nil {
+	giveBack, err := l.users.take(userID, min(n, l.users.burst), now)
+	if err != nil || !room {
 		return err
 	}
-	if _, err := l.rooms.take(conversationID, 1, now); err != nil {
+	if _, err := l.rooms.take(conversationID, min(n, l.rooms.burst), now); err != nil {
 		giveBack() // a full room is not its visitor's fault
 		return err
 	}
 	return nil
+}
+
+// act takes the place of something small, such as a reaction. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
+func (l *limits) act(userID string) error {
+	_, err := l.acts.take(userID, 1, l.now())
+	return err
 }
 
 // like takes the place of n likes. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).

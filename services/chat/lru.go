@@ -82,3 +82,16 @@ func entryOf[V any](e *list.Element) *lruEntry[V] {
 	entry, _ := e.Value.(*lruEntry[V])
 	return entry
 }
+
+// putIf puts a value unless there is one that it may not replace.
+func (l *lru[V]) putIf(key string, value V, replaces func(old V) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.entries[key]; ok {
+		if replaces(entryOf[V](e).value) {
+			entryOf[V](e).value = value
+		}
+		return
+	}
+	l.add(key, value)
+}

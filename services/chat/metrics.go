@@ -9,24 +9,16 @@ import (
 // metrics is what the service counts:
 //
 //	stoa_chat_messages_stored_total      messages that were committed
-//	stoa_chat_batch_messages             messages in each transaction
+//	stoa_chat_batch_changes              changes in each transaction, most of them messages
 //	stoa_chat_batch_seconds              how long each transaction took, its fsync included
 //	stoa_chat_batches_failed_total       transactions that failed
-//	stoa_chat_outbox_pending             runs of messages that are committed and not yet published
-//	stoa_chat_subscribers                open subscriptions
-//	stoa_chat_conversations_open         conversations that somebody is subscribed to
-//	stoa_chat_slow_consumers_total       subscriptions that were cut because they were read too slowly
-//	stoa_chat_events_dropped_total       events that those had not been sent
+//	stoa_chat_outbox_pending             pieces of what happened that are committed and not yet published
 type metrics struct {
-	stored        prometheus.Counter
-	batch         prometheus.Histogram
-	commit        prometheus.Histogram
-	failed        prometheus.Counter
-	pending       prometheus.Gauge
-	subscribers   prometheus.Gauge
-	conversations prometheus.Gauge
-	slow          prometheus.Counter
-	dropped       prometheus.Counter
+	stored  prometheus.Counter
+	batch   prometheus.Histogram
+	commit  prometheus.Histogram
+	failed  prometheus.Counter
+	pending prometheus.Gauge
 
 	registry *prometheus.Registry
 }
@@ -41,20 +33,16 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	m := &metrics{
 		stored: counter("stoa_chat_messages_stored_total", "Messages that were committed."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "stoa_chat_batch_messages", Help: "Messages in each transaction.",
+			Name: "stoa_chat_batch_changes", Help: "Changes in each transaction, most of them messages.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
 		}),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "stoa_chat_batch_seconds", Help: "Duration of each transaction, its fsync included, in seconds.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
-		failed:        counter("stoa_chat_batches_failed_total", "Transactions that failed."),
-		pending:       gauge("stoa_chat_outbox_pending", "Runs of messages that are committed and not yet published."),
-		subscribers:   gauge("stoa_chat_subscribers", "Open subscriptions."),
-		conversations: gauge("stoa_chat_conversations_open", "Conversations that somebody is subscribed to."),
-		slow:          counter("stoa_chat_slow_consumers_total", "Subscriptions cut because they were read too slowly."),
-		dropped:       counter("stoa_chat_events_dropped_total", "Events that slow consumers had not been sent."),
-		registry:      registry,
+		failed:   counter("stoa_chat_batches_failed_total", "Transactions that failed."),
+		pending:  gauge("stoa_chat_outbox_pending", "Pieces of what happened that are committed and not yet published."),
+		registry: registry,
 	}
 	for i, c := range m.all() {
 		if err := registry.Register(c); err != nil {
@@ -69,7 +57,7 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.stored, m.batch, m.commit, m.failed, m.pending, m.subscribers, m.conversations, m.slow, m.dropped,
+		m.stored, m.batch, m.commit, m.failed, m.pending,
 	}
 }
 

@@ -23,7 +23,25 @@ func (s *Service) DeleteMessage(ctx context.Context, conversationID string, at P
 	if at.Epoch != c.Epoch {
 		return nil, messageNotFound()
 	}
-	return s.writer.delete(ctx, c, at.Seq)
+	var was *chatv1.Message
+	err = s.writer.change(ctx, func(b *batch) error {
+		m, err := b.message(c.ID, at.Seq)
+		if err != nil {
+			return err
+		}
+		if was = m; m.GetDeleted() && !m.GetRecalled() {
+			return nil
+		}
+		left, err := b.takeAway(m, false)
+		if err != nil {
+			return err
+		}
+		return b.change(left)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return was, nil
 }
 
 // MuteUser keeps a user from writing until a time (zero for ever), in one conversation or, with none, in all. A mute that
@@ -69,13 +87,5 @@ func (s *Service) ListMutes(
 	return mutes, next, nil
 }
 
-// Totals is what the service did since it was made.
-type Totals struct {
-	Messages      int64 // stored
-	Subscriptions int   // open
-}
-
-// Totals adds it up.
-func (s *Service) Totals() Totals {
-	return Totals{Messages: s.writer.stored.Load(), Subscriptions: s.hub.subscriptions()}
-}
+// Stored returns how many messages were stored since the service was made.
+func (s *Service) Stored() int64 { return s.writer.stored.Load() }

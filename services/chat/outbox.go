@@ -3,7 +3,9 @@ package chat
 import (
 	"context"
 	"crypto/rand"
+	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ const (
 	sweepInterval = 10 * time.Second
 	// claimLimit is how many rows are claimed at once.
 	claimLimit = 100
+	// eventsPublished is how many events go into one event of the bus.
+	eventsPublished = 100
 	// outboxQueue is how many batches may wait for the bus before the writer waits, too.
 	outboxQueue = 64
 )
@@ -91,8 +95,8 @@ func (o *outbox) own(runs []run) (fresh []run) {
 		if _, ok := o.mine[r.outboxID]; !ok {
 			o.mine[r.outboxID] = struct{}{}
 			fresh = append(fresh, r)
-			if r.takenAway != nil {
-				o.takenAway[r.takenAwayKey()] = struct{}{}
+			for key := range r.takenAway() {
+				o.takenAway[key] = struct{}{}
 			}
 		}
 	}
@@ -169,46 +173,68 @@ func (o *outbox) sweep(fromOthers bool) bool {
 // later messages must not overtake.
 func (o *outbox) publish(runs []run) bool {
 	for _, r := range runs {
-		for _, m := range r.messages {
-			if !o.untilPublished(r.conversationID, m.GetSeq(), func(ctx context.Context) error {
-				event := &chatv1.MessageStored{Message: o.asItIsNow(m)}
-				return bus.Publish(ctx, o.bus, TopicMessageStored, r.conversationID, event)
-			}) {
-				return false
-			}
-		}
-		if r.takenAway != nil && !o.untilPublished(r.conversationID, r.takenAway.GetPosition().GetSeq(),
-			func(ctx context.Context) error {
-				return bus.Publish(ctx, o.bus, TopicMessageDeleted, r.conversationID, r.takenAway)
-			}) {
+		if !o.tell(r) {
 			return false
 		}
 		o.mu.Lock()
 		o.published = append(o.published, r.outboxID)
-		if r.takenAway != nil {
-			delete(o.takenAway, r.takenAwayKey())
+		for key := range r.takenAway() {
+			delete(o.takenAway, key)
 		}
 		o.mu.Unlock()
 	}
 	return true
 }
 
-func (r run) takenAwayKey() placeKey {
-	return placeKey{r.conversationID, r.takenAway.GetPosition().GetSeq()}
+func (o *outbox) tell(r run) bool {
+	if r.userID != "" {
+		return o.untilPublished("user_id", r.userID, func(ctx context.Context) error {
+			return bus.Publish(ctx, o.bus, TopicUserEvents, r.userID, &chatv1.UserEvents{UserId: r.userID, Events: r.own})
+		})
+	}
+	for events := range slices.Chunk(r.events, eventsPublished) {
+		if !o.untilPublished("conversation_id", r.conversationID, func(ctx context.Context) error {
+			return bus.Publish(ctx, o.bus, TopicConversationEvents, r.conversationID,
+				&chatv1.ConversationEvents{ConversationId: r.conversationID, Events: o.asTheyAreNow(events)})
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
-// asItIsNow returns a message that waited here, emptied if it was taken away meanwhile.
-func (o *outbox) asItIsNow(m *chatv1.Message) *chatv1.Message {
+// takenAway yields the places of messages that a run says were taken away.
+func (r run) takenAway() iter.Seq[placeKey] {
+	return func(yield func(placeKey) bool) {
+		for _, event := range r.events {
+			if m := event.GetMessageChanged(); m.GetDeleted() && !yield(placeKey{r.conversationID, m.GetSeq()}) {
+				return
+			}
+		}
+	}
+}
+
+// asTheyAreNow returns events, in which messages that waited here are empty if they were taken away meanwhile.
+func (o *outbox) asTheyAreNow(events []*chatv1.Event) []*chatv1.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, gone := o.takenAway[placeKey{m.GetConversationId(), m.GetSeq()}]; gone {
-		return emptied(m)
+	if len(o.takenAway) == 0 {
+		return events
 	}
-	return m
+	out := slices.Clone(events)
+	for i, event := range out {
+		m := event.GetMessage()
+		if _, gone := o.takenAway[placeKey{m.GetConversationId(), m.GetSeq()}]; m != nil && gone {
+			out[i] = &chatv1.Event{
+				ConversationId: event.GetConversationId(), Kind: &chatv1.Event_Message{Message: emptied(m)},
+			}
+		}
+	}
+	return out
 }
 
 // untilPublished tries until it succeeds; while closing, once.
-func (o *outbox) untilPublished(conversationID string, seq int64, publish func(ctx context.Context) error) bool {
+func (o *outbox) untilPublished(kind, id string, publish func(ctx context.Context) error) bool {
 	for pause := publishPause; ; pause = min(2*pause, publishPauses) {
 		ctx, cancel := context.WithTimeout(o.ctx, publishTimeout)
 		err := publish(ctx)
@@ -216,8 +242,7 @@ func (o *outbox) untilPublished(conversationID string, seq int64, publish func(c
 		if err == nil {
 			return true
 		}
-		o.logger.LogAttrs(o.ctx, slog.LevelWarn, "message not published yet",
-			slog.String("conversation_id", conversationID), slog.Int64("seq", seq),
+		o.logger.LogAttrs(o.ctx, slog.LevelWarn, "events not published yet", slog.String(kind, id),
 			slog.String("cause", err.Error()))
 		timer := time.NewTimer(pause)
 		select {

@@ -14,7 +14,6 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
-	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/rpc"
@@ -28,8 +27,6 @@ const (
 	pulseInterval = 500 * time.Millisecond
 	// pulseTimeout is how long the bus may take for one of these; they can wait for the next time.
 	pulseTimeout = time.Second
-	// maxConversations is how many conversations are remembered between calls.
-	maxConversations = 20_000
 )
 
 // Service is talk. It is safe for concurrent use.
@@ -40,11 +37,10 @@ type Service struct {
 	metrics *metrics
 
 	store   *store
-	known   *lru[Conversation] // their LastSeq and Likes are old
+	facts   *facts
 	limits  *limits
 	senders *senders
 	mutes   *mutes
-	hub     *hub
 	likes   *likes
 	outbox  *outbox
 	writer  *writer
@@ -77,11 +73,10 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	outbox := newOutbox(store, deps.Bus, metrics, logger, deps.Now)
 	return &Service{
 		cfg: cfg, deps: deps, logger: logger, metrics: metrics, store: store,
-		known:   newLRU[Conversation](maxConversations),
+		facts:   newFacts(),
 		limits:  newLimits(cfg, deps.Now),
 		senders: newSenders(deps.Now),
 		mutes:   newMutes(store, logger, deps.Now),
-		hub:     newHub(cfg, metrics),
 		likes:   newLikes(store, logger),
 		outbox:  outbox,
 		writer:  newWriter(cfg, store, outbox, metrics, logger, deps.Now),
@@ -92,14 +87,14 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 
 // Mount implements service.Service.
 func (s *Service) Mount(handle func(path string, handler http.Handler), options connect.HandlerOption) {
-	path, chat := chatv1connect.NewChatServiceHandler(&chatHandler{s}, options)
-	handle(path, expirable(chat))
+	handle(chatv1connect.NewChatServiceHandler(&chatHandler{s}, options))
+	handle(chatv1connect.NewGroupServiceHandler(&groupHandler{s}, options))
 	handle(chatv1connect.NewConversationServiceHandler(&conversationHandler{service: s}, options))
 }
 
 // Names implements service.Service.
 func (s *Service) Names() []string {
-	return []string{chatv1connect.ChatServiceName, chatv1connect.ConversationServiceName}
+	return []string{chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, chatv1connect.ConversationServiceName}
 }
 
 // Start finds auth, reads who is muted, listens to the bus, publishes what an earlier process left in the outbox, and
@@ -113,19 +108,11 @@ func (s *Service) Start(ctx context.Context) (err error) {
 		return fmt.Errorf("start chat: %w", err)
 	}
 	// Without a group: every node hears every event.
-	first, err1 := bus.Subscribe(s.deps.Bus, TopicMessageStored, "", s.hub.messageStored)
-	second, err2 := bus.Subscribe(s.deps.Bus, TopicLikesAdded, "", s.hub.likesAdded)
-	third, err3 := bus.Subscribe(s.deps.Bus, "live.broadcast_changed", "", s.hub.broadcastChanged)
-	fourth, err4 := bus.Subscribe(s.deps.Bus, "auth.user_changed", "", s.senders.changed)
-	fifth, err5 := bus.Subscribe(s.deps.Bus, TopicMessageDeleted, "", s.hub.messageDeleted)
-	for _, subscription := range []bus.Subscription{first, second, third, fourth, fifth} {
-		if subscription != nil {
-			s.subscriptions = append(s.subscriptions, subscription)
-		}
-	}
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	users, err := bus.Subscribe(s.deps.Bus, "auth.user_changed", "", s.senders.changed)
+	if err != nil {
 		return fmt.Errorf("start chat: %w", err)
 	}
+	s.subscriptions = append(s.subscriptions, users)
 	s.working.Go(s.outbox.run)
 	s.working.Go(s.writer.run)
 	s.working.Go(s.beat)
@@ -133,14 +120,9 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Drain ends all streams with UNAVAILABLE (DRAINING) and refuses new ones, so that clients go elsewhere before the
-// server stops. Everything else goes on.
-func (s *Service) Drain() { s.hub.drain() }
-
 // Close stores and publishes what was sent, as far as ctx lasts: what is not published by then will be at the next
 // start. It may be called without Start, and once.
 func (s *Service) Close(ctx context.Context) error {
-	s.Drain()
 	close(s.stop)
 	var problem error
 	if s.started() == nil {
@@ -181,13 +163,11 @@ func (s *Service) pulse(last bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), pulseTimeout)
 	defer cancel()
 	now := s.deps.Now()
-	s.likes.pulse(ctx, now, func(event *chatv1.LikesAdded) error {
-		return bus.Publish(ctx, s.deps.Bus, TopicLikesAdded, event.GetConversationId(), event)
+	s.likes.pulse(ctx, now, func(id string, event *chatv1.Likes) error {
+		return bus.Publish(ctx, s.deps.Bus, TopicConversationEvents, id, &chatv1.ConversationEvents{
+			ConversationId: id, Events: []*chatv1.Event{{ConversationId: id, Kind: &chatv1.Event_Likes{Likes: event}}},
+		})
 	}, last)
-	s.hub.viewers(now, last, func(id string, count int) error {
-		event := &chatv1.ViewersChanged{ConversationId: id, Count: int32(count)} //nolint:gosec // people on one node
-		return bus.Publish(ctx, s.deps.Bus, TopicViewersChanged, id, event)
-	})
 }
 
 // started refuses calls that come before Start.
@@ -200,19 +180,6 @@ func (s *Service) started() error {
 	}
 }
 
-// conversation returns what does not change of a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
-func (s *Service) conversation(ctx context.Context, id string) (Conversation, error) {
-	if c, ok := s.known.get(id); ok {
-		return c, nil
-	}
-	c, err := s.store.conversation(ctx, id)
-	if err != nil {
-		return Conversation{}, err
-	}
-	s.known.put(id, c)
-	return c, nil
-}
-
 // CreateConversation makes a conversation; making it again is no error and changes nothing.
 func (s *Service) CreateConversation(
 	ctx context.Context, id string, kind chatv1.ConversationKind, ownerID string,
@@ -220,39 +187,6 @@ func (s *Service) CreateConversation(
 	return s.store.createConversation(ctx, Conversation{
 		ID: id, Kind: kind, OwnerID: ownerID, Epoch: firstEpoch, CreatedAt: s.deps.Now(),
 	})
-}
-
-// SendMessage stores a message of p and returns it with its place; it reaches subscribers after that. The same
-// clientMsgID again returns the message that was stored the first time. Errors: INVALID_ARGUMENT, NOT_FOUND
-// (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
-func (s *Service) SendMessage(
-	ctx context.Context, p authn.Principal, conversationID, clientMsgID string, content *chatv1.Content,
-) (*chatv1.Message, error) {
-	if err := s.started(); err != nil {
-		return nil, err
-	}
-	content, err := cleanContent(content)
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.conversation(ctx, conversationID)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.mayWrite(p); err != nil {
-		return nil, err
-	}
-	if err := s.mutes.check(p.UserID, c.ID); err != nil {
-		return nil, err
-	}
-	if err := s.limits.send(p.UserID, c.ID); err != nil {
-		return nil, err
-	}
-	from, err := s.senders.get(ctx, p.UserID)
-	if err != nil {
-		return nil, err
-	}
-	return s.writer.send(ctx, c, from, clientMsgID, content)
 }
 
 // Like adds n likes of a user. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (MUTED), RESOURCE_EXHAUSTED
@@ -264,6 +198,9 @@ func (s *Service) Like(ctx context.Context, userID, conversationID string, n int
 	c, err := s.conversation(ctx, conversationID)
 	if err != nil {
 		return err
+	}
+	if c.Kind != liveRoom {
+		return conversationNotFound()
 	}
 	if err := s.mutes.check(userID, c.ID); err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	ent "github.com/stoa-live/stoa/gen/ent/chat"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/service"
 	sqlstore "github.com/stoa-live/stoa/internal/store"
 )
@@ -16,15 +15,16 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// store is the service's database: conversations and mutes through ent, messages and the outbox through prepared SQL,
-// since every send and every reader pays for them.
+// store is the service's database: what every send and every reader pays for goes through prepared SQL, the rest through
+// ent.
 type store struct {
 	db    *sqlstore.DB
 	read  *ent.Client
 	write *ent.Client
 
-	messages messageStatements
-	batches  batchStatements
+	messages      messageStatements
+	conversations conversationStatements
+	batches       batchStatements
 }
 
 func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
@@ -37,10 +37,11 @@ func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
 		read:  ent.NewClient(ent.Driver(db.ReadDriver())),
 		write: ent.NewClient(ent.Driver(db.WriteDriver())),
 	}
-	var first, second error
+	var first, second, third error
 	s.messages, first = prepareMessages(ctx, db.Read)
-	s.batches, second = prepareBatches(ctx, db.Write)
-	if err := errors.Join(first, second); err != nil {
+	s.conversations, second = prepareConversations(ctx, db.Read)
+	s.batches, third = prepareBatches(ctx, db.Write)
+	if err := errors.Join(first, second, third); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare statements: %w", err), db.Close())
 	}
 	return s, nil
@@ -48,21 +49,6 @@ func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
 
 // close closes the database and with it its statements.
 func (s *store) close() error { return s.db.Close() }
-
-// conversation returns a conversation as it is now. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
-func (s *store) conversation(ctx context.Context, id string) (Conversation, error) {
-	row, err := s.read.Conversation.Get(ctx, id)
-	if ent.IsNotFound(err) {
-		return Conversation{}, conversationNotFound()
-	}
-	if err != nil {
-		return Conversation{}, fmt.Errorf("read conversation: %w", err)
-	}
-	return Conversation{
-		ID: row.ID, Kind: chatv1.ConversationKind(row.Kind), OwnerID: row.OwnerID, Epoch: row.Epoch, //nolint:gosec // an enum
-		LastSeq: row.LastSeq, Likes: row.Likes, CreatedAt: row.CreatedAt.UTC(),
-	}, nil
-}
 
 // createConversation makes a conversation unless there is one of that id.
 func (s *store) createConversation(ctx context.Context, c Conversation) error {

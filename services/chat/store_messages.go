@@ -11,50 +11,63 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
-const messageColumns = "SELECT seq, client_msg_id, sender, content, sent_at, deleted FROM messages " +
-	"WHERE conversation_id = ?"
+const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, change FROM messages WHERE conversation_id = ?"
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, before, same *sql.Stmt
+	after, before, same, changed *sql.Stmt
 }
 
 func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error) {
 	after, first := db.PrepareContext(ctx, messageColumns+" AND seq > ? ORDER BY seq LIMIT ?")
-	before, second := db.PrepareContext(ctx, messageColumns+" AND seq < ? ORDER BY seq DESC LIMIT ?")
+	before, second := db.PrepareContext(ctx, messageColumns+" AND seq < ? AND seq >= ? ORDER BY seq DESC LIMIT ?")
 	same, third := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
-	return messageStatements{after: after, before: before, same: same}, errors.Join(first, second, third)
+	changed, fourth := db.PrepareContext(ctx,
+		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
+	return messageStatements{after: after, before: before, same: same, changed: changed},
+		errors.Join(first, second, third, fourth)
 }
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
 func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, limit int) ([]*chatv1.Message, error) {
-	return s.readMessages(ctx, s.messages.after, c, c.ID, seq, limit)
+	return readMessages(ctx, s.messages.after, c.ID, c.Epoch, c.ID, seq, limit)
 }
 
-// messagesBefore returns up to limit messages of c with a lower seq, those nearest to it, oldest first.
-func (s *store) messagesBefore(ctx context.Context, c Conversation, seq int64, limit int) ([]*chatv1.Message, error) {
-	messages, err := s.readMessages(ctx, s.messages.before, c, c.ID, seq, limit)
+// messagesBefore returns up to limit messages of c with a lower seq, but none below floor: those nearest to it, oldest
+// first.
+func (s *store) messagesBefore(
+	ctx context.Context, c Conversation, seq, floor int64, limit int,
+) ([]*chatv1.Message, error) {
+	messages, err := readMessages(ctx, s.messages.before, c.ID, c.Epoch, c.ID, seq, floor, limit)
 	slices.Reverse(messages)
 	return messages, err
 }
 
-// sameMessage returns the message that a sender stored under an id of theirs, nil when there is none.
-func (s *store) sameMessage(
-	ctx context.Context, c Conversation, senderID, clientMsgID string,
-) (*chatv1.Message, error) {
-	messages, err := s.readMessages(ctx, s.messages.same, c, c.ID, senderID, clientMsgID)
-	if err != nil || len(messages) == 0 {
+// messagesChanged returns up to limit messages of c that changed after a change, those below floor left out, in the order
+// of their last changes.
+func (s *store) messagesChanged(
+	ctx context.Context, c Conversation, change, floor int64, limit int,
+) ([]*chatv1.Message, error) {
+	return readMessages(ctx, s.messages.changed, c.ID, c.Epoch, c.ID, change, floor, limit)
+}
+
+// messageAt returns one message. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+func (s *store) messageAt(ctx context.Context, c Conversation, seq int64) (*chatv1.Message, error) {
+	messages, err := s.messagesAfter(ctx, c, seq-1, 1)
+	if err != nil {
 		return nil, err
+	}
+	if len(messages) == 0 || messages[0].GetSeq() != seq {
+		return nil, messageNotFound()
 	}
 	return messages[0], nil
 }
 
-func (s *store) readMessages(
-	ctx context.Context, statement *sql.Stmt, c Conversation, args ...any,
+func readMessages(
+	ctx context.Context, statement *sql.Stmt, conversationID string, epoch int64, args ...any,
 ) (messages []*chatv1.Message, err error) {
 	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
@@ -66,38 +79,66 @@ func (s *store) readMessages(
 		}
 	}()
 	for rows.Next() {
-		m, err := scanMessage(rows, c)
+		m, err := scanMessage(rows)
 		if err != nil {
 			return nil, err
 		}
+		m.ConversationId, m.Epoch = conversationID, epoch
 		messages = append(messages, m)
 	}
 	return messages, nil
 }
 
 // scanMessage reads a row of messageColumns.
-func scanMessage(rows *sql.Rows, c Conversation) (*chatv1.Message, error) {
-	m := &chatv1.Message{ConversationId: c.ID, Epoch: c.Epoch, Sender: &authv1.User{}, Content: &chatv1.Content{}}
-	var sender, content sql.RawBytes
-	var sentAt int64
+func scanMessage(rows *sql.Rows) (*chatv1.Message, error) {
+	var body sql.RawBytes
+	var seq, sentAt, change int64
+	var clientMsgID string
 	var deleted bool
-	if err := rows.Scan(&m.Seq, &m.ClientMsgId, &sender, &content, &sentAt, &deleted); err != nil {
+	if err := rows.Scan(&seq, &clientMsgID, &body, &sentAt, &deleted, &change); err != nil {
 		return nil, err
 	}
-	m.SentAt = timestamppb.New(time.UnixMicro(sentAt))
+	m := &chatv1.Message{}
+	if err := proto.Unmarshal(body, m); err != nil {
+		return nil, fmt.Errorf("decode message %d: %w", seq, err)
+	}
+	m.Seq, m.ClientMsgId, m.Change, m.SentAt = seq, clientMsgID, change, timestamppb.New(time.UnixMicro(sentAt))
 	if deleted {
 		return emptied(m), nil
-	}
-	if err := errors.Join(proto.Unmarshal(sender, m.GetSender()), proto.Unmarshal(content, m.GetContent())); err != nil {
-		return nil, fmt.Errorf("decode message %d: %w", m.GetSeq(), err)
 	}
 	return m, nil
 }
 
-// emptied is what is left of a message that was taken away: its place. client_msg_id is the sender's own choice and could
-// say something, too.
-func emptied(m *chatv1.Message) *chatv1.Message {
-	return &chatv1.Message{
-		ConversationId: m.GetConversationId(), Epoch: m.GetEpoch(), Seq: m.GetSeq(), SentAt: m.GetSentAt(), Deleted: true,
+// encodeBody encodes what is not in a column of its own.
+func encodeBody(m *chatv1.Message) ([]byte, error) {
+	body, err := proto.Marshal(&chatv1.Message{
+		Sender: m.GetSender(), Content: m.GetContent(), Recalled: m.GetRecalled(), Mentions: m.GetMentions(),
+		ReplyTo: m.GetReplyTo(), Origin: m.GetOrigin(), EditedAt: m.GetEditedAt(), Reactions: m.GetReactions(),
+		Pinned: m.GetPinned(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
 	}
+	if body == nil {
+		body = []byte{} // NULL is refused
+	}
+	return body, nil
+}
+
+// setPlace gives a message its place.
+func setPlace(m *chatv1.Message, epoch, seq int64, at time.Time) {
+	m.Epoch, m.Seq, m.SentAt = epoch, seq, timestamppb.New(at)
+}
+
+// emptied is what is left of a message that was taken away: its place, and who recalled it. client_msg_id is the sender's
+// own choice and could say something, too.
+func emptied(m *chatv1.Message) *chatv1.Message {
+	out := &chatv1.Message{
+		ConversationId: m.GetConversationId(), Epoch: m.GetEpoch(), Seq: m.GetSeq(), SentAt: m.GetSentAt(), Deleted: true,
+		Change: m.GetChange(), Recalled: m.GetRecalled(),
+	}
+	if m.GetRecalled() {
+		out.Sender = m.GetSender()
+	}
+	return out
 }

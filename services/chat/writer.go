@@ -2,63 +2,33 @@ package chat
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/errs"
+	sqlstore "github.com/stoa-live/stoa/internal/store"
 )
 
 // tidyInterval is how long published outbox rows may wait for a batch to carry their removal.
 const tidyInterval = 500 * time.Millisecond
 
-// place gives a message its place.
-func place(m *chatv1.Message, epoch, seq int64, at time.Time) {
-	m.Epoch, m.Seq, m.SentAt = epoch, seq, timestamppb.New(at)
-}
-
-// job is one send that waits for its commit.
+// job is one change that waits for its commit.
 type job struct {
-	pending      pendingMessage
-	conversation Conversation
-	done         chan outcome // holds one
-	also         []*job       // the same message again, in the same batch
+	// apply does it. A refusal (*errs.Error) is the job's alone.
+	apply func(b *batch) error
+	// alone has apply undone when it fails, at the price of a savepoint. A job without it refuses before it writes.
+	alone bool
+	done  chan error // holds one
+	err   error      // of apply
 }
 
-type outcome struct {
-	message *chatv1.Message
-	err     error
-}
-
-func (j *job) key() [3]string {
-	m := j.pending.message
-	return [3]string{m.GetConversationId(), m.GetSender().GetId(), m.GetClientMsgId()}
-}
-
-// finish answers a job and its repeats.
-func (j *job) finish(message *chatv1.Message, err error) {
-	j.done <- outcome{message, err}
-	for _, other := range j.also {
-		other.done <- outcome{message, err}
-	}
-}
-
-// deletionJob is a message to be taken away.
-type deletionJob struct {
-	conversation Conversation
-	seq          int64
-	done         chan outcome // holds one
-}
-
-// writer is the one goroutine that stores messages and takes them away, so that what it hands to the outbox is in the
-// order of its commits. While it commits a batch, the next one gathers in its queue, so that one fsync is shared by all
-// who send at the same time.
+// writer is the one goroutine that changes what is stored, so that what it hands to the outbox is in the order of its
+// commits. While it commits a batch, the next one gathers in its queue, so that one fsync is shared by all who write at the
+// same time.
 type writer struct {
 	store    *store
 	outbox   *outbox
@@ -67,10 +37,9 @@ type writer struct {
 	now      func() time.Time
 	maxBatch int
 
-	jobs      chan *job
-	deletions chan *deletionJob // unbuffered: what was taken from it is answered
-	stop      chan struct{}
-	stopped   chan struct{}
+	jobs    chan *job
+	stop    chan struct{}
+	stopped chan struct{}
 
 	stored atomic.Int64 // messages
 }
@@ -78,70 +47,60 @@ type writer struct {
 func newWriter(cfg Config, s *store, o *outbox, m *metrics, logger *slog.Logger, now func() time.Time) *writer {
 	return &writer{
 		store: s, outbox: o, metrics: m, logger: logger, now: now, maxBatch: cfg.MaxBatch,
-		jobs: make(chan *job, 4*cfg.MaxBatch), deletions: make(chan *deletionJob),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+		jobs: make(chan *job, 4*cfg.MaxBatch), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
-// send stores a message and returns it with its place, or the one that its sender stored under the same id before. When
-// ctx ends first, the message may still be stored; sending it again tells. Errors: UNAVAILABLE, NOT_FOUND
-// (CONVERSATION_NOT_FOUND), the context's.
+// send stores a message and returns it with its place, or the one that its sender stored under the same id before. admit is
+// asked at the last moment whether it still may be. When ctx ends first, the message may still be stored; sending it again
+// tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
 func (w *writer) send(
-	ctx context.Context, c Conversation, from sender, clientMsgID string, content *chatv1.Content,
+	ctx context.Context, m *chatv1.Message, admit func() error, posted func(b *batch, m *chatv1.Message) error,
 ) (*chatv1.Message, error) {
-	encoded, err := proto.Marshal(content)
+	stored := m
+	err := w.do(ctx, &job{apply: func(b *batch) error {
+		if err := admit(); err != nil {
+			return err
+		}
+		var fresh bool
+		var err error
+		if stored, fresh, err = b.post(m); err != nil || !fresh || posted == nil {
+			return err
+		}
+		return posted(b, m)
+	}})
 	if err != nil {
 		return nil, err
 	}
-	j := &job{
-		conversation: c,
-		pending: pendingMessage{
-			message: &chatv1.Message{
-				ConversationId: c.ID, Sender: from.user, Content: content, ClientMsgId: clientMsgID,
-			},
-			sender: from.bytes, content: encoded,
-		},
-		done: make(chan outcome, 1),
-	}
+	return stored, nil
+}
+
+// change does something to what is stored, whole or not at all. Errors: UNAVAILABLE, apply's, the context's.
+func (w *writer) change(ctx context.Context, apply func(b *batch) error) error {
+	return w.do(ctx, &job{apply: apply, alone: true})
+}
+
+func (w *writer) do(ctx context.Context, j *job) error {
+	j.done = make(chan error, 1)
 	select {
 	case w.jobs <- j:
 	case <-w.stop:
-		return nil, notStored(errors.New("the writer stops"))
+		return notStored(errors.New("the writer stops"))
 	case <-ctx.Done():
-		return nil, ended(ctx)
+		return context.Cause(ctx)
 	}
 	select {
-	case o := <-j.done:
-		return o.message, o.err
+	case err := <-j.done:
+		return err
 	case <-w.stopped:
 		select { // its last batch may have answered
-		case o := <-j.done:
-			return o.message, o.err
+		case err := <-j.done:
+			return err
 		default:
-			return nil, notStored(errors.New("the writer stopped"))
+			return notStored(errors.New("the writer stopped"))
 		}
 	case <-ctx.Done():
-		return nil, ended(ctx)
-	}
-}
-
-// delete takes a message away and returns it as it was, or what is left of it when that was done before. When ctx ends
-// first, it may still be taken away; doing it again tells. Errors: UNAVAILABLE, NOT_FOUND (MESSAGE_NOT_FOUND), the
-// context's.
-func (w *writer) delete(ctx context.Context, c Conversation, seq int64) (*chatv1.Message, error) {
-	d := &deletionJob{conversation: c, seq: seq, done: make(chan outcome, 1)}
-	select {
-	case w.deletions <- d:
-	case <-w.stop:
-		return nil, notDeleted(errors.New("the writer stops"))
-	case <-ctx.Done():
-		return nil, ended(ctx)
-	}
-	select {
-	case o := <-d.done:
-		return o.message, o.err
-	case <-ctx.Done():
-		return nil, ended(ctx)
+		return context.Cause(ctx)
 	}
 }
 
@@ -150,20 +109,18 @@ func (w *writer) run() {
 	defer close(w.stopped)
 	tidy := time.NewTicker(tidyInterval)
 	defer tidy.Stop()
-	batch := make([]*job, 0, w.maxBatch)
+	gathered := make([]*job, 0, w.maxBatch)
 	for {
 		select {
 		case j := <-w.jobs:
-			batch = w.gather(append(batch[:0], j))
-			w.commit(batch)
-			clear(batch)
-		case d := <-w.deletions:
-			w.takeAway(d)
+			gathered = w.gather(append(gathered[:0], j))
+			w.commit(gathered)
+			clear(gathered)
 		case <-tidy.C:
 			w.tidy()
 		case <-w.stop:
-			for batch = w.gather(batch[:0]); len(batch) > 0; batch = w.gather(batch[:0]) {
-				w.commit(batch)
+			for gathered = w.gather(gathered[:0]); len(gathered) > 0; gathered = w.gather(gathered[:0]) {
+				w.commit(gathered)
 			}
 			return
 		}
@@ -177,117 +134,93 @@ func (w *writer) close() {
 }
 
 // gather adds what waits to a batch.
-func (w *writer) gather(batch []*job) []*job {
-	for len(batch) < w.maxBatch {
+func (w *writer) gather(jobs []*job) []*job {
+	for len(jobs) < w.maxBatch {
 		select {
 		case j := <-w.jobs:
-			batch = append(batch, j)
+			jobs = append(jobs, j)
 		default:
-			return batch
+			return jobs
 		}
 	}
-	return batch
+	return jobs
 }
 
-// commit stores a batch and answers all of its jobs. It has no deadline: to give up on a commit would leave its outcome
-// unknown, and those who wait have deadlines of their own.
-func (w *writer) commit(batch []*job) {
+// commit does all jobs in one transaction and answers them. It has no deadline: to give up on a commit would leave its
+// outcome unknown, and those who wait have deadlines of their own.
+func (w *writer) commit(jobs []*job) {
 	ctx := context.Background()
-	jobs, err := w.withoutRepeats(ctx, batch)
-	if err != nil {
-		w.fail(ctx, jobs, err)
-		return
-	}
-	if len(jobs) == 0 {
-		return
-	}
-	byConversation := make(map[string][]*job)
-	for _, j := range jobs {
-		byConversation[j.conversation.ID] = append(byConversation[j.conversation.ID], j)
-	}
-	groups := make([]*group, 0, len(byConversation))
-	for _, id := range slices.Sorted(maps.Keys(byConversation)) {
-		g := &group{conversationID: id}
-		for _, j := range byConversation[id] {
-			g.messages = append(g.messages, j.pending)
-		}
-		groups = append(groups, g)
-	}
 	published := w.outbox.takePublished()
 	start := time.Now()
 	now := w.now()
-	runs, err := w.store.storeBatch(ctx, groups, published, w.outbox.claim(now), now)
+	var runs []run
+	var done *batch
+	err := sqlstore.InTx(ctx, w.store.db.Write, func(tx *sql.Tx) (err error) {
+		if done, err = newBatch(ctx, tx, w.store, now); err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if j.err = w.apply(done, j); j.err != nil && !j.alone && !isRefusal(j.err) {
+				return j.err // the database's: nothing of the batch will be stored
+			}
+		}
+		runs, err = done.finish(published, w.outbox.claim(now))
+		return err
+	})
 	if err != nil {
 		w.outbox.returnPublished(published)
 		w.fail(ctx, jobs, err)
 		return
 	}
+	for _, act := range done.after {
+		act()
+	}
 	w.metrics.commit.Observe(time.Since(start).Seconds())
 	w.metrics.batch.Observe(float64(len(jobs)))
-	for _, g := range groups {
-		for _, j := range byConversation[g.conversationID] {
-			if g.missing {
-				j.finish(nil, conversationNotFound())
-				continue
+	fresh := 0
+	for _, r := range runs {
+		for _, event := range r.events {
+			if event.GetMessage() != nil {
+				fresh++
 			}
-			w.metrics.stored.Inc()
-			w.stored.Add(1)
-			j.finish(j.pending.message, nil)
 		}
+	}
+	w.metrics.stored.Add(float64(fresh))
+	w.stored.Add(int64(fresh))
+	w.outbox.own(runs) // before the answers: what was taken away is not told any more from then on
+	for _, j := range jobs {
+		if j.err != nil && !isRefusal(j.err) {
+			w.logger.LogAttrs(ctx, slog.LevelError, "change not stored", slog.String("cause", j.err.Error()))
+			j.err = notStored(j.err)
+		}
+		j.done <- j.err
 	}
 	w.outbox.put(runs)
 }
 
-// takeAway commits a deletion and answers it. Like commit it has no deadline.
-func (w *writer) takeAway(d *deletionJob) {
-	ctx := context.Background()
-	was, told, err := w.store.deleteMessage(ctx, d.conversation, d.seq, w.outbox.claim(w.now()))
-	if err != nil {
-		if !errors.Is(err, messageNotFound()) {
-			w.logger.LogAttrs(ctx, slog.LevelError, "message not taken away",
-				slog.String("conversation_id", d.conversation.ID), slog.Int64("seq", d.seq), slog.String("cause", err.Error()))
-			err = notDeleted(err)
-		}
-		d.done <- outcome{err: err}
-		return
+func (w *writer) apply(b *batch, j *job) error {
+	if j.alone {
+		return b.attempt(func() error { return j.apply(b) })
 	}
-	w.outbox.own(told) // before the answer: from then on the text is not told any more
-	d.done <- outcome{message: was}
-	w.outbox.put(told)
+	return j.apply(b)
 }
 
-// withoutRepeats answers the jobs whose message is stored already, ties repeats within the batch to their first, and
-// returns the others: what it returns cannot violate the uniqueness of (conversation, sender, client_msg_id), for nobody
-// else writes.
-func (w *writer) withoutRepeats(ctx context.Context, batch []*job) ([]*job, error) {
-	fresh := make([]*job, 0, len(batch))
-	seen := make(map[[3]string]*job, len(batch))
-	for i, j := range batch {
-		key := j.key()
-		if first, ok := seen[key]; ok {
-			first.also = append(first.also, j)
-			continue
-		}
-		stored, err := w.store.sameMessage(ctx, j.conversation, key[1], key[2])
-		if err != nil {
-			return append(fresh, batch[i:]...), err
-		}
-		if stored != nil {
-			j.finish(stored, nil)
-			continue
-		}
-		seen[key] = j
-		fresh = append(fresh, j)
-	}
-	return fresh, nil
+// isRefusal reports whether an error is an answer to the caller, and not the database's.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*errs.Error](err)
+	return ok
 }
 
 func (w *writer) fail(ctx context.Context, jobs []*job, err error) {
 	w.metrics.failed.Inc()
-	w.logger.LogAttrs(ctx, slog.LevelError, "messages not stored", slog.Int("messages", len(jobs)),
+	w.logger.LogAttrs(ctx, slog.LevelError, "changes not stored", slog.Int("changes", len(jobs)),
 		slog.String("cause", err.Error()))
 	for _, j := range jobs {
-		j.finish(nil, notStored(err))
+		if isRefusal(j.err) {
+			j.done <- j.err
+			continue
+		}
+		j.done <- notStored(err)
 	}
 }
 

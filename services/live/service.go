@@ -33,12 +33,11 @@ const rtmpApp = "live"
 
 // Bus topics.
 const (
-	topicBroadcastChanged = "live.broadcast_changed"
-	topicViewersChanged   = "chat.viewers_changed"
-	topicMessageStored    = "chat.message_stored"
-	topicLikesAdded       = "chat.likes_added"
-	topicSessionsRevoked  = "auth.sessions_revoked"
-	topicUserChanged      = "auth.user_changed"
+	topicBroadcastChanged   = "live.broadcast_changed"
+	topicPeopleChanged      = "presence.people_changed"
+	topicConversationEvents = "chat.conversation_events"
+	topicSessionsRevoked    = "auth.sessions_revoked"
+	topicUserChanged        = "auth.user_changed"
 )
 
 // Config is what an operator may choose.
@@ -166,17 +165,16 @@ func (s *Service) Start(ctx context.Context) error {
 
 // subscribe listens to the neighbours until Close.
 func (s *Service) subscribe() error {
-	viewers, err1 := bus.Subscribe(s.deps.Bus, topicViewersChanged, "", s.onViewersChanged)
-	messages, err2 := bus.Subscribe(s.deps.Bus, topicMessageStored, "", s.onMessageStored)
-	likes, err3 := bus.Subscribe(s.deps.Bus, topicLikesAdded, "", s.onLikesAdded)
-	sessions, err4 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
-	users, err5 := bus.Subscribe(s.deps.Bus, topicUserChanged, "", s.onUserChanged)
-	for _, sub := range []bus.Subscription{viewers, messages, likes, sessions, users} {
+	people, err1 := bus.Subscribe(s.deps.Bus, topicPeopleChanged, "", s.onPeopleChanged)
+	talk, err2 := bus.Subscribe(s.deps.Bus, topicConversationEvents, "", s.onConversationEvents)
+	sessions, err3 := bus.Subscribe(s.deps.Bus, topicSessionsRevoked, "", s.onSessionsRevoked)
+	users, err4 := bus.Subscribe(s.deps.Bus, topicUserChanged, "", s.onUserChanged)
+	for _, sub := range []bus.Subscription{people, talk, sessions, users} {
 		if sub != nil {
 			s.subscriptions = append(s.subscriptions, sub)
 		}
 	}
-	return errors.Join(err1, err2, err3, err4, err5)
+	return errors.Join(err1, err2, err3, err4)
 }
 
 // RTMPAddr returns where encoders connect, once started.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 )
 
 // tallySave is how often counts of running broadcasts are written; a crash forgets at most what came in that long.
@@ -152,18 +153,24 @@ func (s *Service) saveTalliesOften(ctx context.Context) {
 	}
 }
 
-func (s *Service) onViewersChanged(_ context.Context, _ string, e *chatv1.ViewersChanged) error {
-	s.viewers.set(e.GetConversationId(), int(e.GetCount()))
-	s.tallies.in(e.GetConversationId(), func(t *tally) { t.viewers(int(e.GetCount())) })
+func (s *Service) onPeopleChanged(_ context.Context, _ string, e *presencev1.PeopleChanged) error {
+	for _, c := range e.GetCounts() {
+		s.viewers.set(c.GetConversationId(), int(c.GetCount()))
+		s.tallies.in(c.GetConversationId(), func(t *tally) { t.viewers(int(c.GetCount())) })
+	}
 	return nil
 }
 
-func (s *Service) onMessageStored(_ context.Context, _ string, e *chatv1.MessageStored) error {
-	s.tallies.in(e.GetMessage().GetConversationId(), func(t *tally) { t.message(e.GetMessage()) })
-	return nil
-}
-
-func (s *Service) onLikesAdded(_ context.Context, _ string, e *chatv1.LikesAdded) error {
-	s.tallies.in(e.GetConversationId(), func(t *tally) { t.likes(int64(e.GetLikes().GetCount())) })
+func (s *Service) onConversationEvents(_ context.Context, _ string, e *chatv1.ConversationEvents) error {
+	s.tallies.in(e.GetConversationId(), func(t *tally) {
+		for _, event := range e.GetEvents() {
+			if m := event.GetMessage(); m != nil {
+				t.message(m)
+			}
+			if likes := event.GetLikes(); likes != nil {
+				t.likes(int64(likes.GetCount()))
+			}
+		}
+	})
 	return nil
 }

@@ -2,7 +2,7 @@ package live
 
 import "sync"
 
-// viewers knows how many people are in each conversation, as chat tells it.
+// viewers knows how many people are in each conversation, as presence tells it.
 type viewers struct {
 	mu     sync.RWMutex
 	counts map[string]int

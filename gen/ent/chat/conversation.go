@@ -16,11 +16,11 @@ import (
 type Conversation struct {
 	config `json:"-"`
 	// ID of the ent.
-	// ULID, chosen by the service that made it
+	// ULID, for rooms chosen by the service that made it
 	ID string `json:"id,omitempty"`
 	// stoa.chat.v1.ConversationKind
 	Kind int `json:"kind,omitempty"`
-	// OwnerID holds the value of the "owner_id" field.
+	// empty for direct and system conversations
 	OwnerID string `json:"owner_id,omitempty"`
 	// generation of the history; a new one after messages were lost
 	Epoch int64 `json:"epoch,omitempty"`
@@ -29,7 +29,31 @@ type Conversation struct {
 	// Likes holds the value of the "likes" field.
 	Likes int64 `json:"likes,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
-	CreatedAt    time.Time `json:"created_at,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitempty"`
+	// number of the commit that last changed it
+	Version int64 `json:"version,omitempty"`
+	// number of the last change of a message
+	LastChange int64 `json:"last_change,omitempty"`
+	// number of the last change of members
+	MemberVersion int64 `json:"member_version,omitempty"`
+	// MemberCount holds the value of the "member_count" field.
+	MemberCount int `json:"member_count,omitempty"`
+	// Title holds the value of the "title" field.
+	Title string `json:"title,omitempty"`
+	// AvatarURL holds the value of the "avatar_url" field.
+	AvatarURL string `json:"avatar_url,omitempty"`
+	// Announcement holds the value of the "announcement" field.
+	Announcement string `json:"announcement,omitempty"`
+	// stoa.chat.v1.HistoryVisibility
+	History int `json:"history,omitempty"`
+	// stoa.chat.v1.JoinPolicy
+	JoinPolicy int `json:"join_policy,omitempty"`
+	// MutedAll holds the value of the "muted_all" field.
+	MutedAll bool `json:"muted_all,omitempty"`
+	// Disbanded holds the value of the "disbanded" field.
+	Disbanded bool `json:"disbanded,omitempty"`
+	// what there is one of: a pair of users, a request to make a group
+	UniqueKey    *string `json:"unique_key,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -38,9 +62,11 @@ func (*Conversation) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case conversation.FieldKind, conversation.FieldEpoch, conversation.FieldLastSeq, conversation.FieldLikes:
+		case conversation.FieldMutedAll, conversation.FieldDisbanded:
+			values[i] = new(sql.NullBool)
+		case conversation.FieldKind, conversation.FieldEpoch, conversation.FieldLastSeq, conversation.FieldLikes, conversation.FieldVersion, conversation.FieldLastChange, conversation.FieldMemberVersion, conversation.FieldMemberCount, conversation.FieldHistory, conversation.FieldJoinPolicy:
 			values[i] = new(sql.NullInt64)
-		case conversation.FieldID, conversation.FieldOwnerID:
+		case conversation.FieldID, conversation.FieldOwnerID, conversation.FieldTitle, conversation.FieldAvatarURL, conversation.FieldAnnouncement, conversation.FieldUniqueKey:
 			values[i] = new(sql.NullString)
 		case conversation.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -101,6 +127,79 @@ func (_m *Conversation) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CreatedAt = value.Time
 			}
+		case conversation.FieldVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field version", values[i])
+			} else if value.Valid {
+				_m.Version = value.Int64
+			}
+		case conversation.FieldLastChange:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field last_change", values[i])
+			} else if value.Valid {
+				_m.LastChange = value.Int64
+			}
+		case conversation.FieldMemberVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field member_version", values[i])
+			} else if value.Valid {
+				_m.MemberVersion = value.Int64
+			}
+		case conversation.FieldMemberCount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field member_count", values[i])
+			} else if value.Valid {
+				_m.MemberCount = int(value.Int64)
+			}
+		case conversation.FieldTitle:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field title", values[i])
+			} else if value.Valid {
+				_m.Title = value.String
+			}
+		case conversation.FieldAvatarURL:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar_url", values[i])
+			} else if value.Valid {
+				_m.AvatarURL = value.String
+			}
+		case conversation.FieldAnnouncement:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field announcement", values[i])
+			} else if value.Valid {
+				_m.Announcement = value.String
+			}
+		case conversation.FieldHistory:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field history", values[i])
+			} else if value.Valid {
+				_m.History = int(value.Int64)
+			}
+		case conversation.FieldJoinPolicy:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field join_policy", values[i])
+			} else if value.Valid {
+				_m.JoinPolicy = int(value.Int64)
+			}
+		case conversation.FieldMutedAll:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field muted_all", values[i])
+			} else if value.Valid {
+				_m.MutedAll = value.Bool
+			}
+		case conversation.FieldDisbanded:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field disbanded", values[i])
+			} else if value.Valid {
+				_m.Disbanded = value.Bool
+			}
+		case conversation.FieldUniqueKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field unique_key", values[i])
+			} else if value.Valid {
+				_m.UniqueKey = new(string)
+				*_m.UniqueKey = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -154,6 +253,44 @@ func (_m *Conversation) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Version))
+	builder.WriteString(", ")
+	builder.WriteString("last_change=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LastChange))
+	builder.WriteString(", ")
+	builder.WriteString("member_version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MemberVersion))
+	builder.WriteString(", ")
+	builder.WriteString("member_count=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MemberCount))
+	builder.WriteString(", ")
+	builder.WriteString("title=")
+	builder.WriteString(_m.Title)
+	builder.WriteString(", ")
+	builder.WriteString("avatar_url=")
+	builder.WriteString(_m.AvatarURL)
+	builder.WriteString(", ")
+	builder.WriteString("announcement=")
+	builder.WriteString(_m.Announcement)
+	builder.WriteString(", ")
+	builder.WriteString("history=")
+	builder.WriteString(fmt.Sprintf("%v", _m.History))
+	builder.WriteString(", ")
+	builder.WriteString("join_policy=")
+	builder.WriteString(fmt.Sprintf("%v", _m.JoinPolicy))
+	builder.WriteString(", ")
+	builder.WriteString("muted_all=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MutedAll))
+	builder.WriteString(", ")
+	builder.WriteString("disbanded=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Disbanded))
+	builder.WriteString(", ")
+	if v := _m.UniqueKey; v != nil {
+		builder.WriteString("unique_key=")
+		builder.WriteString(*v)
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -83,6 +83,174 @@ func (_c *ConversationCreate) SetCreatedAt(v time.Time) *ConversationCreate {
 	return _c
 }
 
+// SetVersion sets the "version" field.
+func (_c *ConversationCreate) SetVersion(v int64) *ConversationCreate {
+	_c.mutation.SetVersion(v)
+	return _c
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableVersion(v *int64) *ConversationCreate {
+	if v != nil {
+		_c.SetVersion(*v)
+	}
+	return _c
+}
+
+// SetLastChange sets the "last_change" field.
+func (_c *ConversationCreate) SetLastChange(v int64) *ConversationCreate {
+	_c.mutation.SetLastChange(v)
+	return _c
+}
+
+// SetNillableLastChange sets the "last_change" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableLastChange(v *int64) *ConversationCreate {
+	if v != nil {
+		_c.SetLastChange(*v)
+	}
+	return _c
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (_c *ConversationCreate) SetMemberVersion(v int64) *ConversationCreate {
+	_c.mutation.SetMemberVersion(v)
+	return _c
+}
+
+// SetNillableMemberVersion sets the "member_version" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableMemberVersion(v *int64) *ConversationCreate {
+	if v != nil {
+		_c.SetMemberVersion(*v)
+	}
+	return _c
+}
+
+// SetMemberCount sets the "member_count" field.
+func (_c *ConversationCreate) SetMemberCount(v int) *ConversationCreate {
+	_c.mutation.SetMemberCount(v)
+	return _c
+}
+
+// SetNillableMemberCount sets the "member_count" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableMemberCount(v *int) *ConversationCreate {
+	if v != nil {
+		_c.SetMemberCount(*v)
+	}
+	return _c
+}
+
+// SetTitle sets the "title" field.
+func (_c *ConversationCreate) SetTitle(v string) *ConversationCreate {
+	_c.mutation.SetTitle(v)
+	return _c
+}
+
+// SetNillableTitle sets the "title" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableTitle(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetTitle(*v)
+	}
+	return _c
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (_c *ConversationCreate) SetAvatarURL(v string) *ConversationCreate {
+	_c.mutation.SetAvatarURL(v)
+	return _c
+}
+
+// SetNillableAvatarURL sets the "avatar_url" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableAvatarURL(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetAvatarURL(*v)
+	}
+	return _c
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (_c *ConversationCreate) SetAnnouncement(v string) *ConversationCreate {
+	_c.mutation.SetAnnouncement(v)
+	return _c
+}
+
+// SetNillableAnnouncement sets the "announcement" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableAnnouncement(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetAnnouncement(*v)
+	}
+	return _c
+}
+
+// SetHistory sets the "history" field.
+func (_c *ConversationCreate) SetHistory(v int) *ConversationCreate {
+	_c.mutation.SetHistory(v)
+	return _c
+}
+
+// SetNillableHistory sets the "history" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableHistory(v *int) *ConversationCreate {
+	if v != nil {
+		_c.SetHistory(*v)
+	}
+	return _c
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (_c *ConversationCreate) SetJoinPolicy(v int) *ConversationCreate {
+	_c.mutation.SetJoinPolicy(v)
+	return _c
+}
+
+// SetNillableJoinPolicy sets the "join_policy" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableJoinPolicy(v *int) *ConversationCreate {
+	if v != nil {
+		_c.SetJoinPolicy(*v)
+	}
+	return _c
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (_c *ConversationCreate) SetMutedAll(v bool) *ConversationCreate {
+	_c.mutation.SetMutedAll(v)
+	return _c
+}
+
+// SetNillableMutedAll sets the "muted_all" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableMutedAll(v *bool) *ConversationCreate {
+	if v != nil {
+		_c.SetMutedAll(*v)
+	}
+	return _c
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (_c *ConversationCreate) SetDisbanded(v bool) *ConversationCreate {
+	_c.mutation.SetDisbanded(v)
+	return _c
+}
+
+// SetNillableDisbanded sets the "disbanded" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableDisbanded(v *bool) *ConversationCreate {
+	if v != nil {
+		_c.SetDisbanded(*v)
+	}
+	return _c
+}
+
+// SetUniqueKey sets the "unique_key" field.
+func (_c *ConversationCreate) SetUniqueKey(v string) *ConversationCreate {
+	_c.mutation.SetUniqueKey(v)
+	return _c
+}
+
+// SetNillableUniqueKey sets the "unique_key" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableUniqueKey(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetUniqueKey(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ConversationCreate) SetID(v string) *ConversationCreate {
 	_c.mutation.SetID(v)
@@ -136,6 +304,50 @@ func (_c *ConversationCreate) defaults() {
 		v := conversation.DefaultLikes
 		_c.mutation.SetLikes(v)
 	}
+	if _, ok := _c.mutation.Version(); !ok {
+		v := conversation.DefaultVersion
+		_c.mutation.SetVersion(v)
+	}
+	if _, ok := _c.mutation.LastChange(); !ok {
+		v := conversation.DefaultLastChange
+		_c.mutation.SetLastChange(v)
+	}
+	if _, ok := _c.mutation.MemberVersion(); !ok {
+		v := conversation.DefaultMemberVersion
+		_c.mutation.SetMemberVersion(v)
+	}
+	if _, ok := _c.mutation.MemberCount(); !ok {
+		v := conversation.DefaultMemberCount
+		_c.mutation.SetMemberCount(v)
+	}
+	if _, ok := _c.mutation.Title(); !ok {
+		v := conversation.DefaultTitle
+		_c.mutation.SetTitle(v)
+	}
+	if _, ok := _c.mutation.AvatarURL(); !ok {
+		v := conversation.DefaultAvatarURL
+		_c.mutation.SetAvatarURL(v)
+	}
+	if _, ok := _c.mutation.Announcement(); !ok {
+		v := conversation.DefaultAnnouncement
+		_c.mutation.SetAnnouncement(v)
+	}
+	if _, ok := _c.mutation.History(); !ok {
+		v := conversation.DefaultHistory
+		_c.mutation.SetHistory(v)
+	}
+	if _, ok := _c.mutation.JoinPolicy(); !ok {
+		v := conversation.DefaultJoinPolicy
+		_c.mutation.SetJoinPolicy(v)
+	}
+	if _, ok := _c.mutation.MutedAll(); !ok {
+		v := conversation.DefaultMutedAll
+		_c.mutation.SetMutedAll(v)
+	}
+	if _, ok := _c.mutation.Disbanded(); !ok {
+		v := conversation.DefaultDisbanded
+		_c.mutation.SetDisbanded(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -157,6 +369,39 @@ func (_c *ConversationCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`chat: missing required field "Conversation.created_at"`)}
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		return &ValidationError{Name: "version", err: errors.New(`chat: missing required field "Conversation.version"`)}
+	}
+	if _, ok := _c.mutation.LastChange(); !ok {
+		return &ValidationError{Name: "last_change", err: errors.New(`chat: missing required field "Conversation.last_change"`)}
+	}
+	if _, ok := _c.mutation.MemberVersion(); !ok {
+		return &ValidationError{Name: "member_version", err: errors.New(`chat: missing required field "Conversation.member_version"`)}
+	}
+	if _, ok := _c.mutation.MemberCount(); !ok {
+		return &ValidationError{Name: "member_count", err: errors.New(`chat: missing required field "Conversation.member_count"`)}
+	}
+	if _, ok := _c.mutation.Title(); !ok {
+		return &ValidationError{Name: "title", err: errors.New(`chat: missing required field "Conversation.title"`)}
+	}
+	if _, ok := _c.mutation.AvatarURL(); !ok {
+		return &ValidationError{Name: "avatar_url", err: errors.New(`chat: missing required field "Conversation.avatar_url"`)}
+	}
+	if _, ok := _c.mutation.Announcement(); !ok {
+		return &ValidationError{Name: "announcement", err: errors.New(`chat: missing required field "Conversation.announcement"`)}
+	}
+	if _, ok := _c.mutation.History(); !ok {
+		return &ValidationError{Name: "history", err: errors.New(`chat: missing required field "Conversation.history"`)}
+	}
+	if _, ok := _c.mutation.JoinPolicy(); !ok {
+		return &ValidationError{Name: "join_policy", err: errors.New(`chat: missing required field "Conversation.join_policy"`)}
+	}
+	if _, ok := _c.mutation.MutedAll(); !ok {
+		return &ValidationError{Name: "muted_all", err: errors.New(`chat: missing required field "Conversation.muted_all"`)}
+	}
+	if _, ok := _c.mutation.Disbanded(); !ok {
+		return &ValidationError{Name: "disbanded", err: errors.New(`chat: missing required field "Conversation.disbanded"`)}
 	}
 	return nil
 }
@@ -218,6 +463,54 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 		_spec.SetField(conversation.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
 	}
+	if value, ok := _c.mutation.Version(); ok {
+		_spec.SetField(conversation.FieldVersion, field.TypeInt64, value)
+		_node.Version = value
+	}
+	if value, ok := _c.mutation.LastChange(); ok {
+		_spec.SetField(conversation.FieldLastChange, field.TypeInt64, value)
+		_node.LastChange = value
+	}
+	if value, ok := _c.mutation.MemberVersion(); ok {
+		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)
+		_node.MemberVersion = value
+	}
+	if value, ok := _c.mutation.MemberCount(); ok {
+		_spec.SetField(conversation.FieldMemberCount, field.TypeInt, value)
+		_node.MemberCount = value
+	}
+	if value, ok := _c.mutation.Title(); ok {
+		_spec.SetField(conversation.FieldTitle, field.TypeString, value)
+		_node.Title = value
+	}
+	if value, ok := _c.mutation.AvatarURL(); ok {
+		_spec.SetField(conversation.FieldAvatarURL, field.TypeString, value)
+		_node.AvatarURL = value
+	}
+	if value, ok := _c.mutation.Announcement(); ok {
+		_spec.SetField(conversation.FieldAnnouncement, field.TypeString, value)
+		_node.Announcement = value
+	}
+	if value, ok := _c.mutation.History(); ok {
+		_spec.SetField(conversation.FieldHistory, field.TypeInt, value)
+		_node.History = value
+	}
+	if value, ok := _c.mutation.JoinPolicy(); ok {
+		_spec.SetField(conversation.FieldJoinPolicy, field.TypeInt, value)
+		_node.JoinPolicy = value
+	}
+	if value, ok := _c.mutation.MutedAll(); ok {
+		_spec.SetField(conversation.FieldMutedAll, field.TypeBool, value)
+		_node.MutedAll = value
+	}
+	if value, ok := _c.mutation.Disbanded(); ok {
+		_spec.SetField(conversation.FieldDisbanded, field.TypeBool, value)
+		_node.Disbanded = value
+	}
+	if value, ok := _c.mutation.UniqueKey(); ok {
+		_spec.SetField(conversation.FieldUniqueKey, field.TypeString, value)
+		_node.UniqueKey = &value
+	}
 	return _node, _spec
 }
 
@@ -269,6 +562,18 @@ type (
 		*sql.UpdateSet
 	}
 )
+
+// SetOwnerID sets the "owner_id" field.
+func (u *ConversationUpsert) SetOwnerID(v string) *ConversationUpsert {
+	u.Set(conversation.FieldOwnerID, v)
+	return u
+}
+
+// UpdateOwnerID sets the "owner_id" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateOwnerID() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldOwnerID)
+	return u
+}
 
 // SetEpoch sets the "epoch" field.
 func (u *ConversationUpsert) SetEpoch(v int64) *ConversationUpsert {
@@ -324,6 +629,174 @@ func (u *ConversationUpsert) AddLikes(v int64) *ConversationUpsert {
 	return u
 }
 
+// SetVersion sets the "version" field.
+func (u *ConversationUpsert) SetVersion(v int64) *ConversationUpsert {
+	u.Set(conversation.FieldVersion, v)
+	return u
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateVersion() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldVersion)
+	return u
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ConversationUpsert) AddVersion(v int64) *ConversationUpsert {
+	u.Add(conversation.FieldVersion, v)
+	return u
+}
+
+// SetLastChange sets the "last_change" field.
+func (u *ConversationUpsert) SetLastChange(v int64) *ConversationUpsert {
+	u.Set(conversation.FieldLastChange, v)
+	return u
+}
+
+// UpdateLastChange sets the "last_change" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateLastChange() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldLastChange)
+	return u
+}
+
+// AddLastChange adds v to the "last_change" field.
+func (u *ConversationUpsert) AddLastChange(v int64) *ConversationUpsert {
+	u.Add(conversation.FieldLastChange, v)
+	return u
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (u *ConversationUpsert) SetMemberVersion(v int64) *ConversationUpsert {
+	u.Set(conversation.FieldMemberVersion, v)
+	return u
+}
+
+// UpdateMemberVersion sets the "member_version" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateMemberVersion() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldMemberVersion)
+	return u
+}
+
+// AddMemberVersion adds v to the "member_version" field.
+func (u *ConversationUpsert) AddMemberVersion(v int64) *ConversationUpsert {
+	u.Add(conversation.FieldMemberVersion, v)
+	return u
+}
+
+// SetMemberCount sets the "member_count" field.
+func (u *ConversationUpsert) SetMemberCount(v int) *ConversationUpsert {
+	u.Set(conversation.FieldMemberCount, v)
+	return u
+}
+
+// UpdateMemberCount sets the "member_count" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateMemberCount() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldMemberCount)
+	return u
+}
+
+// AddMemberCount adds v to the "member_count" field.
+func (u *ConversationUpsert) AddMemberCount(v int) *ConversationUpsert {
+	u.Add(conversation.FieldMemberCount, v)
+	return u
+}
+
+// SetTitle sets the "title" field.
+func (u *ConversationUpsert) SetTitle(v string) *ConversationUpsert {
+	u.Set(conversation.FieldTitle, v)
+	return u
+}
+
+// UpdateTitle sets the "title" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateTitle() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldTitle)
+	return u
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (u *ConversationUpsert) SetAvatarURL(v string) *ConversationUpsert {
+	u.Set(conversation.FieldAvatarURL, v)
+	return u
+}
+
+// UpdateAvatarURL sets the "avatar_url" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateAvatarURL() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldAvatarURL)
+	return u
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (u *ConversationUpsert) SetAnnouncement(v string) *ConversationUpsert {
+	u.Set(conversation.FieldAnnouncement, v)
+	return u
+}
+
+// UpdateAnnouncement sets the "announcement" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateAnnouncement() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldAnnouncement)
+	return u
+}
+
+// SetHistory sets the "history" field.
+func (u *ConversationUpsert) SetHistory(v int) *ConversationUpsert {
+	u.Set(conversation.FieldHistory, v)
+	return u
+}
+
+// UpdateHistory sets the "history" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateHistory() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldHistory)
+	return u
+}
+
+// AddHistory adds v to the "history" field.
+func (u *ConversationUpsert) AddHistory(v int) *ConversationUpsert {
+	u.Add(conversation.FieldHistory, v)
+	return u
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (u *ConversationUpsert) SetJoinPolicy(v int) *ConversationUpsert {
+	u.Set(conversation.FieldJoinPolicy, v)
+	return u
+}
+
+// UpdateJoinPolicy sets the "join_policy" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateJoinPolicy() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldJoinPolicy)
+	return u
+}
+
+// AddJoinPolicy adds v to the "join_policy" field.
+func (u *ConversationUpsert) AddJoinPolicy(v int) *ConversationUpsert {
+	u.Add(conversation.FieldJoinPolicy, v)
+	return u
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (u *ConversationUpsert) SetMutedAll(v bool) *ConversationUpsert {
+	u.Set(conversation.FieldMutedAll, v)
+	return u
+}
+
+// UpdateMutedAll sets the "muted_all" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateMutedAll() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldMutedAll)
+	return u
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (u *ConversationUpsert) SetDisbanded(v bool) *ConversationUpsert {
+	u.Set(conversation.FieldDisbanded, v)
+	return u
+}
+
+// UpdateDisbanded sets the "disbanded" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateDisbanded() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldDisbanded)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -344,11 +817,11 @@ func (u *ConversationUpsertOne) UpdateNewValues() *ConversationUpsertOne {
 		if _, exists := u.create.mutation.Kind(); exists {
 			s.SetIgnore(conversation.FieldKind)
 		}
-		if _, exists := u.create.mutation.OwnerID(); exists {
-			s.SetIgnore(conversation.FieldOwnerID)
-		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(conversation.FieldCreatedAt)
+		}
+		if _, exists := u.create.mutation.UniqueKey(); exists {
+			s.SetIgnore(conversation.FieldUniqueKey)
 		}
 	}))
 	return u
@@ -379,6 +852,20 @@ func (u *ConversationUpsertOne) Update(set func(*ConversationUpsert)) *Conversat
 		set(&ConversationUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetOwnerID sets the "owner_id" field.
+func (u *ConversationUpsertOne) SetOwnerID(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetOwnerID(v)
+	})
+}
+
+// UpdateOwnerID sets the "owner_id" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateOwnerID() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateOwnerID()
+	})
 }
 
 // SetEpoch sets the "epoch" field.
@@ -441,6 +928,202 @@ func (u *ConversationUpsertOne) AddLikes(v int64) *ConversationUpsertOne {
 func (u *ConversationUpsertOne) UpdateLikes() *ConversationUpsertOne {
 	return u.Update(func(s *ConversationUpsert) {
 		s.UpdateLikes()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *ConversationUpsertOne) SetVersion(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ConversationUpsertOne) AddVersion(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateVersion() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateVersion()
+	})
+}
+
+// SetLastChange sets the "last_change" field.
+func (u *ConversationUpsertOne) SetLastChange(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetLastChange(v)
+	})
+}
+
+// AddLastChange adds v to the "last_change" field.
+func (u *ConversationUpsertOne) AddLastChange(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddLastChange(v)
+	})
+}
+
+// UpdateLastChange sets the "last_change" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateLastChange() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateLastChange()
+	})
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (u *ConversationUpsertOne) SetMemberVersion(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMemberVersion(v)
+	})
+}
+
+// AddMemberVersion adds v to the "member_version" field.
+func (u *ConversationUpsertOne) AddMemberVersion(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddMemberVersion(v)
+	})
+}
+
+// UpdateMemberVersion sets the "member_version" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateMemberVersion() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMemberVersion()
+	})
+}
+
+// SetMemberCount sets the "member_count" field.
+func (u *ConversationUpsertOne) SetMemberCount(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMemberCount(v)
+	})
+}
+
+// AddMemberCount adds v to the "member_count" field.
+func (u *ConversationUpsertOne) AddMemberCount(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddMemberCount(v)
+	})
+}
+
+// UpdateMemberCount sets the "member_count" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateMemberCount() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMemberCount()
+	})
+}
+
+// SetTitle sets the "title" field.
+func (u *ConversationUpsertOne) SetTitle(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetTitle(v)
+	})
+}
+
+// UpdateTitle sets the "title" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateTitle() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateTitle()
+	})
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (u *ConversationUpsertOne) SetAvatarURL(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAvatarURL(v)
+	})
+}
+
+// UpdateAvatarURL sets the "avatar_url" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateAvatarURL() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAvatarURL()
+	})
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (u *ConversationUpsertOne) SetAnnouncement(v string) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAnnouncement(v)
+	})
+}
+
+// UpdateAnnouncement sets the "announcement" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateAnnouncement() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAnnouncement()
+	})
+}
+
+// SetHistory sets the "history" field.
+func (u *ConversationUpsertOne) SetHistory(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetHistory(v)
+	})
+}
+
+// AddHistory adds v to the "history" field.
+func (u *ConversationUpsertOne) AddHistory(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddHistory(v)
+	})
+}
+
+// UpdateHistory sets the "history" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateHistory() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateHistory()
+	})
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (u *ConversationUpsertOne) SetJoinPolicy(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetJoinPolicy(v)
+	})
+}
+
+// AddJoinPolicy adds v to the "join_policy" field.
+func (u *ConversationUpsertOne) AddJoinPolicy(v int) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddJoinPolicy(v)
+	})
+}
+
+// UpdateJoinPolicy sets the "join_policy" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateJoinPolicy() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateJoinPolicy()
+	})
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (u *ConversationUpsertOne) SetMutedAll(v bool) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMutedAll(v)
+	})
+}
+
+// UpdateMutedAll sets the "muted_all" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateMutedAll() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMutedAll()
+	})
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (u *ConversationUpsertOne) SetDisbanded(v bool) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetDisbanded(v)
+	})
+}
+
+// UpdateDisbanded sets the "disbanded" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateDisbanded() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateDisbanded()
 	})
 }
 
@@ -630,11 +1313,11 @@ func (u *ConversationUpsertBulk) UpdateNewValues() *ConversationUpsertBulk {
 			if _, exists := b.mutation.Kind(); exists {
 				s.SetIgnore(conversation.FieldKind)
 			}
-			if _, exists := b.mutation.OwnerID(); exists {
-				s.SetIgnore(conversation.FieldOwnerID)
-			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(conversation.FieldCreatedAt)
+			}
+			if _, exists := b.mutation.UniqueKey(); exists {
+				s.SetIgnore(conversation.FieldUniqueKey)
 			}
 		}
 	}))
@@ -666,6 +1349,20 @@ func (u *ConversationUpsertBulk) Update(set func(*ConversationUpsert)) *Conversa
 		set(&ConversationUpsert{UpdateSet: update})
 	}))
 	return u
+}
+
+// SetOwnerID sets the "owner_id" field.
+func (u *ConversationUpsertBulk) SetOwnerID(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetOwnerID(v)
+	})
+}
+
+// UpdateOwnerID sets the "owner_id" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateOwnerID() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateOwnerID()
+	})
 }
 
 // SetEpoch sets the "epoch" field.
@@ -728,6 +1425,202 @@ func (u *ConversationUpsertBulk) AddLikes(v int64) *ConversationUpsertBulk {
 func (u *ConversationUpsertBulk) UpdateLikes() *ConversationUpsertBulk {
 	return u.Update(func(s *ConversationUpsert) {
 		s.UpdateLikes()
+	})
+}
+
+// SetVersion sets the "version" field.
+func (u *ConversationUpsertBulk) SetVersion(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetVersion(v)
+	})
+}
+
+// AddVersion adds v to the "version" field.
+func (u *ConversationUpsertBulk) AddVersion(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddVersion(v)
+	})
+}
+
+// UpdateVersion sets the "version" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateVersion() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateVersion()
+	})
+}
+
+// SetLastChange sets the "last_change" field.
+func (u *ConversationUpsertBulk) SetLastChange(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetLastChange(v)
+	})
+}
+
+// AddLastChange adds v to the "last_change" field.
+func (u *ConversationUpsertBulk) AddLastChange(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddLastChange(v)
+	})
+}
+
+// UpdateLastChange sets the "last_change" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateLastChange() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateLastChange()
+	})
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (u *ConversationUpsertBulk) SetMemberVersion(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMemberVersion(v)
+	})
+}
+
+// AddMemberVersion adds v to the "member_version" field.
+func (u *ConversationUpsertBulk) AddMemberVersion(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddMemberVersion(v)
+	})
+}
+
+// UpdateMemberVersion sets the "member_version" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateMemberVersion() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMemberVersion()
+	})
+}
+
+// SetMemberCount sets the "member_count" field.
+func (u *ConversationUpsertBulk) SetMemberCount(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMemberCount(v)
+	})
+}
+
+// AddMemberCount adds v to the "member_count" field.
+func (u *ConversationUpsertBulk) AddMemberCount(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddMemberCount(v)
+	})
+}
+
+// UpdateMemberCount sets the "member_count" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateMemberCount() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMemberCount()
+	})
+}
+
+// SetTitle sets the "title" field.
+func (u *ConversationUpsertBulk) SetTitle(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetTitle(v)
+	})
+}
+
+// UpdateTitle sets the "title" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateTitle() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateTitle()
+	})
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (u *ConversationUpsertBulk) SetAvatarURL(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAvatarURL(v)
+	})
+}
+
+// UpdateAvatarURL sets the "avatar_url" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateAvatarURL() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAvatarURL()
+	})
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (u *ConversationUpsertBulk) SetAnnouncement(v string) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetAnnouncement(v)
+	})
+}
+
+// UpdateAnnouncement sets the "announcement" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateAnnouncement() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateAnnouncement()
+	})
+}
+
+// SetHistory sets the "history" field.
+func (u *ConversationUpsertBulk) SetHistory(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetHistory(v)
+	})
+}
+
+// AddHistory adds v to the "history" field.
+func (u *ConversationUpsertBulk) AddHistory(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddHistory(v)
+	})
+}
+
+// UpdateHistory sets the "history" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateHistory() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateHistory()
+	})
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (u *ConversationUpsertBulk) SetJoinPolicy(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetJoinPolicy(v)
+	})
+}
+
+// AddJoinPolicy adds v to the "join_policy" field.
+func (u *ConversationUpsertBulk) AddJoinPolicy(v int) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddJoinPolicy(v)
+	})
+}
+
+// UpdateJoinPolicy sets the "join_policy" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateJoinPolicy() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateJoinPolicy()
+	})
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (u *ConversationUpsertBulk) SetMutedAll(v bool) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetMutedAll(v)
+	})
+}
+
+// UpdateMutedAll sets the "muted_all" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateMutedAll() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateMutedAll()
+	})
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (u *ConversationUpsertBulk) SetDisbanded(v bool) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetDisbanded(v)
+	})
+}
+
+// UpdateDisbanded sets the "disbanded" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateDisbanded() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateDisbanded()
 	})
 }
 

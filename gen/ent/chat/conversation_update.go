@@ -27,6 +27,20 @@ func (_u *ConversationUpdate) Where(ps ...predicate.Conversation) *ConversationU
 	return _u
 }
 
+// SetOwnerID sets the "owner_id" field.
+func (_u *ConversationUpdate) SetOwnerID(v string) *ConversationUpdate {
+	_u.mutation.SetOwnerID(v)
+	return _u
+}
+
+// SetNillableOwnerID sets the "owner_id" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableOwnerID(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetOwnerID(*v)
+	}
+	return _u
+}
+
 // SetEpoch sets the "epoch" field.
 func (_u *ConversationUpdate) SetEpoch(v int64) *ConversationUpdate {
 	_u.mutation.ResetEpoch()
@@ -90,6 +104,202 @@ func (_u *ConversationUpdate) AddLikes(v int64) *ConversationUpdate {
 	return _u
 }
 
+// SetVersion sets the "version" field.
+func (_u *ConversationUpdate) SetVersion(v int64) *ConversationUpdate {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableVersion(v *int64) *ConversationUpdate {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *ConversationUpdate) AddVersion(v int64) *ConversationUpdate {
+	_u.mutation.AddVersion(v)
+	return _u
+}
+
+// SetLastChange sets the "last_change" field.
+func (_u *ConversationUpdate) SetLastChange(v int64) *ConversationUpdate {
+	_u.mutation.ResetLastChange()
+	_u.mutation.SetLastChange(v)
+	return _u
+}
+
+// SetNillableLastChange sets the "last_change" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableLastChange(v *int64) *ConversationUpdate {
+	if v != nil {
+		_u.SetLastChange(*v)
+	}
+	return _u
+}
+
+// AddLastChange adds value to the "last_change" field.
+func (_u *ConversationUpdate) AddLastChange(v int64) *ConversationUpdate {
+	_u.mutation.AddLastChange(v)
+	return _u
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (_u *ConversationUpdate) SetMemberVersion(v int64) *ConversationUpdate {
+	_u.mutation.ResetMemberVersion()
+	_u.mutation.SetMemberVersion(v)
+	return _u
+}
+
+// SetNillableMemberVersion sets the "member_version" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableMemberVersion(v *int64) *ConversationUpdate {
+	if v != nil {
+		_u.SetMemberVersion(*v)
+	}
+	return _u
+}
+
+// AddMemberVersion adds value to the "member_version" field.
+func (_u *ConversationUpdate) AddMemberVersion(v int64) *ConversationUpdate {
+	_u.mutation.AddMemberVersion(v)
+	return _u
+}
+
+// SetMemberCount sets the "member_count" field.
+func (_u *ConversationUpdate) SetMemberCount(v int) *ConversationUpdate {
+	_u.mutation.ResetMemberCount()
+	_u.mutation.SetMemberCount(v)
+	return _u
+}
+
+// SetNillableMemberCount sets the "member_count" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableMemberCount(v *int) *ConversationUpdate {
+	if v != nil {
+		_u.SetMemberCount(*v)
+	}
+	return _u
+}
+
+// AddMemberCount adds value to the "member_count" field.
+func (_u *ConversationUpdate) AddMemberCount(v int) *ConversationUpdate {
+	_u.mutation.AddMemberCount(v)
+	return _u
+}
+
+// SetTitle sets the "title" field.
+func (_u *ConversationUpdate) SetTitle(v string) *ConversationUpdate {
+	_u.mutation.SetTitle(v)
+	return _u
+}
+
+// SetNillableTitle sets the "title" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableTitle(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetTitle(*v)
+	}
+	return _u
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (_u *ConversationUpdate) SetAvatarURL(v string) *ConversationUpdate {
+	_u.mutation.SetAvatarURL(v)
+	return _u
+}
+
+// SetNillableAvatarURL sets the "avatar_url" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableAvatarURL(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetAvatarURL(*v)
+	}
+	return _u
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (_u *ConversationUpdate) SetAnnouncement(v string) *ConversationUpdate {
+	_u.mutation.SetAnnouncement(v)
+	return _u
+}
+
+// SetNillableAnnouncement sets the "announcement" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableAnnouncement(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetAnnouncement(*v)
+	}
+	return _u
+}
+
+// SetHistory sets the "history" field.
+func (_u *ConversationUpdate) SetHistory(v int) *ConversationUpdate {
+	_u.mutation.ResetHistory()
+	_u.mutation.SetHistory(v)
+	return _u
+}
+
+// SetNillableHistory sets the "history" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableHistory(v *int) *ConversationUpdate {
+	if v != nil {
+		_u.SetHistory(*v)
+	}
+	return _u
+}
+
+// AddHistory adds value to the "history" field.
+func (_u *ConversationUpdate) AddHistory(v int) *ConversationUpdate {
+	_u.mutation.AddHistory(v)
+	return _u
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (_u *ConversationUpdate) SetJoinPolicy(v int) *ConversationUpdate {
+	_u.mutation.ResetJoinPolicy()
+	_u.mutation.SetJoinPolicy(v)
+	return _u
+}
+
+// SetNillableJoinPolicy sets the "join_policy" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableJoinPolicy(v *int) *ConversationUpdate {
+	if v != nil {
+		_u.SetJoinPolicy(*v)
+	}
+	return _u
+}
+
+// AddJoinPolicy adds value to the "join_policy" field.
+func (_u *ConversationUpdate) AddJoinPolicy(v int) *ConversationUpdate {
+	_u.mutation.AddJoinPolicy(v)
+	return _u
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (_u *ConversationUpdate) SetMutedAll(v bool) *ConversationUpdate {
+	_u.mutation.SetMutedAll(v)
+	return _u
+}
+
+// SetNillableMutedAll sets the "muted_all" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableMutedAll(v *bool) *ConversationUpdate {
+	if v != nil {
+		_u.SetMutedAll(*v)
+	}
+	return _u
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (_u *ConversationUpdate) SetDisbanded(v bool) *ConversationUpdate {
+	_u.mutation.SetDisbanded(v)
+	return _u
+}
+
+// SetNillableDisbanded sets the "disbanded" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableDisbanded(v *bool) *ConversationUpdate {
+	if v != nil {
+		_u.SetDisbanded(*v)
+	}
+	return _u
+}
+
 // Mutation returns the ConversationMutation object of the builder.
 func (_u *ConversationUpdate) Mutation() *ConversationMutation {
 	return _u.mutation
@@ -131,6 +341,9 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 			}
 		}
 	}
+	if value, ok := _u.mutation.OwnerID(); ok {
+		_spec.SetField(conversation.FieldOwnerID, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(conversation.FieldEpoch, field.TypeInt64, value)
 	}
@@ -148,6 +361,60 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if value, ok := _u.mutation.AddedLikes(); ok {
 		_spec.AddField(conversation.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(conversation.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(conversation.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LastChange(); ok {
+		_spec.SetField(conversation.FieldLastChange, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLastChange(); ok {
+		_spec.AddField(conversation.FieldLastChange, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MemberVersion(); ok {
+		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMemberVersion(); ok {
+		_spec.AddField(conversation.FieldMemberVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MemberCount(); ok {
+		_spec.SetField(conversation.FieldMemberCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedMemberCount(); ok {
+		_spec.AddField(conversation.FieldMemberCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Title(); ok {
+		_spec.SetField(conversation.FieldTitle, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AvatarURL(); ok {
+		_spec.SetField(conversation.FieldAvatarURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Announcement(); ok {
+		_spec.SetField(conversation.FieldAnnouncement, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.History(); ok {
+		_spec.SetField(conversation.FieldHistory, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedHistory(); ok {
+		_spec.AddField(conversation.FieldHistory, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.JoinPolicy(); ok {
+		_spec.SetField(conversation.FieldJoinPolicy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedJoinPolicy(); ok {
+		_spec.AddField(conversation.FieldJoinPolicy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.MutedAll(); ok {
+		_spec.SetField(conversation.FieldMutedAll, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Disbanded(); ok {
+		_spec.SetField(conversation.FieldDisbanded, field.TypeBool, value)
+	}
+	if _u.mutation.UniqueKeyCleared() {
+		_spec.ClearField(conversation.FieldUniqueKey, field.TypeString)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -167,6 +434,20 @@ type ConversationUpdateOne struct {
 	fields   []string
 	hooks    []Hook
 	mutation *ConversationMutation
+}
+
+// SetOwnerID sets the "owner_id" field.
+func (_u *ConversationUpdateOne) SetOwnerID(v string) *ConversationUpdateOne {
+	_u.mutation.SetOwnerID(v)
+	return _u
+}
+
+// SetNillableOwnerID sets the "owner_id" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableOwnerID(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetOwnerID(*v)
+	}
+	return _u
 }
 
 // SetEpoch sets the "epoch" field.
@@ -229,6 +510,202 @@ func (_u *ConversationUpdateOne) SetNillableLikes(v *int64) *ConversationUpdateO
 // AddLikes adds value to the "likes" field.
 func (_u *ConversationUpdateOne) AddLikes(v int64) *ConversationUpdateOne {
 	_u.mutation.AddLikes(v)
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *ConversationUpdateOne) SetVersion(v int64) *ConversationUpdateOne {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableVersion(v *int64) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *ConversationUpdateOne) AddVersion(v int64) *ConversationUpdateOne {
+	_u.mutation.AddVersion(v)
+	return _u
+}
+
+// SetLastChange sets the "last_change" field.
+func (_u *ConversationUpdateOne) SetLastChange(v int64) *ConversationUpdateOne {
+	_u.mutation.ResetLastChange()
+	_u.mutation.SetLastChange(v)
+	return _u
+}
+
+// SetNillableLastChange sets the "last_change" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableLastChange(v *int64) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetLastChange(*v)
+	}
+	return _u
+}
+
+// AddLastChange adds value to the "last_change" field.
+func (_u *ConversationUpdateOne) AddLastChange(v int64) *ConversationUpdateOne {
+	_u.mutation.AddLastChange(v)
+	return _u
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (_u *ConversationUpdateOne) SetMemberVersion(v int64) *ConversationUpdateOne {
+	_u.mutation.ResetMemberVersion()
+	_u.mutation.SetMemberVersion(v)
+	return _u
+}
+
+// SetNillableMemberVersion sets the "member_version" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableMemberVersion(v *int64) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetMemberVersion(*v)
+	}
+	return _u
+}
+
+// AddMemberVersion adds value to the "member_version" field.
+func (_u *ConversationUpdateOne) AddMemberVersion(v int64) *ConversationUpdateOne {
+	_u.mutation.AddMemberVersion(v)
+	return _u
+}
+
+// SetMemberCount sets the "member_count" field.
+func (_u *ConversationUpdateOne) SetMemberCount(v int) *ConversationUpdateOne {
+	_u.mutation.ResetMemberCount()
+	_u.mutation.SetMemberCount(v)
+	return _u
+}
+
+// SetNillableMemberCount sets the "member_count" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableMemberCount(v *int) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetMemberCount(*v)
+	}
+	return _u
+}
+
+// AddMemberCount adds value to the "member_count" field.
+func (_u *ConversationUpdateOne) AddMemberCount(v int) *ConversationUpdateOne {
+	_u.mutation.AddMemberCount(v)
+	return _u
+}
+
+// SetTitle sets the "title" field.
+func (_u *ConversationUpdateOne) SetTitle(v string) *ConversationUpdateOne {
+	_u.mutation.SetTitle(v)
+	return _u
+}
+
+// SetNillableTitle sets the "title" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableTitle(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetTitle(*v)
+	}
+	return _u
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (_u *ConversationUpdateOne) SetAvatarURL(v string) *ConversationUpdateOne {
+	_u.mutation.SetAvatarURL(v)
+	return _u
+}
+
+// SetNillableAvatarURL sets the "avatar_url" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableAvatarURL(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetAvatarURL(*v)
+	}
+	return _u
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (_u *ConversationUpdateOne) SetAnnouncement(v string) *ConversationUpdateOne {
+	_u.mutation.SetAnnouncement(v)
+	return _u
+}
+
+// SetNillableAnnouncement sets the "announcement" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableAnnouncement(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetAnnouncement(*v)
+	}
+	return _u
+}
+
+// SetHistory sets the "history" field.
+func (_u *ConversationUpdateOne) SetHistory(v int) *ConversationUpdateOne {
+	_u.mutation.ResetHistory()
+	_u.mutation.SetHistory(v)
+	return _u
+}
+
+// SetNillableHistory sets the "history" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableHistory(v *int) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetHistory(*v)
+	}
+	return _u
+}
+
+// AddHistory adds value to the "history" field.
+func (_u *ConversationUpdateOne) AddHistory(v int) *ConversationUpdateOne {
+	_u.mutation.AddHistory(v)
+	return _u
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (_u *ConversationUpdateOne) SetJoinPolicy(v int) *ConversationUpdateOne {
+	_u.mutation.ResetJoinPolicy()
+	_u.mutation.SetJoinPolicy(v)
+	return _u
+}
+
+// SetNillableJoinPolicy sets the "join_policy" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableJoinPolicy(v *int) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetJoinPolicy(*v)
+	}
+	return _u
+}
+
+// AddJoinPolicy adds value to the "join_policy" field.
+func (_u *ConversationUpdateOne) AddJoinPolicy(v int) *ConversationUpdateOne {
+	_u.mutation.AddJoinPolicy(v)
+	return _u
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (_u *ConversationUpdateOne) SetMutedAll(v bool) *ConversationUpdateOne {
+	_u.mutation.SetMutedAll(v)
+	return _u
+}
+
+// SetNillableMutedAll sets the "muted_all" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableMutedAll(v *bool) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetMutedAll(*v)
+	}
+	return _u
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (_u *ConversationUpdateOne) SetDisbanded(v bool) *ConversationUpdateOne {
+	_u.mutation.SetDisbanded(v)
+	return _u
+}
+
+// SetNillableDisbanded sets the "disbanded" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableDisbanded(v *bool) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetDisbanded(*v)
+	}
 	return _u
 }
 
@@ -303,6 +780,9 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 			}
 		}
 	}
+	if value, ok := _u.mutation.OwnerID(); ok {
+		_spec.SetField(conversation.FieldOwnerID, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(conversation.FieldEpoch, field.TypeInt64, value)
 	}
@@ -320,6 +800,60 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 	}
 	if value, ok := _u.mutation.AddedLikes(); ok {
 		_spec.AddField(conversation.FieldLikes, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(conversation.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(conversation.FieldVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LastChange(); ok {
+		_spec.SetField(conversation.FieldLastChange, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLastChange(); ok {
+		_spec.AddField(conversation.FieldLastChange, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MemberVersion(); ok {
+		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMemberVersion(); ok {
+		_spec.AddField(conversation.FieldMemberVersion, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MemberCount(); ok {
+		_spec.SetField(conversation.FieldMemberCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedMemberCount(); ok {
+		_spec.AddField(conversation.FieldMemberCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Title(); ok {
+		_spec.SetField(conversation.FieldTitle, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AvatarURL(); ok {
+		_spec.SetField(conversation.FieldAvatarURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Announcement(); ok {
+		_spec.SetField(conversation.FieldAnnouncement, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.History(); ok {
+		_spec.SetField(conversation.FieldHistory, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedHistory(); ok {
+		_spec.AddField(conversation.FieldHistory, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.JoinPolicy(); ok {
+		_spec.SetField(conversation.FieldJoinPolicy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedJoinPolicy(); ok {
+		_spec.AddField(conversation.FieldJoinPolicy, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.MutedAll(); ok {
+		_spec.SetField(conversation.FieldMutedAll, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Disbanded(); ok {
+		_spec.SetField(conversation.FieldDisbanded, field.TypeBool, value)
+	}
+	if _u.mutation.UniqueKeyCleared() {
+		_spec.ClearField(conversation.FieldUniqueKey, field.TypeString)
 	}
 	_node = &Conversation{config: _u.config}
 	_spec.Assign = _node.assignValues

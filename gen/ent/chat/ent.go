@@ -13,9 +13,15 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
-	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/counter"
+	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
+	"github.com/stoa-live/stoa/gen/ent/chat/hidden"
+	"github.com/stoa-live/stoa/gen/ent/chat/member"
+	"github.com/stoa-live/stoa/gen/ent/chat/mention"
 	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
+	"github.com/stoa-live/stoa/gen/ent/chat/pin"
+	"github.com/stoa-live/stoa/gen/ent/chat/reaction"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -77,9 +83,15 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			conversation.Table: conversation.ValidColumn,
-			message.Table:      message.ValidColumn,
+			counter.Table:      counter.ValidColumn,
+			groupban.Table:     groupban.ValidColumn,
+			hidden.Table:       hidden.ValidColumn,
+			member.Table:       member.ValidColumn,
+			mention.Table:      mention.ValidColumn,
 			mute.Table:         mute.ValidColumn,
 			outbox.Table:       outbox.ValidColumn,
+			pin.Table:          pin.ValidColumn,
+			reaction.Table:     reaction.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

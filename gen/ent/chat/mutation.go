@@ -12,10 +12,16 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
-	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/counter"
+	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
+	"github.com/stoa-live/stoa/gen/ent/chat/hidden"
+	"github.com/stoa-live/stoa/gen/ent/chat/member"
+	"github.com/stoa-live/stoa/gen/ent/chat/mention"
 	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
+	"github.com/stoa-live/stoa/gen/ent/chat/pin"
 	"github.com/stoa-live/stoa/gen/ent/chat/predicate"
+	"github.com/stoa-live/stoa/gen/ent/chat/reaction"
 )
 
 const (
@@ -28,31 +34,55 @@ const (
 
 	// Node types.
 	TypeConversation = "Conversation"
-	TypeMessage      = "Message"
+	TypeCounter      = "Counter"
+	TypeGroupBan     = "GroupBan"
+	TypeHidden       = "Hidden"
+	TypeMember       = "Member"
+	TypeMention      = "Mention"
 	TypeMute         = "Mute"
 	TypeOutbox       = "Outbox"
+	TypePin          = "Pin"
+	TypeReaction     = "Reaction"
 )
 
 // ConversationMutation represents an operation that mutates the Conversation nodes in the graph.
 type ConversationMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *string
-	kind          *int
-	addkind       *int
-	owner_id      *string
-	epoch         *int64
-	addepoch      *int64
-	last_seq      *int64
-	addlast_seq   *int64
-	likes         *int64
-	addlikes      *int64
-	created_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*Conversation, error)
-	predicates    []predicate.Conversation
+	op                Op
+	typ               string
+	id                *string
+	kind              *int
+	addkind           *int
+	owner_id          *string
+	epoch             *int64
+	addepoch          *int64
+	last_seq          *int64
+	addlast_seq       *int64
+	likes             *int64
+	addlikes          *int64
+	created_at        *time.Time
+	version           *int64
+	addversion        *int64
+	last_change       *int64
+	addlast_change    *int64
+	member_version    *int64
+	addmember_version *int64
+	member_count      *int
+	addmember_count   *int
+	title             *string
+	avatar_url        *string
+	announcement      *string
+	history           *int
+	addhistory        *int
+	join_policy       *int
+	addjoin_policy    *int
+	muted_all         *bool
+	disbanded         *bool
+	unique_key        *string
+	clearedFields     map[string]struct{}
+	done              bool
+	oldValue          func(context.Context) (*Conversation, error)
+	predicates        []predicate.Conversation
 }
 
 var _ ent.Mutation = (*ConversationMutation)(nil)
@@ -455,6 +485,571 @@ func (m *ConversationMutation) ResetCreatedAt() {
 	m.created_at = nil
 }
 
+// SetVersion sets the "version" field.
+func (m *ConversationMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ConversationMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ConversationMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ConversationMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ConversationMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetLastChange sets the "last_change" field.
+func (m *ConversationMutation) SetLastChange(i int64) {
+	m.last_change = &i
+	m.addlast_change = nil
+}
+
+// LastChange returns the value of the "last_change" field in the mutation.
+func (m *ConversationMutation) LastChange() (r int64, exists bool) {
+	v := m.last_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastChange returns the old "last_change" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldLastChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastChange: %w", err)
+	}
+	return oldValue.LastChange, nil
+}
+
+// AddLastChange adds i to the "last_change" field.
+func (m *ConversationMutation) AddLastChange(i int64) {
+	if m.addlast_change != nil {
+		*m.addlast_change += i
+	} else {
+		m.addlast_change = &i
+	}
+}
+
+// AddedLastChange returns the value that was added to the "last_change" field in this mutation.
+func (m *ConversationMutation) AddedLastChange() (r int64, exists bool) {
+	v := m.addlast_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLastChange resets all changes to the "last_change" field.
+func (m *ConversationMutation) ResetLastChange() {
+	m.last_change = nil
+	m.addlast_change = nil
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (m *ConversationMutation) SetMemberVersion(i int64) {
+	m.member_version = &i
+	m.addmember_version = nil
+}
+
+// MemberVersion returns the value of the "member_version" field in the mutation.
+func (m *ConversationMutation) MemberVersion() (r int64, exists bool) {
+	v := m.member_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberVersion returns the old "member_version" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldMemberVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberVersion: %w", err)
+	}
+	return oldValue.MemberVersion, nil
+}
+
+// AddMemberVersion adds i to the "member_version" field.
+func (m *ConversationMutation) AddMemberVersion(i int64) {
+	if m.addmember_version != nil {
+		*m.addmember_version += i
+	} else {
+		m.addmember_version = &i
+	}
+}
+
+// AddedMemberVersion returns the value that was added to the "member_version" field in this mutation.
+func (m *ConversationMutation) AddedMemberVersion() (r int64, exists bool) {
+	v := m.addmember_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMemberVersion resets all changes to the "member_version" field.
+func (m *ConversationMutation) ResetMemberVersion() {
+	m.member_version = nil
+	m.addmember_version = nil
+}
+
+// SetMemberCount sets the "member_count" field.
+func (m *ConversationMutation) SetMemberCount(i int) {
+	m.member_count = &i
+	m.addmember_count = nil
+}
+
+// MemberCount returns the value of the "member_count" field in the mutation.
+func (m *ConversationMutation) MemberCount() (r int, exists bool) {
+	v := m.member_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberCount returns the old "member_count" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldMemberCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberCount: %w", err)
+	}
+	return oldValue.MemberCount, nil
+}
+
+// AddMemberCount adds i to the "member_count" field.
+func (m *ConversationMutation) AddMemberCount(i int) {
+	if m.addmember_count != nil {
+		*m.addmember_count += i
+	} else {
+		m.addmember_count = &i
+	}
+}
+
+// AddedMemberCount returns the value that was added to the "member_count" field in this mutation.
+func (m *ConversationMutation) AddedMemberCount() (r int, exists bool) {
+	v := m.addmember_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMemberCount resets all changes to the "member_count" field.
+func (m *ConversationMutation) ResetMemberCount() {
+	m.member_count = nil
+	m.addmember_count = nil
+}
+
+// SetTitle sets the "title" field.
+func (m *ConversationMutation) SetTitle(s string) {
+	m.title = &s
+}
+
+// Title returns the value of the "title" field in the mutation.
+func (m *ConversationMutation) Title() (r string, exists bool) {
+	v := m.title
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitle returns the old "title" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldTitle(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitle is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitle requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitle: %w", err)
+	}
+	return oldValue.Title, nil
+}
+
+// ResetTitle resets all changes to the "title" field.
+func (m *ConversationMutation) ResetTitle() {
+	m.title = nil
+}
+
+// SetAvatarURL sets the "avatar_url" field.
+func (m *ConversationMutation) SetAvatarURL(s string) {
+	m.avatar_url = &s
+}
+
+// AvatarURL returns the value of the "avatar_url" field in the mutation.
+func (m *ConversationMutation) AvatarURL() (r string, exists bool) {
+	v := m.avatar_url
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvatarURL returns the old "avatar_url" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldAvatarURL(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvatarURL is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvatarURL requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvatarURL: %w", err)
+	}
+	return oldValue.AvatarURL, nil
+}
+
+// ResetAvatarURL resets all changes to the "avatar_url" field.
+func (m *ConversationMutation) ResetAvatarURL() {
+	m.avatar_url = nil
+}
+
+// SetAnnouncement sets the "announcement" field.
+func (m *ConversationMutation) SetAnnouncement(s string) {
+	m.announcement = &s
+}
+
+// Announcement returns the value of the "announcement" field in the mutation.
+func (m *ConversationMutation) Announcement() (r string, exists bool) {
+	v := m.announcement
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnnouncement returns the old "announcement" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldAnnouncement(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnnouncement is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnnouncement requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnnouncement: %w", err)
+	}
+	return oldValue.Announcement, nil
+}
+
+// ResetAnnouncement resets all changes to the "announcement" field.
+func (m *ConversationMutation) ResetAnnouncement() {
+	m.announcement = nil
+}
+
+// SetHistory sets the "history" field.
+func (m *ConversationMutation) SetHistory(i int) {
+	m.history = &i
+	m.addhistory = nil
+}
+
+// History returns the value of the "history" field in the mutation.
+func (m *ConversationMutation) History() (r int, exists bool) {
+	v := m.history
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHistory returns the old "history" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldHistory(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHistory is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHistory requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHistory: %w", err)
+	}
+	return oldValue.History, nil
+}
+
+// AddHistory adds i to the "history" field.
+func (m *ConversationMutation) AddHistory(i int) {
+	if m.addhistory != nil {
+		*m.addhistory += i
+	} else {
+		m.addhistory = &i
+	}
+}
+
+// AddedHistory returns the value that was added to the "history" field in this mutation.
+func (m *ConversationMutation) AddedHistory() (r int, exists bool) {
+	v := m.addhistory
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHistory resets all changes to the "history" field.
+func (m *ConversationMutation) ResetHistory() {
+	m.history = nil
+	m.addhistory = nil
+}
+
+// SetJoinPolicy sets the "join_policy" field.
+func (m *ConversationMutation) SetJoinPolicy(i int) {
+	m.join_policy = &i
+	m.addjoin_policy = nil
+}
+
+// JoinPolicy returns the value of the "join_policy" field in the mutation.
+func (m *ConversationMutation) JoinPolicy() (r int, exists bool) {
+	v := m.join_policy
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJoinPolicy returns the old "join_policy" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldJoinPolicy(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJoinPolicy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJoinPolicy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJoinPolicy: %w", err)
+	}
+	return oldValue.JoinPolicy, nil
+}
+
+// AddJoinPolicy adds i to the "join_policy" field.
+func (m *ConversationMutation) AddJoinPolicy(i int) {
+	if m.addjoin_policy != nil {
+		*m.addjoin_policy += i
+	} else {
+		m.addjoin_policy = &i
+	}
+}
+
+// AddedJoinPolicy returns the value that was added to the "join_policy" field in this mutation.
+func (m *ConversationMutation) AddedJoinPolicy() (r int, exists bool) {
+	v := m.addjoin_policy
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetJoinPolicy resets all changes to the "join_policy" field.
+func (m *ConversationMutation) ResetJoinPolicy() {
+	m.join_policy = nil
+	m.addjoin_policy = nil
+}
+
+// SetMutedAll sets the "muted_all" field.
+func (m *ConversationMutation) SetMutedAll(b bool) {
+	m.muted_all = &b
+}
+
+// MutedAll returns the value of the "muted_all" field in the mutation.
+func (m *ConversationMutation) MutedAll() (r bool, exists bool) {
+	v := m.muted_all
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMutedAll returns the old "muted_all" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldMutedAll(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMutedAll is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMutedAll requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMutedAll: %w", err)
+	}
+	return oldValue.MutedAll, nil
+}
+
+// ResetMutedAll resets all changes to the "muted_all" field.
+func (m *ConversationMutation) ResetMutedAll() {
+	m.muted_all = nil
+}
+
+// SetDisbanded sets the "disbanded" field.
+func (m *ConversationMutation) SetDisbanded(b bool) {
+	m.disbanded = &b
+}
+
+// Disbanded returns the value of the "disbanded" field in the mutation.
+func (m *ConversationMutation) Disbanded() (r bool, exists bool) {
+	v := m.disbanded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDisbanded returns the old "disbanded" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldDisbanded(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDisbanded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDisbanded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDisbanded: %w", err)
+	}
+	return oldValue.Disbanded, nil
+}
+
+// ResetDisbanded resets all changes to the "disbanded" field.
+func (m *ConversationMutation) ResetDisbanded() {
+	m.disbanded = nil
+}
+
+// SetUniqueKey sets the "unique_key" field.
+func (m *ConversationMutation) SetUniqueKey(s string) {
+	m.unique_key = &s
+}
+
+// UniqueKey returns the value of the "unique_key" field in the mutation.
+func (m *ConversationMutation) UniqueKey() (r string, exists bool) {
+	v := m.unique_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUniqueKey returns the old "unique_key" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldUniqueKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUniqueKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUniqueKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUniqueKey: %w", err)
+	}
+	return oldValue.UniqueKey, nil
+}
+
+// ClearUniqueKey clears the value of the "unique_key" field.
+func (m *ConversationMutation) ClearUniqueKey() {
+	m.unique_key = nil
+	m.clearedFields[conversation.FieldUniqueKey] = struct{}{}
+}
+
+// UniqueKeyCleared returns if the "unique_key" field was cleared in this mutation.
+func (m *ConversationMutation) UniqueKeyCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldUniqueKey]
+	return ok
+}
+
+// ResetUniqueKey resets all changes to the "unique_key" field.
+func (m *ConversationMutation) ResetUniqueKey() {
+	m.unique_key = nil
+	delete(m.clearedFields, conversation.FieldUniqueKey)
+}
+
 // Where appends a list predicates to the ConversationMutation builder.
 func (m *ConversationMutation) Where(ps ...predicate.Conversation) {
 	m.predicates = append(m.predicates, ps...)
@@ -489,7 +1084,7 @@ func (m *ConversationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConversationMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 18)
 	if m.kind != nil {
 		fields = append(fields, conversation.FieldKind)
 	}
@@ -507,6 +1102,42 @@ func (m *ConversationMutation) Fields() []string {
 	}
 	if m.created_at != nil {
 		fields = append(fields, conversation.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, conversation.FieldVersion)
+	}
+	if m.last_change != nil {
+		fields = append(fields, conversation.FieldLastChange)
+	}
+	if m.member_version != nil {
+		fields = append(fields, conversation.FieldMemberVersion)
+	}
+	if m.member_count != nil {
+		fields = append(fields, conversation.FieldMemberCount)
+	}
+	if m.title != nil {
+		fields = append(fields, conversation.FieldTitle)
+	}
+	if m.avatar_url != nil {
+		fields = append(fields, conversation.FieldAvatarURL)
+	}
+	if m.announcement != nil {
+		fields = append(fields, conversation.FieldAnnouncement)
+	}
+	if m.history != nil {
+		fields = append(fields, conversation.FieldHistory)
+	}
+	if m.join_policy != nil {
+		fields = append(fields, conversation.FieldJoinPolicy)
+	}
+	if m.muted_all != nil {
+		fields = append(fields, conversation.FieldMutedAll)
+	}
+	if m.disbanded != nil {
+		fields = append(fields, conversation.FieldDisbanded)
+	}
+	if m.unique_key != nil {
+		fields = append(fields, conversation.FieldUniqueKey)
 	}
 	return fields
 }
@@ -528,6 +1159,30 @@ func (m *ConversationMutation) Field(name string) (ent.Value, bool) {
 		return m.Likes()
 	case conversation.FieldCreatedAt:
 		return m.CreatedAt()
+	case conversation.FieldVersion:
+		return m.Version()
+	case conversation.FieldLastChange:
+		return m.LastChange()
+	case conversation.FieldMemberVersion:
+		return m.MemberVersion()
+	case conversation.FieldMemberCount:
+		return m.MemberCount()
+	case conversation.FieldTitle:
+		return m.Title()
+	case conversation.FieldAvatarURL:
+		return m.AvatarURL()
+	case conversation.FieldAnnouncement:
+		return m.Announcement()
+	case conversation.FieldHistory:
+		return m.History()
+	case conversation.FieldJoinPolicy:
+		return m.JoinPolicy()
+	case conversation.FieldMutedAll:
+		return m.MutedAll()
+	case conversation.FieldDisbanded:
+		return m.Disbanded()
+	case conversation.FieldUniqueKey:
+		return m.UniqueKey()
 	}
 	return nil, false
 }
@@ -549,6 +1204,30 @@ func (m *ConversationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldLikes(ctx)
 	case conversation.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
+	case conversation.FieldVersion:
+		return m.OldVersion(ctx)
+	case conversation.FieldLastChange:
+		return m.OldLastChange(ctx)
+	case conversation.FieldMemberVersion:
+		return m.OldMemberVersion(ctx)
+	case conversation.FieldMemberCount:
+		return m.OldMemberCount(ctx)
+	case conversation.FieldTitle:
+		return m.OldTitle(ctx)
+	case conversation.FieldAvatarURL:
+		return m.OldAvatarURL(ctx)
+	case conversation.FieldAnnouncement:
+		return m.OldAnnouncement(ctx)
+	case conversation.FieldHistory:
+		return m.OldHistory(ctx)
+	case conversation.FieldJoinPolicy:
+		return m.OldJoinPolicy(ctx)
+	case conversation.FieldMutedAll:
+		return m.OldMutedAll(ctx)
+	case conversation.FieldDisbanded:
+		return m.OldDisbanded(ctx)
+	case conversation.FieldUniqueKey:
+		return m.OldUniqueKey(ctx)
 	}
 	return nil, fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -600,6 +1279,90 @@ func (m *ConversationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreatedAt(v)
 		return nil
+	case conversation.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case conversation.FieldLastChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastChange(v)
+		return nil
+	case conversation.FieldMemberVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberVersion(v)
+		return nil
+	case conversation.FieldMemberCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberCount(v)
+		return nil
+	case conversation.FieldTitle:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitle(v)
+		return nil
+	case conversation.FieldAvatarURL:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvatarURL(v)
+		return nil
+	case conversation.FieldAnnouncement:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnnouncement(v)
+		return nil
+	case conversation.FieldHistory:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHistory(v)
+		return nil
+	case conversation.FieldJoinPolicy:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJoinPolicy(v)
+		return nil
+	case conversation.FieldMutedAll:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMutedAll(v)
+		return nil
+	case conversation.FieldDisbanded:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDisbanded(v)
+		return nil
+	case conversation.FieldUniqueKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUniqueKey(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -620,6 +1383,24 @@ func (m *ConversationMutation) AddedFields() []string {
 	if m.addlikes != nil {
 		fields = append(fields, conversation.FieldLikes)
 	}
+	if m.addversion != nil {
+		fields = append(fields, conversation.FieldVersion)
+	}
+	if m.addlast_change != nil {
+		fields = append(fields, conversation.FieldLastChange)
+	}
+	if m.addmember_version != nil {
+		fields = append(fields, conversation.FieldMemberVersion)
+	}
+	if m.addmember_count != nil {
+		fields = append(fields, conversation.FieldMemberCount)
+	}
+	if m.addhistory != nil {
+		fields = append(fields, conversation.FieldHistory)
+	}
+	if m.addjoin_policy != nil {
+		fields = append(fields, conversation.FieldJoinPolicy)
+	}
 	return fields
 }
 
@@ -636,6 +1417,18 @@ func (m *ConversationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedLastSeq()
 	case conversation.FieldLikes:
 		return m.AddedLikes()
+	case conversation.FieldVersion:
+		return m.AddedVersion()
+	case conversation.FieldLastChange:
+		return m.AddedLastChange()
+	case conversation.FieldMemberVersion:
+		return m.AddedMemberVersion()
+	case conversation.FieldMemberCount:
+		return m.AddedMemberCount()
+	case conversation.FieldHistory:
+		return m.AddedHistory()
+	case conversation.FieldJoinPolicy:
+		return m.AddedJoinPolicy()
 	}
 	return nil, false
 }
@@ -673,6 +1466,48 @@ func (m *ConversationMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddLikes(v)
 		return nil
+	case conversation.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	case conversation.FieldLastChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLastChange(v)
+		return nil
+	case conversation.FieldMemberVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMemberVersion(v)
+		return nil
+	case conversation.FieldMemberCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMemberCount(v)
+		return nil
+	case conversation.FieldHistory:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHistory(v)
+		return nil
+	case conversation.FieldJoinPolicy:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddJoinPolicy(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation numeric field %s", name)
 }
@@ -680,7 +1515,11 @@ func (m *ConversationMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *ConversationMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(conversation.FieldUniqueKey) {
+		fields = append(fields, conversation.FieldUniqueKey)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -693,6 +1532,11 @@ func (m *ConversationMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *ConversationMutation) ClearField(name string) error {
+	switch name {
+	case conversation.FieldUniqueKey:
+		m.ClearUniqueKey()
+		return nil
+	}
 	return fmt.Errorf("unknown Conversation nullable field %s", name)
 }
 
@@ -717,6 +1561,42 @@ func (m *ConversationMutation) ResetField(name string) error {
 		return nil
 	case conversation.FieldCreatedAt:
 		m.ResetCreatedAt()
+		return nil
+	case conversation.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case conversation.FieldLastChange:
+		m.ResetLastChange()
+		return nil
+	case conversation.FieldMemberVersion:
+		m.ResetMemberVersion()
+		return nil
+	case conversation.FieldMemberCount:
+		m.ResetMemberCount()
+		return nil
+	case conversation.FieldTitle:
+		m.ResetTitle()
+		return nil
+	case conversation.FieldAvatarURL:
+		m.ResetAvatarURL()
+		return nil
+	case conversation.FieldAnnouncement:
+		m.ResetAnnouncement()
+		return nil
+	case conversation.FieldHistory:
+		m.ResetHistory()
+		return nil
+	case conversation.FieldJoinPolicy:
+		m.ResetJoinPolicy()
+		return nil
+	case conversation.FieldMutedAll:
+		m.ResetMutedAll()
+		return nil
+	case conversation.FieldDisbanded:
+		m.ResetDisbanded()
+		return nil
+	case conversation.FieldUniqueKey:
+		m.ResetUniqueKey()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
@@ -770,39 +1650,31 @@ func (m *ConversationMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Conversation edge %s", name)
 }
 
-// MessageMutation represents an operation that mutates the Message nodes in the graph.
-type MessageMutation struct {
+// CounterMutation represents an operation that mutates the Counter nodes in the graph.
+type CounterMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *int
-	conversation_id *string
-	seq             *int64
-	addseq          *int64
-	sender_id       *string
-	client_msg_id   *string
-	sender          *[]byte
-	content         *[]byte
-	sent_at         *int64
-	addsent_at      *int64
-	deleted         *bool
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*Message, error)
-	predicates      []predicate.Message
+	op            Op
+	typ           string
+	id            *int
+	number        *int64
+	addnumber     *int64
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Counter, error)
+	predicates    []predicate.Counter
 }
 
-var _ ent.Mutation = (*MessageMutation)(nil)
+var _ ent.Mutation = (*CounterMutation)(nil)
 
-// messageOption allows management of the mutation configuration using functional options.
-type messageOption func(*MessageMutation)
+// counterOption allows management of the mutation configuration using functional options.
+type counterOption func(*CounterMutation)
 
-// newMessageMutation creates new mutation for the Message entity.
-func newMessageMutation(c config, op Op, opts ...messageOption) *MessageMutation {
-	m := &MessageMutation{
+// newCounterMutation creates new mutation for the Counter entity.
+func newCounterMutation(c config, op Op, opts ...counterOption) *CounterMutation {
+	m := &CounterMutation{
 		config:        c,
 		op:            op,
-		typ:           TypeMessage,
+		typ:           TypeCounter,
 		clearedFields: make(map[string]struct{}),
 	}
 	for _, opt := range opts {
@@ -811,20 +1683,20 @@ func newMessageMutation(c config, op Op, opts ...messageOption) *MessageMutation
 	return m
 }
 
-// withMessageID sets the ID field of the mutation.
-func withMessageID(id int) messageOption {
-	return func(m *MessageMutation) {
+// withCounterID sets the ID field of the mutation.
+func withCounterID(id int) counterOption {
+	return func(m *CounterMutation) {
 		var (
 			err   error
 			once  sync.Once
-			value *Message
+			value *Counter
 		)
-		m.oldValue = func(ctx context.Context) (*Message, error) {
+		m.oldValue = func(ctx context.Context) (*Counter, error) {
 			once.Do(func() {
 				if m.done {
 					err = errors.New("querying old values post mutation is not allowed")
 				} else {
-					value, err = m.Client().Message.Get(ctx, id)
+					value, err = m.Client().Counter.Get(ctx, id)
 				}
 			})
 			return value, err
@@ -833,10 +1705,10 @@ func withMessageID(id int) messageOption {
 	}
 }
 
-// withMessage sets the old Message of the mutation.
-func withMessage(node *Message) messageOption {
-	return func(m *MessageMutation) {
-		m.oldValue = func(context.Context) (*Message, error) {
+// withCounter sets the old Counter of the mutation.
+func withCounter(node *Counter) counterOption {
+	return func(m *CounterMutation) {
+		m.oldValue = func(context.Context) (*Counter, error) {
 			return node, nil
 		}
 		m.id = &node.ID
@@ -845,7 +1717,7 @@ func withMessage(node *Message) messageOption {
 
 // Client returns a new `ent.Client` from the mutation. If the mutation was
 // executed in a transaction (ent.Tx), a transactional client is returned.
-func (m MessageMutation) Client() *Client {
+func (m CounterMutation) Client() *Client {
 	client := &Client{config: m.config}
 	client.init()
 	return client
@@ -853,7 +1725,7 @@ func (m MessageMutation) Client() *Client {
 
 // Tx returns an `ent.Tx` for mutations that were executed in transactions;
 // it returns an error otherwise.
-func (m MessageMutation) Tx() (*Tx, error) {
+func (m CounterMutation) Tx() (*Tx, error) {
 	if _, ok := m.driver.(*txDriver); !ok {
 		return nil, errors.New("chat: mutation is not running in a transaction")
 	}
@@ -864,7 +1736,7 @@ func (m MessageMutation) Tx() (*Tx, error) {
 
 // ID returns the ID value in the mutation. Note that the ID is only available
 // if it was provided to the builder or after it was returned from the database.
-func (m *MessageMutation) ID() (id int, exists bool) {
+func (m *CounterMutation) ID() (id int, exists bool) {
 	if m.id == nil {
 		return
 	}
@@ -875,7 +1747,7 @@ func (m *MessageMutation) ID() (id int, exists bool) {
 // That means, if the mutation is applied within a transaction with an isolation level such
 // as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
 // or updated by the mutation.
-func (m *MessageMutation) IDs(ctx context.Context) ([]int, error) {
+func (m *CounterMutation) IDs(ctx context.Context) ([]int, error) {
 	switch {
 	case m.op.Is(OpUpdateOne | OpDeleteOne):
 		id, exists := m.ID()
@@ -884,19 +1756,384 @@ func (m *MessageMutation) IDs(ctx context.Context) ([]int, error) {
 		}
 		fallthrough
 	case m.op.Is(OpUpdate | OpDelete):
-		return m.Client().Message.Query().Where(m.predicates...).IDs(ctx)
+		return m.Client().Counter.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetNumber sets the "number" field.
+func (m *CounterMutation) SetNumber(i int64) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *CounterMutation) Number() (r int64, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the Counter entity.
+// If the Counter object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CounterMutation) OldNumber(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *CounterMutation) AddNumber(i int64) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *CounterMutation) AddedNumber() (r int64, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *CounterMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// Where appends a list predicates to the CounterMutation builder.
+func (m *CounterMutation) Where(ps ...predicate.Counter) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CounterMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CounterMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Counter, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CounterMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CounterMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Counter).
+func (m *CounterMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CounterMutation) Fields() []string {
+	fields := make([]string, 0, 1)
+	if m.number != nil {
+		fields = append(fields, counter.FieldNumber)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CounterMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case counter.FieldNumber:
+		return m.Number()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CounterMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case counter.FieldNumber:
+		return m.OldNumber(ctx)
+	}
+	return nil, fmt.Errorf("unknown Counter field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CounterMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case counter.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Counter field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CounterMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, counter.FieldNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CounterMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case counter.FieldNumber:
+		return m.AddedNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CounterMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case counter.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Counter numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CounterMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CounterMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CounterMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Counter nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CounterMutation) ResetField(name string) error {
+	switch name {
+	case counter.FieldNumber:
+		m.ResetNumber()
+		return nil
+	}
+	return fmt.Errorf("unknown Counter field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CounterMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CounterMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CounterMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CounterMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CounterMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CounterMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CounterMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Counter unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CounterMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Counter edge %s", name)
+}
+
+// GroupBanMutation represents an operation that mutates the GroupBan nodes in the graph.
+type GroupBanMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	conversation_id *string
+	user_id         *string
+	reason          *string
+	banned_at       *int64
+	addbanned_at    *int64
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*GroupBan, error)
+	predicates      []predicate.GroupBan
+}
+
+var _ ent.Mutation = (*GroupBanMutation)(nil)
+
+// groupbanOption allows management of the mutation configuration using functional options.
+type groupbanOption func(*GroupBanMutation)
+
+// newGroupBanMutation creates new mutation for the GroupBan entity.
+func newGroupBanMutation(c config, op Op, opts ...groupbanOption) *GroupBanMutation {
+	m := &GroupBanMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGroupBan,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGroupBanID sets the ID field of the mutation.
+func withGroupBanID(id int) groupbanOption {
+	return func(m *GroupBanMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GroupBan
+		)
+		m.oldValue = func(ctx context.Context) (*GroupBan, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GroupBan.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGroupBan sets the old GroupBan of the mutation.
+func withGroupBan(node *GroupBan) groupbanOption {
+	return func(m *GroupBanMutation) {
+		m.oldValue = func(context.Context) (*GroupBan, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GroupBanMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GroupBanMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GroupBanMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GroupBanMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GroupBan.Query().Where(m.predicates...).IDs(ctx)
 	default:
 		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
 	}
 }
 
 // SetConversationID sets the "conversation_id" field.
-func (m *MessageMutation) SetConversationID(s string) {
+func (m *GroupBanMutation) SetConversationID(s string) {
 	m.conversation_id = &s
 }
 
 // ConversationID returns the value of the "conversation_id" field in the mutation.
-func (m *MessageMutation) ConversationID() (r string, exists bool) {
+func (m *GroupBanMutation) ConversationID() (r string, exists bool) {
 	v := m.conversation_id
 	if v == nil {
 		return
@@ -904,10 +2141,10 @@ func (m *MessageMutation) ConversationID() (r string, exists bool) {
 	return *v, true
 }
 
-// OldConversationID returns the old "conversation_id" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// OldConversationID returns the old "conversation_id" field's value of the GroupBan entity.
+// If the GroupBan object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldConversationID(ctx context.Context) (v string, err error) {
+func (m *GroupBanMutation) OldConversationID(ctx context.Context) (v string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
 	}
@@ -922,18 +2159,579 @@ func (m *MessageMutation) OldConversationID(ctx context.Context) (v string, err 
 }
 
 // ResetConversationID resets all changes to the "conversation_id" field.
-func (m *MessageMutation) ResetConversationID() {
+func (m *GroupBanMutation) ResetConversationID() {
 	m.conversation_id = nil
 }
 
+// SetUserID sets the "user_id" field.
+func (m *GroupBanMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *GroupBanMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the GroupBan entity.
+// If the GroupBan object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupBanMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *GroupBanMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *GroupBanMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *GroupBanMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the GroupBan entity.
+// If the GroupBan object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupBanMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *GroupBanMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetBannedAt sets the "banned_at" field.
+func (m *GroupBanMutation) SetBannedAt(i int64) {
+	m.banned_at = &i
+	m.addbanned_at = nil
+}
+
+// BannedAt returns the value of the "banned_at" field in the mutation.
+func (m *GroupBanMutation) BannedAt() (r int64, exists bool) {
+	v := m.banned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBannedAt returns the old "banned_at" field's value of the GroupBan entity.
+// If the GroupBan object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupBanMutation) OldBannedAt(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBannedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBannedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBannedAt: %w", err)
+	}
+	return oldValue.BannedAt, nil
+}
+
+// AddBannedAt adds i to the "banned_at" field.
+func (m *GroupBanMutation) AddBannedAt(i int64) {
+	if m.addbanned_at != nil {
+		*m.addbanned_at += i
+	} else {
+		m.addbanned_at = &i
+	}
+}
+
+// AddedBannedAt returns the value that was added to the "banned_at" field in this mutation.
+func (m *GroupBanMutation) AddedBannedAt() (r int64, exists bool) {
+	v := m.addbanned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBannedAt resets all changes to the "banned_at" field.
+func (m *GroupBanMutation) ResetBannedAt() {
+	m.banned_at = nil
+	m.addbanned_at = nil
+}
+
+// Where appends a list predicates to the GroupBanMutation builder.
+func (m *GroupBanMutation) Where(ps ...predicate.GroupBan) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GroupBanMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GroupBanMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GroupBan, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GroupBanMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GroupBanMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GroupBan).
+func (m *GroupBanMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GroupBanMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.conversation_id != nil {
+		fields = append(fields, groupban.FieldConversationID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, groupban.FieldUserID)
+	}
+	if m.reason != nil {
+		fields = append(fields, groupban.FieldReason)
+	}
+	if m.banned_at != nil {
+		fields = append(fields, groupban.FieldBannedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GroupBanMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case groupban.FieldConversationID:
+		return m.ConversationID()
+	case groupban.FieldUserID:
+		return m.UserID()
+	case groupban.FieldReason:
+		return m.Reason()
+	case groupban.FieldBannedAt:
+		return m.BannedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GroupBanMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case groupban.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case groupban.FieldUserID:
+		return m.OldUserID(ctx)
+	case groupban.FieldReason:
+		return m.OldReason(ctx)
+	case groupban.FieldBannedAt:
+		return m.OldBannedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GroupBan field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GroupBanMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case groupban.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case groupban.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case groupban.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case groupban.FieldBannedAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBannedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GroupBan field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GroupBanMutation) AddedFields() []string {
+	var fields []string
+	if m.addbanned_at != nil {
+		fields = append(fields, groupban.FieldBannedAt)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GroupBanMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case groupban.FieldBannedAt:
+		return m.AddedBannedAt()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GroupBanMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case groupban.FieldBannedAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBannedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GroupBan numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GroupBanMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GroupBanMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GroupBanMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown GroupBan nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GroupBanMutation) ResetField(name string) error {
+	switch name {
+	case groupban.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case groupban.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case groupban.FieldReason:
+		m.ResetReason()
+		return nil
+	case groupban.FieldBannedAt:
+		m.ResetBannedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GroupBan field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GroupBanMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GroupBanMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GroupBanMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GroupBanMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GroupBanMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GroupBanMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GroupBanMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown GroupBan unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GroupBanMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown GroupBan edge %s", name)
+}
+
+// HiddenMutation represents an operation that mutates the Hidden nodes in the graph.
+type HiddenMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	conversation_id *string
+	user_id         *string
+	seq             *int64
+	addseq          *int64
+	change          *int64
+	addchange       *int64
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Hidden, error)
+	predicates      []predicate.Hidden
+}
+
+var _ ent.Mutation = (*HiddenMutation)(nil)
+
+// hiddenOption allows management of the mutation configuration using functional options.
+type hiddenOption func(*HiddenMutation)
+
+// newHiddenMutation creates new mutation for the Hidden entity.
+func newHiddenMutation(c config, op Op, opts ...hiddenOption) *HiddenMutation {
+	m := &HiddenMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeHidden,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withHiddenID sets the ID field of the mutation.
+func withHiddenID(id int) hiddenOption {
+	return func(m *HiddenMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Hidden
+		)
+		m.oldValue = func(ctx context.Context) (*Hidden, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Hidden.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withHidden sets the old Hidden of the mutation.
+func withHidden(node *Hidden) hiddenOption {
+	return func(m *HiddenMutation) {
+		m.oldValue = func(context.Context) (*Hidden, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m HiddenMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m HiddenMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *HiddenMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *HiddenMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Hidden.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *HiddenMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *HiddenMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Hidden entity.
+// If the Hidden object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HiddenMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *HiddenMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *HiddenMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *HiddenMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Hidden entity.
+// If the Hidden object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HiddenMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *HiddenMutation) ResetUserID() {
+	m.user_id = nil
+}
+
 // SetSeq sets the "seq" field.
-func (m *MessageMutation) SetSeq(i int64) {
+func (m *HiddenMutation) SetSeq(i int64) {
 	m.seq = &i
 	m.addseq = nil
 }
 
 // Seq returns the value of the "seq" field in the mutation.
-func (m *MessageMutation) Seq() (r int64, exists bool) {
+func (m *HiddenMutation) Seq() (r int64, exists bool) {
 	v := m.seq
 	if v == nil {
 		return
@@ -941,10 +2739,10 @@ func (m *MessageMutation) Seq() (r int64, exists bool) {
 	return *v, true
 }
 
-// OldSeq returns the old "seq" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// OldSeq returns the old "seq" field's value of the Hidden entity.
+// If the Hidden object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldSeq(ctx context.Context) (v int64, err error) {
+func (m *HiddenMutation) OldSeq(ctx context.Context) (v int64, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
 	}
@@ -959,7 +2757,7 @@ func (m *MessageMutation) OldSeq(ctx context.Context) (v int64, err error) {
 }
 
 // AddSeq adds i to the "seq" field.
-func (m *MessageMutation) AddSeq(i int64) {
+func (m *HiddenMutation) AddSeq(i int64) {
 	if m.addseq != nil {
 		*m.addseq += i
 	} else {
@@ -968,7 +2766,7 @@ func (m *MessageMutation) AddSeq(i int64) {
 }
 
 // AddedSeq returns the value that was added to the "seq" field in this mutation.
-func (m *MessageMutation) AddedSeq() (r int64, exists bool) {
+func (m *HiddenMutation) AddedSeq() (r int64, exists bool) {
 	v := m.addseq
 	if v == nil {
 		return
@@ -977,256 +2775,76 @@ func (m *MessageMutation) AddedSeq() (r int64, exists bool) {
 }
 
 // ResetSeq resets all changes to the "seq" field.
-func (m *MessageMutation) ResetSeq() {
+func (m *HiddenMutation) ResetSeq() {
 	m.seq = nil
 	m.addseq = nil
 }
 
-// SetSenderID sets the "sender_id" field.
-func (m *MessageMutation) SetSenderID(s string) {
-	m.sender_id = &s
+// SetChange sets the "change" field.
+func (m *HiddenMutation) SetChange(i int64) {
+	m.change = &i
+	m.addchange = nil
 }
 
-// SenderID returns the value of the "sender_id" field in the mutation.
-func (m *MessageMutation) SenderID() (r string, exists bool) {
-	v := m.sender_id
+// Change returns the value of the "change" field in the mutation.
+func (m *HiddenMutation) Change() (r int64, exists bool) {
+	v := m.change
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldSenderID returns the old "sender_id" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// OldChange returns the old "change" field's value of the Hidden entity.
+// If the Hidden object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldSenderID(ctx context.Context) (v string, err error) {
+func (m *HiddenMutation) OldChange(ctx context.Context) (v int64, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSenderID is only allowed on UpdateOne operations")
+		return v, errors.New("OldChange is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSenderID requires an ID field in the mutation")
+		return v, errors.New("OldChange requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSenderID: %w", err)
+		return v, fmt.Errorf("querying old value for OldChange: %w", err)
 	}
-	return oldValue.SenderID, nil
+	return oldValue.Change, nil
 }
 
-// ResetSenderID resets all changes to the "sender_id" field.
-func (m *MessageMutation) ResetSenderID() {
-	m.sender_id = nil
-}
-
-// SetClientMsgID sets the "client_msg_id" field.
-func (m *MessageMutation) SetClientMsgID(s string) {
-	m.client_msg_id = &s
-}
-
-// ClientMsgID returns the value of the "client_msg_id" field in the mutation.
-func (m *MessageMutation) ClientMsgID() (r string, exists bool) {
-	v := m.client_msg_id
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldClientMsgID returns the old "client_msg_id" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldClientMsgID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldClientMsgID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldClientMsgID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldClientMsgID: %w", err)
-	}
-	return oldValue.ClientMsgID, nil
-}
-
-// ResetClientMsgID resets all changes to the "client_msg_id" field.
-func (m *MessageMutation) ResetClientMsgID() {
-	m.client_msg_id = nil
-}
-
-// SetSender sets the "sender" field.
-func (m *MessageMutation) SetSender(b []byte) {
-	m.sender = &b
-}
-
-// Sender returns the value of the "sender" field in the mutation.
-func (m *MessageMutation) Sender() (r []byte, exists bool) {
-	v := m.sender
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSender returns the old "sender" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldSender(ctx context.Context) (v []byte, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSender is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSender requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSender: %w", err)
-	}
-	return oldValue.Sender, nil
-}
-
-// ResetSender resets all changes to the "sender" field.
-func (m *MessageMutation) ResetSender() {
-	m.sender = nil
-}
-
-// SetContent sets the "content" field.
-func (m *MessageMutation) SetContent(b []byte) {
-	m.content = &b
-}
-
-// Content returns the value of the "content" field in the mutation.
-func (m *MessageMutation) Content() (r []byte, exists bool) {
-	v := m.content
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldContent returns the old "content" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldContent(ctx context.Context) (v []byte, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldContent is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldContent requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldContent: %w", err)
-	}
-	return oldValue.Content, nil
-}
-
-// ResetContent resets all changes to the "content" field.
-func (m *MessageMutation) ResetContent() {
-	m.content = nil
-}
-
-// SetSentAt sets the "sent_at" field.
-func (m *MessageMutation) SetSentAt(i int64) {
-	m.sent_at = &i
-	m.addsent_at = nil
-}
-
-// SentAt returns the value of the "sent_at" field in the mutation.
-func (m *MessageMutation) SentAt() (r int64, exists bool) {
-	v := m.sent_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldSentAt returns the old "sent_at" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldSentAt(ctx context.Context) (v int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldSentAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
-	}
-	return oldValue.SentAt, nil
-}
-
-// AddSentAt adds i to the "sent_at" field.
-func (m *MessageMutation) AddSentAt(i int64) {
-	if m.addsent_at != nil {
-		*m.addsent_at += i
+// AddChange adds i to the "change" field.
+func (m *HiddenMutation) AddChange(i int64) {
+	if m.addchange != nil {
+		*m.addchange += i
 	} else {
-		m.addsent_at = &i
+		m.addchange = &i
 	}
 }
 
-// AddedSentAt returns the value that was added to the "sent_at" field in this mutation.
-func (m *MessageMutation) AddedSentAt() (r int64, exists bool) {
-	v := m.addsent_at
+// AddedChange returns the value that was added to the "change" field in this mutation.
+func (m *HiddenMutation) AddedChange() (r int64, exists bool) {
+	v := m.addchange
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// ResetSentAt resets all changes to the "sent_at" field.
-func (m *MessageMutation) ResetSentAt() {
-	m.sent_at = nil
-	m.addsent_at = nil
+// ResetChange resets all changes to the "change" field.
+func (m *HiddenMutation) ResetChange() {
+	m.change = nil
+	m.addchange = nil
 }
 
-// SetDeleted sets the "deleted" field.
-func (m *MessageMutation) SetDeleted(b bool) {
-	m.deleted = &b
-}
-
-// Deleted returns the value of the "deleted" field in the mutation.
-func (m *MessageMutation) Deleted() (r bool, exists bool) {
-	v := m.deleted
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldDeleted returns the old "deleted" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldDeleted(ctx context.Context) (v bool, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldDeleted is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldDeleted requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldDeleted: %w", err)
-	}
-	return oldValue.Deleted, nil
-}
-
-// ResetDeleted resets all changes to the "deleted" field.
-func (m *MessageMutation) ResetDeleted() {
-	m.deleted = nil
-}
-
-// Where appends a list predicates to the MessageMutation builder.
-func (m *MessageMutation) Where(ps ...predicate.Message) {
+// Where appends a list predicates to the HiddenMutation builder.
+func (m *HiddenMutation) Where(ps ...predicate.Hidden) {
 	m.predicates = append(m.predicates, ps...)
 }
 
-// WhereP appends storage-level predicates to the MessageMutation builder. Using this method,
+// WhereP appends storage-level predicates to the HiddenMutation builder. Using this method,
 // users can use type-assertion to append predicates that do not depend on any generated package.
-func (m *MessageMutation) WhereP(ps ...func(*sql.Selector)) {
-	p := make([]predicate.Message, len(ps))
+func (m *HiddenMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Hidden, len(ps))
 	for i := range ps {
 		p[i] = ps[i]
 	}
@@ -1234,48 +2852,36 @@ func (m *MessageMutation) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // Op returns the operation name.
-func (m *MessageMutation) Op() Op {
+func (m *HiddenMutation) Op() Op {
 	return m.op
 }
 
 // SetOp allows setting the mutation operation.
-func (m *MessageMutation) SetOp(op Op) {
+func (m *HiddenMutation) SetOp(op Op) {
 	m.op = op
 }
 
-// Type returns the node type of this mutation (Message).
-func (m *MessageMutation) Type() string {
+// Type returns the node type of this mutation (Hidden).
+func (m *HiddenMutation) Type() string {
 	return m.typ
 }
 
 // Fields returns all fields that were changed during this mutation. Note that in
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
-func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+func (m *HiddenMutation) Fields() []string {
+	fields := make([]string, 0, 4)
 	if m.conversation_id != nil {
-		fields = append(fields, message.FieldConversationID)
+		fields = append(fields, hidden.FieldConversationID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, hidden.FieldUserID)
 	}
 	if m.seq != nil {
-		fields = append(fields, message.FieldSeq)
+		fields = append(fields, hidden.FieldSeq)
 	}
-	if m.sender_id != nil {
-		fields = append(fields, message.FieldSenderID)
-	}
-	if m.client_msg_id != nil {
-		fields = append(fields, message.FieldClientMsgID)
-	}
-	if m.sender != nil {
-		fields = append(fields, message.FieldSender)
-	}
-	if m.content != nil {
-		fields = append(fields, message.FieldContent)
-	}
-	if m.sent_at != nil {
-		fields = append(fields, message.FieldSentAt)
-	}
-	if m.deleted != nil {
-		fields = append(fields, message.FieldDeleted)
+	if m.change != nil {
+		fields = append(fields, hidden.FieldChange)
 	}
 	return fields
 }
@@ -1283,24 +2889,16 @@ func (m *MessageMutation) Fields() []string {
 // Field returns the value of a field with the given name. The second boolean
 // return value indicates that this field was not set, or was not defined in the
 // schema.
-func (m *MessageMutation) Field(name string) (ent.Value, bool) {
+func (m *HiddenMutation) Field(name string) (ent.Value, bool) {
 	switch name {
-	case message.FieldConversationID:
+	case hidden.FieldConversationID:
 		return m.ConversationID()
-	case message.FieldSeq:
+	case hidden.FieldUserID:
+		return m.UserID()
+	case hidden.FieldSeq:
 		return m.Seq()
-	case message.FieldSenderID:
-		return m.SenderID()
-	case message.FieldClientMsgID:
-		return m.ClientMsgID()
-	case message.FieldSender:
-		return m.Sender()
-	case message.FieldContent:
-		return m.Content()
-	case message.FieldSentAt:
-		return m.SentAt()
-	case message.FieldDeleted:
-		return m.Deleted()
+	case hidden.FieldChange:
+		return m.Change()
 	}
 	return nil, false
 }
@@ -1308,102 +2906,66 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 // OldField returns the old value of the field from the database. An error is
 // returned if the mutation operation is not UpdateOne, or the query to the
 // database failed.
-func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+func (m *HiddenMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
-	case message.FieldConversationID:
+	case hidden.FieldConversationID:
 		return m.OldConversationID(ctx)
-	case message.FieldSeq:
+	case hidden.FieldUserID:
+		return m.OldUserID(ctx)
+	case hidden.FieldSeq:
 		return m.OldSeq(ctx)
-	case message.FieldSenderID:
-		return m.OldSenderID(ctx)
-	case message.FieldClientMsgID:
-		return m.OldClientMsgID(ctx)
-	case message.FieldSender:
-		return m.OldSender(ctx)
-	case message.FieldContent:
-		return m.OldContent(ctx)
-	case message.FieldSentAt:
-		return m.OldSentAt(ctx)
-	case message.FieldDeleted:
-		return m.OldDeleted(ctx)
+	case hidden.FieldChange:
+		return m.OldChange(ctx)
 	}
-	return nil, fmt.Errorf("unknown Message field %s", name)
+	return nil, fmt.Errorf("unknown Hidden field %s", name)
 }
 
 // SetField sets the value of a field with the given name. It returns an error if
 // the field is not defined in the schema, or if the type mismatched the field
 // type.
-func (m *MessageMutation) SetField(name string, value ent.Value) error {
+func (m *HiddenMutation) SetField(name string, value ent.Value) error {
 	switch name {
-	case message.FieldConversationID:
+	case hidden.FieldConversationID:
 		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetConversationID(v)
 		return nil
-	case message.FieldSeq:
+	case hidden.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case hidden.FieldSeq:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSeq(v)
 		return nil
-	case message.FieldSenderID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetSenderID(v)
-		return nil
-	case message.FieldClientMsgID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetClientMsgID(v)
-		return nil
-	case message.FieldSender:
-		v, ok := value.([]byte)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetSender(v)
-		return nil
-	case message.FieldContent:
-		v, ok := value.([]byte)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetContent(v)
-		return nil
-	case message.FieldSentAt:
+	case hidden.FieldChange:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetSentAt(v)
-		return nil
-	case message.FieldDeleted:
-		v, ok := value.(bool)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetDeleted(v)
+		m.SetChange(v)
 		return nil
 	}
-	return fmt.Errorf("unknown Message field %s", name)
+	return fmt.Errorf("unknown Hidden field %s", name)
 }
 
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
-func (m *MessageMutation) AddedFields() []string {
+func (m *HiddenMutation) AddedFields() []string {
 	var fields []string
 	if m.addseq != nil {
-		fields = append(fields, message.FieldSeq)
+		fields = append(fields, hidden.FieldSeq)
 	}
-	if m.addsent_at != nil {
-		fields = append(fields, message.FieldSentAt)
+	if m.addchange != nil {
+		fields = append(fields, hidden.FieldChange)
 	}
 	return fields
 }
@@ -1411,12 +2973,12 @@ func (m *MessageMutation) AddedFields() []string {
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
-func (m *MessageMutation) AddedField(name string) (ent.Value, bool) {
+func (m *HiddenMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
-	case message.FieldSeq:
+	case hidden.FieldSeq:
 		return m.AddedSeq()
-	case message.FieldSentAt:
-		return m.AddedSentAt()
+	case hidden.FieldChange:
+		return m.AddedChange()
 	}
 	return nil, false
 }
@@ -1424,123 +2986,1909 @@ func (m *MessageMutation) AddedField(name string) (ent.Value, bool) {
 // AddField adds the value to the field with the given name. It returns an error if
 // the field is not defined in the schema, or if the type mismatched the field
 // type.
-func (m *MessageMutation) AddField(name string, value ent.Value) error {
+func (m *HiddenMutation) AddField(name string, value ent.Value) error {
 	switch name {
-	case message.FieldSeq:
+	case hidden.FieldSeq:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSeq(v)
 		return nil
-	case message.FieldSentAt:
+	case hidden.FieldChange:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.AddSentAt(v)
+		m.AddChange(v)
 		return nil
 	}
-	return fmt.Errorf("unknown Message numeric field %s", name)
+	return fmt.Errorf("unknown Hidden numeric field %s", name)
 }
 
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
-func (m *MessageMutation) ClearedFields() []string {
+func (m *HiddenMutation) ClearedFields() []string {
 	return nil
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
 // cleared in this mutation.
-func (m *MessageMutation) FieldCleared(name string) bool {
+func (m *HiddenMutation) FieldCleared(name string) bool {
 	_, ok := m.clearedFields[name]
 	return ok
 }
 
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
-func (m *MessageMutation) ClearField(name string) error {
-	return fmt.Errorf("unknown Message nullable field %s", name)
+func (m *HiddenMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Hidden nullable field %s", name)
 }
 
 // ResetField resets all changes in the mutation for the field with the given name.
 // It returns an error if the field is not defined in the schema.
-func (m *MessageMutation) ResetField(name string) error {
+func (m *HiddenMutation) ResetField(name string) error {
 	switch name {
-	case message.FieldConversationID:
+	case hidden.FieldConversationID:
 		m.ResetConversationID()
 		return nil
-	case message.FieldSeq:
+	case hidden.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case hidden.FieldSeq:
 		m.ResetSeq()
 		return nil
-	case message.FieldSenderID:
-		m.ResetSenderID()
-		return nil
-	case message.FieldClientMsgID:
-		m.ResetClientMsgID()
-		return nil
-	case message.FieldSender:
-		m.ResetSender()
-		return nil
-	case message.FieldContent:
-		m.ResetContent()
-		return nil
-	case message.FieldSentAt:
-		m.ResetSentAt()
-		return nil
-	case message.FieldDeleted:
-		m.ResetDeleted()
+	case hidden.FieldChange:
+		m.ResetChange()
 		return nil
 	}
-	return fmt.Errorf("unknown Message field %s", name)
+	return fmt.Errorf("unknown Hidden field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
-func (m *MessageMutation) AddedEdges() []string {
+func (m *HiddenMutation) AddedEdges() []string {
 	edges := make([]string, 0, 0)
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
-func (m *MessageMutation) AddedIDs(name string) []ent.Value {
+func (m *HiddenMutation) AddedIDs(name string) []ent.Value {
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
-func (m *MessageMutation) RemovedEdges() []string {
+func (m *HiddenMutation) RemovedEdges() []string {
 	edges := make([]string, 0, 0)
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
-func (m *MessageMutation) RemovedIDs(name string) []ent.Value {
+func (m *HiddenMutation) RemovedIDs(name string) []ent.Value {
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
-func (m *MessageMutation) ClearedEdges() []string {
+func (m *HiddenMutation) ClearedEdges() []string {
 	edges := make([]string, 0, 0)
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
-func (m *MessageMutation) EdgeCleared(name string) bool {
+func (m *HiddenMutation) EdgeCleared(name string) bool {
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
-func (m *MessageMutation) ClearEdge(name string) error {
-	return fmt.Errorf("unknown Message unique edge %s", name)
+func (m *HiddenMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Hidden unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
-func (m *MessageMutation) ResetEdge(name string) error {
-	return fmt.Errorf("unknown Message edge %s", name)
+func (m *HiddenMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Hidden edge %s", name)
+}
+
+// MemberMutation represents an operation that mutates the Member nodes in the graph.
+type MemberMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int
+	conversation_id   *string
+	user_id           *string
+	role              *int
+	addrole           *int
+	joined_at         *int64
+	addjoined_at      *int64
+	first_seq         *int64
+	addfirst_seq      *int64
+	read_seq          *int64
+	addread_seq       *int64
+	delivered_seq     *int64
+	adddelivered_seq  *int64
+	hidden_change     *int64
+	addhidden_change  *int64
+	muted_until       *int64
+	addmuted_until    *int64
+	silent            *bool
+	pinned            *bool
+	archived          *bool
+	member_version    *int64
+	addmember_version *int64
+	version           *int64
+	addversion        *int64
+	clearedFields     map[string]struct{}
+	done              bool
+	oldValue          func(context.Context) (*Member, error)
+	predicates        []predicate.Member
+}
+
+var _ ent.Mutation = (*MemberMutation)(nil)
+
+// memberOption allows management of the mutation configuration using functional options.
+type memberOption func(*MemberMutation)
+
+// newMemberMutation creates new mutation for the Member entity.
+func newMemberMutation(c config, op Op, opts ...memberOption) *MemberMutation {
+	m := &MemberMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMember,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMemberID sets the ID field of the mutation.
+func withMemberID(id int) memberOption {
+	return func(m *MemberMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Member
+		)
+		m.oldValue = func(ctx context.Context) (*Member, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Member.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMember sets the old Member of the mutation.
+func withMember(node *Member) memberOption {
+	return func(m *MemberMutation) {
+		m.oldValue = func(context.Context) (*Member, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MemberMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MemberMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MemberMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MemberMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Member.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *MemberMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *MemberMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *MemberMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *MemberMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *MemberMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *MemberMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetRole sets the "role" field.
+func (m *MemberMutation) SetRole(i int) {
+	m.role = &i
+	m.addrole = nil
+}
+
+// Role returns the value of the "role" field in the mutation.
+func (m *MemberMutation) Role() (r int, exists bool) {
+	v := m.role
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRole returns the old "role" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldRole(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRole is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRole requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRole: %w", err)
+	}
+	return oldValue.Role, nil
+}
+
+// AddRole adds i to the "role" field.
+func (m *MemberMutation) AddRole(i int) {
+	if m.addrole != nil {
+		*m.addrole += i
+	} else {
+		m.addrole = &i
+	}
+}
+
+// AddedRole returns the value that was added to the "role" field in this mutation.
+func (m *MemberMutation) AddedRole() (r int, exists bool) {
+	v := m.addrole
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRole resets all changes to the "role" field.
+func (m *MemberMutation) ResetRole() {
+	m.role = nil
+	m.addrole = nil
+}
+
+// SetJoinedAt sets the "joined_at" field.
+func (m *MemberMutation) SetJoinedAt(i int64) {
+	m.joined_at = &i
+	m.addjoined_at = nil
+}
+
+// JoinedAt returns the value of the "joined_at" field in the mutation.
+func (m *MemberMutation) JoinedAt() (r int64, exists bool) {
+	v := m.joined_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJoinedAt returns the old "joined_at" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldJoinedAt(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJoinedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJoinedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJoinedAt: %w", err)
+	}
+	return oldValue.JoinedAt, nil
+}
+
+// AddJoinedAt adds i to the "joined_at" field.
+func (m *MemberMutation) AddJoinedAt(i int64) {
+	if m.addjoined_at != nil {
+		*m.addjoined_at += i
+	} else {
+		m.addjoined_at = &i
+	}
+}
+
+// AddedJoinedAt returns the value that was added to the "joined_at" field in this mutation.
+func (m *MemberMutation) AddedJoinedAt() (r int64, exists bool) {
+	v := m.addjoined_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetJoinedAt resets all changes to the "joined_at" field.
+func (m *MemberMutation) ResetJoinedAt() {
+	m.joined_at = nil
+	m.addjoined_at = nil
+}
+
+// SetFirstSeq sets the "first_seq" field.
+func (m *MemberMutation) SetFirstSeq(i int64) {
+	m.first_seq = &i
+	m.addfirst_seq = nil
+}
+
+// FirstSeq returns the value of the "first_seq" field in the mutation.
+func (m *MemberMutation) FirstSeq() (r int64, exists bool) {
+	v := m.first_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFirstSeq returns the old "first_seq" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldFirstSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFirstSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFirstSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFirstSeq: %w", err)
+	}
+	return oldValue.FirstSeq, nil
+}
+
+// AddFirstSeq adds i to the "first_seq" field.
+func (m *MemberMutation) AddFirstSeq(i int64) {
+	if m.addfirst_seq != nil {
+		*m.addfirst_seq += i
+	} else {
+		m.addfirst_seq = &i
+	}
+}
+
+// AddedFirstSeq returns the value that was added to the "first_seq" field in this mutation.
+func (m *MemberMutation) AddedFirstSeq() (r int64, exists bool) {
+	v := m.addfirst_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFirstSeq resets all changes to the "first_seq" field.
+func (m *MemberMutation) ResetFirstSeq() {
+	m.first_seq = nil
+	m.addfirst_seq = nil
+}
+
+// SetReadSeq sets the "read_seq" field.
+func (m *MemberMutation) SetReadSeq(i int64) {
+	m.read_seq = &i
+	m.addread_seq = nil
+}
+
+// ReadSeq returns the value of the "read_seq" field in the mutation.
+func (m *MemberMutation) ReadSeq() (r int64, exists bool) {
+	v := m.read_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReadSeq returns the old "read_seq" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldReadSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReadSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReadSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReadSeq: %w", err)
+	}
+	return oldValue.ReadSeq, nil
+}
+
+// AddReadSeq adds i to the "read_seq" field.
+func (m *MemberMutation) AddReadSeq(i int64) {
+	if m.addread_seq != nil {
+		*m.addread_seq += i
+	} else {
+		m.addread_seq = &i
+	}
+}
+
+// AddedReadSeq returns the value that was added to the "read_seq" field in this mutation.
+func (m *MemberMutation) AddedReadSeq() (r int64, exists bool) {
+	v := m.addread_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReadSeq resets all changes to the "read_seq" field.
+func (m *MemberMutation) ResetReadSeq() {
+	m.read_seq = nil
+	m.addread_seq = nil
+}
+
+// SetDeliveredSeq sets the "delivered_seq" field.
+func (m *MemberMutation) SetDeliveredSeq(i int64) {
+	m.delivered_seq = &i
+	m.adddelivered_seq = nil
+}
+
+// DeliveredSeq returns the value of the "delivered_seq" field in the mutation.
+func (m *MemberMutation) DeliveredSeq() (r int64, exists bool) {
+	v := m.delivered_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveredSeq returns the old "delivered_seq" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldDeliveredSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveredSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveredSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveredSeq: %w", err)
+	}
+	return oldValue.DeliveredSeq, nil
+}
+
+// AddDeliveredSeq adds i to the "delivered_seq" field.
+func (m *MemberMutation) AddDeliveredSeq(i int64) {
+	if m.adddelivered_seq != nil {
+		*m.adddelivered_seq += i
+	} else {
+		m.adddelivered_seq = &i
+	}
+}
+
+// AddedDeliveredSeq returns the value that was added to the "delivered_seq" field in this mutation.
+func (m *MemberMutation) AddedDeliveredSeq() (r int64, exists bool) {
+	v := m.adddelivered_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDeliveredSeq resets all changes to the "delivered_seq" field.
+func (m *MemberMutation) ResetDeliveredSeq() {
+	m.delivered_seq = nil
+	m.adddelivered_seq = nil
+}
+
+// SetHiddenChange sets the "hidden_change" field.
+func (m *MemberMutation) SetHiddenChange(i int64) {
+	m.hidden_change = &i
+	m.addhidden_change = nil
+}
+
+// HiddenChange returns the value of the "hidden_change" field in the mutation.
+func (m *MemberMutation) HiddenChange() (r int64, exists bool) {
+	v := m.hidden_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHiddenChange returns the old "hidden_change" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldHiddenChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHiddenChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHiddenChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHiddenChange: %w", err)
+	}
+	return oldValue.HiddenChange, nil
+}
+
+// AddHiddenChange adds i to the "hidden_change" field.
+func (m *MemberMutation) AddHiddenChange(i int64) {
+	if m.addhidden_change != nil {
+		*m.addhidden_change += i
+	} else {
+		m.addhidden_change = &i
+	}
+}
+
+// AddedHiddenChange returns the value that was added to the "hidden_change" field in this mutation.
+func (m *MemberMutation) AddedHiddenChange() (r int64, exists bool) {
+	v := m.addhidden_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHiddenChange resets all changes to the "hidden_change" field.
+func (m *MemberMutation) ResetHiddenChange() {
+	m.hidden_change = nil
+	m.addhidden_change = nil
+}
+
+// SetMutedUntil sets the "muted_until" field.
+func (m *MemberMutation) SetMutedUntil(i int64) {
+	m.muted_until = &i
+	m.addmuted_until = nil
+}
+
+// MutedUntil returns the value of the "muted_until" field in the mutation.
+func (m *MemberMutation) MutedUntil() (r int64, exists bool) {
+	v := m.muted_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMutedUntil returns the old "muted_until" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldMutedUntil(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMutedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMutedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMutedUntil: %w", err)
+	}
+	return oldValue.MutedUntil, nil
+}
+
+// AddMutedUntil adds i to the "muted_until" field.
+func (m *MemberMutation) AddMutedUntil(i int64) {
+	if m.addmuted_until != nil {
+		*m.addmuted_until += i
+	} else {
+		m.addmuted_until = &i
+	}
+}
+
+// AddedMutedUntil returns the value that was added to the "muted_until" field in this mutation.
+func (m *MemberMutation) AddedMutedUntil() (r int64, exists bool) {
+	v := m.addmuted_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMutedUntil resets all changes to the "muted_until" field.
+func (m *MemberMutation) ResetMutedUntil() {
+	m.muted_until = nil
+	m.addmuted_until = nil
+}
+
+// SetSilent sets the "silent" field.
+func (m *MemberMutation) SetSilent(b bool) {
+	m.silent = &b
+}
+
+// Silent returns the value of the "silent" field in the mutation.
+func (m *MemberMutation) Silent() (r bool, exists bool) {
+	v := m.silent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSilent returns the old "silent" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldSilent(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSilent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSilent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSilent: %w", err)
+	}
+	return oldValue.Silent, nil
+}
+
+// ResetSilent resets all changes to the "silent" field.
+func (m *MemberMutation) ResetSilent() {
+	m.silent = nil
+}
+
+// SetPinned sets the "pinned" field.
+func (m *MemberMutation) SetPinned(b bool) {
+	m.pinned = &b
+}
+
+// Pinned returns the value of the "pinned" field in the mutation.
+func (m *MemberMutation) Pinned() (r bool, exists bool) {
+	v := m.pinned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinned returns the old "pinned" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldPinned(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinned is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinned requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinned: %w", err)
+	}
+	return oldValue.Pinned, nil
+}
+
+// ResetPinned resets all changes to the "pinned" field.
+func (m *MemberMutation) ResetPinned() {
+	m.pinned = nil
+}
+
+// SetArchived sets the "archived" field.
+func (m *MemberMutation) SetArchived(b bool) {
+	m.archived = &b
+}
+
+// Archived returns the value of the "archived" field in the mutation.
+func (m *MemberMutation) Archived() (r bool, exists bool) {
+	v := m.archived
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArchived returns the old "archived" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldArchived(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArchived is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArchived requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArchived: %w", err)
+	}
+	return oldValue.Archived, nil
+}
+
+// ResetArchived resets all changes to the "archived" field.
+func (m *MemberMutation) ResetArchived() {
+	m.archived = nil
+}
+
+// SetMemberVersion sets the "member_version" field.
+func (m *MemberMutation) SetMemberVersion(i int64) {
+	m.member_version = &i
+	m.addmember_version = nil
+}
+
+// MemberVersion returns the value of the "member_version" field in the mutation.
+func (m *MemberMutation) MemberVersion() (r int64, exists bool) {
+	v := m.member_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberVersion returns the old "member_version" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldMemberVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberVersion: %w", err)
+	}
+	return oldValue.MemberVersion, nil
+}
+
+// AddMemberVersion adds i to the "member_version" field.
+func (m *MemberMutation) AddMemberVersion(i int64) {
+	if m.addmember_version != nil {
+		*m.addmember_version += i
+	} else {
+		m.addmember_version = &i
+	}
+}
+
+// AddedMemberVersion returns the value that was added to the "member_version" field in this mutation.
+func (m *MemberMutation) AddedMemberVersion() (r int64, exists bool) {
+	v := m.addmember_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMemberVersion resets all changes to the "member_version" field.
+func (m *MemberMutation) ResetMemberVersion() {
+	m.member_version = nil
+	m.addmember_version = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *MemberMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *MemberMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *MemberMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *MemberMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *MemberMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// Where appends a list predicates to the MemberMutation builder.
+func (m *MemberMutation) Where(ps ...predicate.Member) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MemberMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MemberMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Member, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MemberMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MemberMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Member).
+func (m *MemberMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MemberMutation) Fields() []string {
+	fields := make([]string, 0, 14)
+	if m.conversation_id != nil {
+		fields = append(fields, member.FieldConversationID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, member.FieldUserID)
+	}
+	if m.role != nil {
+		fields = append(fields, member.FieldRole)
+	}
+	if m.joined_at != nil {
+		fields = append(fields, member.FieldJoinedAt)
+	}
+	if m.first_seq != nil {
+		fields = append(fields, member.FieldFirstSeq)
+	}
+	if m.read_seq != nil {
+		fields = append(fields, member.FieldReadSeq)
+	}
+	if m.delivered_seq != nil {
+		fields = append(fields, member.FieldDeliveredSeq)
+	}
+	if m.hidden_change != nil {
+		fields = append(fields, member.FieldHiddenChange)
+	}
+	if m.muted_until != nil {
+		fields = append(fields, member.FieldMutedUntil)
+	}
+	if m.silent != nil {
+		fields = append(fields, member.FieldSilent)
+	}
+	if m.pinned != nil {
+		fields = append(fields, member.FieldPinned)
+	}
+	if m.archived != nil {
+		fields = append(fields, member.FieldArchived)
+	}
+	if m.member_version != nil {
+		fields = append(fields, member.FieldMemberVersion)
+	}
+	if m.version != nil {
+		fields = append(fields, member.FieldVersion)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MemberMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case member.FieldConversationID:
+		return m.ConversationID()
+	case member.FieldUserID:
+		return m.UserID()
+	case member.FieldRole:
+		return m.Role()
+	case member.FieldJoinedAt:
+		return m.JoinedAt()
+	case member.FieldFirstSeq:
+		return m.FirstSeq()
+	case member.FieldReadSeq:
+		return m.ReadSeq()
+	case member.FieldDeliveredSeq:
+		return m.DeliveredSeq()
+	case member.FieldHiddenChange:
+		return m.HiddenChange()
+	case member.FieldMutedUntil:
+		return m.MutedUntil()
+	case member.FieldSilent:
+		return m.Silent()
+	case member.FieldPinned:
+		return m.Pinned()
+	case member.FieldArchived:
+		return m.Archived()
+	case member.FieldMemberVersion:
+		return m.MemberVersion()
+	case member.FieldVersion:
+		return m.Version()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MemberMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case member.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case member.FieldUserID:
+		return m.OldUserID(ctx)
+	case member.FieldRole:
+		return m.OldRole(ctx)
+	case member.FieldJoinedAt:
+		return m.OldJoinedAt(ctx)
+	case member.FieldFirstSeq:
+		return m.OldFirstSeq(ctx)
+	case member.FieldReadSeq:
+		return m.OldReadSeq(ctx)
+	case member.FieldDeliveredSeq:
+		return m.OldDeliveredSeq(ctx)
+	case member.FieldHiddenChange:
+		return m.OldHiddenChange(ctx)
+	case member.FieldMutedUntil:
+		return m.OldMutedUntil(ctx)
+	case member.FieldSilent:
+		return m.OldSilent(ctx)
+	case member.FieldPinned:
+		return m.OldPinned(ctx)
+	case member.FieldArchived:
+		return m.OldArchived(ctx)
+	case member.FieldMemberVersion:
+		return m.OldMemberVersion(ctx)
+	case member.FieldVersion:
+		return m.OldVersion(ctx)
+	}
+	return nil, fmt.Errorf("unknown Member field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MemberMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case member.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case member.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case member.FieldRole:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRole(v)
+		return nil
+	case member.FieldJoinedAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJoinedAt(v)
+		return nil
+	case member.FieldFirstSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFirstSeq(v)
+		return nil
+	case member.FieldReadSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReadSeq(v)
+		return nil
+	case member.FieldDeliveredSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveredSeq(v)
+		return nil
+	case member.FieldHiddenChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHiddenChange(v)
+		return nil
+	case member.FieldMutedUntil:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMutedUntil(v)
+		return nil
+	case member.FieldSilent:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSilent(v)
+		return nil
+	case member.FieldPinned:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinned(v)
+		return nil
+	case member.FieldArchived:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArchived(v)
+		return nil
+	case member.FieldMemberVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberVersion(v)
+		return nil
+	case member.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Member field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MemberMutation) AddedFields() []string {
+	var fields []string
+	if m.addrole != nil {
+		fields = append(fields, member.FieldRole)
+	}
+	if m.addjoined_at != nil {
+		fields = append(fields, member.FieldJoinedAt)
+	}
+	if m.addfirst_seq != nil {
+		fields = append(fields, member.FieldFirstSeq)
+	}
+	if m.addread_seq != nil {
+		fields = append(fields, member.FieldReadSeq)
+	}
+	if m.adddelivered_seq != nil {
+		fields = append(fields, member.FieldDeliveredSeq)
+	}
+	if m.addhidden_change != nil {
+		fields = append(fields, member.FieldHiddenChange)
+	}
+	if m.addmuted_until != nil {
+		fields = append(fields, member.FieldMutedUntil)
+	}
+	if m.addmember_version != nil {
+		fields = append(fields, member.FieldMemberVersion)
+	}
+	if m.addversion != nil {
+		fields = append(fields, member.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MemberMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case member.FieldRole:
+		return m.AddedRole()
+	case member.FieldJoinedAt:
+		return m.AddedJoinedAt()
+	case member.FieldFirstSeq:
+		return m.AddedFirstSeq()
+	case member.FieldReadSeq:
+		return m.AddedReadSeq()
+	case member.FieldDeliveredSeq:
+		return m.AddedDeliveredSeq()
+	case member.FieldHiddenChange:
+		return m.AddedHiddenChange()
+	case member.FieldMutedUntil:
+		return m.AddedMutedUntil()
+	case member.FieldMemberVersion:
+		return m.AddedMemberVersion()
+	case member.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MemberMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case member.FieldRole:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRole(v)
+		return nil
+	case member.FieldJoinedAt:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddJoinedAt(v)
+		return nil
+	case member.FieldFirstSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFirstSeq(v)
+		return nil
+	case member.FieldReadSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReadSeq(v)
+		return nil
+	case member.FieldDeliveredSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDeliveredSeq(v)
+		return nil
+	case member.FieldHiddenChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHiddenChange(v)
+		return nil
+	case member.FieldMutedUntil:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMutedUntil(v)
+		return nil
+	case member.FieldMemberVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMemberVersion(v)
+		return nil
+	case member.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Member numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MemberMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MemberMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MemberMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Member nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MemberMutation) ResetField(name string) error {
+	switch name {
+	case member.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case member.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case member.FieldRole:
+		m.ResetRole()
+		return nil
+	case member.FieldJoinedAt:
+		m.ResetJoinedAt()
+		return nil
+	case member.FieldFirstSeq:
+		m.ResetFirstSeq()
+		return nil
+	case member.FieldReadSeq:
+		m.ResetReadSeq()
+		return nil
+	case member.FieldDeliveredSeq:
+		m.ResetDeliveredSeq()
+		return nil
+	case member.FieldHiddenChange:
+		m.ResetHiddenChange()
+		return nil
+	case member.FieldMutedUntil:
+		m.ResetMutedUntil()
+		return nil
+	case member.FieldSilent:
+		m.ResetSilent()
+		return nil
+	case member.FieldPinned:
+		m.ResetPinned()
+		return nil
+	case member.FieldArchived:
+		m.ResetArchived()
+		return nil
+	case member.FieldMemberVersion:
+		m.ResetMemberVersion()
+		return nil
+	case member.FieldVersion:
+		m.ResetVersion()
+		return nil
+	}
+	return fmt.Errorf("unknown Member field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MemberMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MemberMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MemberMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MemberMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MemberMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MemberMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MemberMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Member unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MemberMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Member edge %s", name)
+}
+
+// MentionMutation represents an operation that mutates the Mention nodes in the graph.
+type MentionMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	conversation_id *string
+	user_id         *string
+	seq             *int64
+	addseq          *int64
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Mention, error)
+	predicates      []predicate.Mention
+}
+
+var _ ent.Mutation = (*MentionMutation)(nil)
+
+// mentionOption allows management of the mutation configuration using functional options.
+type mentionOption func(*MentionMutation)
+
+// newMentionMutation creates new mutation for the Mention entity.
+func newMentionMutation(c config, op Op, opts ...mentionOption) *MentionMutation {
+	m := &MentionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMention,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMentionID sets the ID field of the mutation.
+func withMentionID(id int) mentionOption {
+	return func(m *MentionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Mention
+		)
+		m.oldValue = func(ctx context.Context) (*Mention, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Mention.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMention sets the old Mention of the mutation.
+func withMention(node *Mention) mentionOption {
+	return func(m *MentionMutation) {
+		m.oldValue = func(context.Context) (*Mention, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MentionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MentionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MentionMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MentionMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Mention.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *MentionMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *MentionMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Mention entity.
+// If the Mention object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MentionMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *MentionMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *MentionMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *MentionMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Mention entity.
+// If the Mention object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MentionMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *MentionMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *MentionMutation) SetSeq(i int64) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *MentionMutation) Seq() (r int64, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the Mention entity.
+// If the Mention object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MentionMutation) OldSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *MentionMutation) AddSeq(i int64) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *MentionMutation) AddedSeq() (r int64, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *MentionMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// Where appends a list predicates to the MentionMutation builder.
+func (m *MentionMutation) Where(ps ...predicate.Mention) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MentionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MentionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Mention, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MentionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MentionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Mention).
+func (m *MentionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MentionMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.conversation_id != nil {
+		fields = append(fields, mention.FieldConversationID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, mention.FieldUserID)
+	}
+	if m.seq != nil {
+		fields = append(fields, mention.FieldSeq)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MentionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case mention.FieldConversationID:
+		return m.ConversationID()
+	case mention.FieldUserID:
+		return m.UserID()
+	case mention.FieldSeq:
+		return m.Seq()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MentionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case mention.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case mention.FieldUserID:
+		return m.OldUserID(ctx)
+	case mention.FieldSeq:
+		return m.OldSeq(ctx)
+	}
+	return nil, fmt.Errorf("unknown Mention field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MentionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case mention.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case mention.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case mention.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Mention field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MentionMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, mention.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MentionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case mention.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MentionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case mention.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Mention numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MentionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MentionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MentionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Mention nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MentionMutation) ResetField(name string) error {
+	switch name {
+	case mention.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case mention.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case mention.FieldSeq:
+		m.ResetSeq()
+		return nil
+	}
+	return fmt.Errorf("unknown Mention field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MentionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MentionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MentionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MentionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MentionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MentionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MentionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Mention unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MentionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Mention edge %s", name)
 }
 
 // MuteMutation represents an operation that mutates the Mute nodes in the graph.
@@ -2118,7 +5466,8 @@ type OutboxMutation struct {
 	addfirst_seq     *int64
 	last_seq         *int64
 	addlast_seq      *int64
-	deletion         *bool
+	user_id          *string
+	events           *[]byte
 	claimed_by       *string
 	claimed_until    *int64
 	addclaimed_until *int64
@@ -2374,40 +5723,89 @@ func (m *OutboxMutation) ResetLastSeq() {
 	m.addlast_seq = nil
 }
 
-// SetDeletion sets the "deletion" field.
-func (m *OutboxMutation) SetDeletion(b bool) {
-	m.deletion = &b
+// SetUserID sets the "user_id" field.
+func (m *OutboxMutation) SetUserID(s string) {
+	m.user_id = &s
 }
 
-// Deletion returns the value of the "deletion" field in the mutation.
-func (m *OutboxMutation) Deletion() (r bool, exists bool) {
-	v := m.deletion
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *OutboxMutation) UserID() (r string, exists bool) {
+	v := m.user_id
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldDeletion returns the old "deletion" field's value of the Outbox entity.
+// OldUserID returns the old "user_id" field's value of the Outbox entity.
 // If the Outbox object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OutboxMutation) OldDeletion(ctx context.Context) (v bool, err error) {
+func (m *OutboxMutation) OldUserID(ctx context.Context) (v string, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldDeletion is only allowed on UpdateOne operations")
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldDeletion requires an ID field in the mutation")
+		return v, errors.New("OldUserID requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldDeletion: %w", err)
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
 	}
-	return oldValue.Deletion, nil
+	return oldValue.UserID, nil
 }
 
-// ResetDeletion resets all changes to the "deletion" field.
-func (m *OutboxMutation) ResetDeletion() {
-	m.deletion = nil
+// ResetUserID resets all changes to the "user_id" field.
+func (m *OutboxMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetEvents sets the "events" field.
+func (m *OutboxMutation) SetEvents(b []byte) {
+	m.events = &b
+}
+
+// Events returns the value of the "events" field in the mutation.
+func (m *OutboxMutation) Events() (r []byte, exists bool) {
+	v := m.events
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEvents returns the old "events" field's value of the Outbox entity.
+// If the Outbox object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OutboxMutation) OldEvents(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEvents is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEvents requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEvents: %w", err)
+	}
+	return oldValue.Events, nil
+}
+
+// ClearEvents clears the value of the "events" field.
+func (m *OutboxMutation) ClearEvents() {
+	m.events = nil
+	m.clearedFields[outbox.FieldEvents] = struct{}{}
+}
+
+// EventsCleared returns if the "events" field was cleared in this mutation.
+func (m *OutboxMutation) EventsCleared() bool {
+	_, ok := m.clearedFields[outbox.FieldEvents]
+	return ok
+}
+
+// ResetEvents resets all changes to the "events" field.
+func (m *OutboxMutation) ResetEvents() {
+	m.events = nil
+	delete(m.clearedFields, outbox.FieldEvents)
 }
 
 // SetClaimedBy sets the "claimed_by" field.
@@ -2536,7 +5934,7 @@ func (m *OutboxMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OutboxMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.conversation_id != nil {
 		fields = append(fields, outbox.FieldConversationID)
 	}
@@ -2546,8 +5944,11 @@ func (m *OutboxMutation) Fields() []string {
 	if m.last_seq != nil {
 		fields = append(fields, outbox.FieldLastSeq)
 	}
-	if m.deletion != nil {
-		fields = append(fields, outbox.FieldDeletion)
+	if m.user_id != nil {
+		fields = append(fields, outbox.FieldUserID)
+	}
+	if m.events != nil {
+		fields = append(fields, outbox.FieldEvents)
 	}
 	if m.claimed_by != nil {
 		fields = append(fields, outbox.FieldClaimedBy)
@@ -2569,8 +5970,10 @@ func (m *OutboxMutation) Field(name string) (ent.Value, bool) {
 		return m.FirstSeq()
 	case outbox.FieldLastSeq:
 		return m.LastSeq()
-	case outbox.FieldDeletion:
-		return m.Deletion()
+	case outbox.FieldUserID:
+		return m.UserID()
+	case outbox.FieldEvents:
+		return m.Events()
 	case outbox.FieldClaimedBy:
 		return m.ClaimedBy()
 	case outbox.FieldClaimedUntil:
@@ -2590,8 +5993,10 @@ func (m *OutboxMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldFirstSeq(ctx)
 	case outbox.FieldLastSeq:
 		return m.OldLastSeq(ctx)
-	case outbox.FieldDeletion:
-		return m.OldDeletion(ctx)
+	case outbox.FieldUserID:
+		return m.OldUserID(ctx)
+	case outbox.FieldEvents:
+		return m.OldEvents(ctx)
 	case outbox.FieldClaimedBy:
 		return m.OldClaimedBy(ctx)
 	case outbox.FieldClaimedUntil:
@@ -2626,12 +6031,19 @@ func (m *OutboxMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastSeq(v)
 		return nil
-	case outbox.FieldDeletion:
-		v, ok := value.(bool)
+	case outbox.FieldUserID:
+		v, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetDeletion(v)
+		m.SetUserID(v)
+		return nil
+	case outbox.FieldEvents:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEvents(v)
 		return nil
 	case outbox.FieldClaimedBy:
 		v, ok := value.(string)
@@ -2715,7 +6127,11 @@ func (m *OutboxMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *OutboxMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(outbox.FieldEvents) {
+		fields = append(fields, outbox.FieldEvents)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -2728,6 +6144,11 @@ func (m *OutboxMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *OutboxMutation) ClearField(name string) error {
+	switch name {
+	case outbox.FieldEvents:
+		m.ClearEvents()
+		return nil
+	}
 	return fmt.Errorf("unknown Outbox nullable field %s", name)
 }
 
@@ -2744,8 +6165,11 @@ func (m *OutboxMutation) ResetField(name string) error {
 	case outbox.FieldLastSeq:
 		m.ResetLastSeq()
 		return nil
-	case outbox.FieldDeletion:
-		m.ResetDeletion()
+	case outbox.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case outbox.FieldEvents:
+		m.ResetEvents()
 		return nil
 	case outbox.FieldClaimedBy:
 		m.ResetClaimedBy()
@@ -2803,4 +6227,944 @@ func (m *OutboxMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *OutboxMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Outbox edge %s", name)
+}
+
+// PinMutation represents an operation that mutates the Pin nodes in the graph.
+type PinMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	conversation_id *string
+	seq             *int64
+	addseq          *int64
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Pin, error)
+	predicates      []predicate.Pin
+}
+
+var _ ent.Mutation = (*PinMutation)(nil)
+
+// pinOption allows management of the mutation configuration using functional options.
+type pinOption func(*PinMutation)
+
+// newPinMutation creates new mutation for the Pin entity.
+func newPinMutation(c config, op Op, opts ...pinOption) *PinMutation {
+	m := &PinMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePin,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPinID sets the ID field of the mutation.
+func withPinID(id int) pinOption {
+	return func(m *PinMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Pin
+		)
+		m.oldValue = func(ctx context.Context) (*Pin, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Pin.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPin sets the old Pin of the mutation.
+func withPin(node *Pin) pinOption {
+	return func(m *PinMutation) {
+		m.oldValue = func(context.Context) (*Pin, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PinMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PinMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PinMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PinMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Pin.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *PinMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *PinMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Pin entity.
+// If the Pin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PinMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *PinMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *PinMutation) SetSeq(i int64) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *PinMutation) Seq() (r int64, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the Pin entity.
+// If the Pin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PinMutation) OldSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *PinMutation) AddSeq(i int64) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *PinMutation) AddedSeq() (r int64, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *PinMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// Where appends a list predicates to the PinMutation builder.
+func (m *PinMutation) Where(ps ...predicate.Pin) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PinMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PinMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Pin, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PinMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PinMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Pin).
+func (m *PinMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PinMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.conversation_id != nil {
+		fields = append(fields, pin.FieldConversationID)
+	}
+	if m.seq != nil {
+		fields = append(fields, pin.FieldSeq)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PinMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pin.FieldConversationID:
+		return m.ConversationID()
+	case pin.FieldSeq:
+		return m.Seq()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PinMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pin.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case pin.FieldSeq:
+		return m.OldSeq(ctx)
+	}
+	return nil, fmt.Errorf("unknown Pin field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PinMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pin.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case pin.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Pin field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PinMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, pin.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PinMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pin.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PinMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pin.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Pin numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PinMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PinMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PinMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Pin nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PinMutation) ResetField(name string) error {
+	switch name {
+	case pin.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case pin.FieldSeq:
+		m.ResetSeq()
+		return nil
+	}
+	return fmt.Errorf("unknown Pin field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PinMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PinMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PinMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PinMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PinMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PinMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PinMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Pin unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PinMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Pin edge %s", name)
+}
+
+// ReactionMutation represents an operation that mutates the Reaction nodes in the graph.
+type ReactionMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	conversation_id *string
+	seq             *int64
+	addseq          *int64
+	key             *string
+	user_id         *string
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Reaction, error)
+	predicates      []predicate.Reaction
+}
+
+var _ ent.Mutation = (*ReactionMutation)(nil)
+
+// reactionOption allows management of the mutation configuration using functional options.
+type reactionOption func(*ReactionMutation)
+
+// newReactionMutation creates new mutation for the Reaction entity.
+func newReactionMutation(c config, op Op, opts ...reactionOption) *ReactionMutation {
+	m := &ReactionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeReaction,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withReactionID sets the ID field of the mutation.
+func withReactionID(id int) reactionOption {
+	return func(m *ReactionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Reaction
+		)
+		m.oldValue = func(ctx context.Context) (*Reaction, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Reaction.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withReaction sets the old Reaction of the mutation.
+func withReaction(node *Reaction) reactionOption {
+	return func(m *ReactionMutation) {
+		m.oldValue = func(context.Context) (*Reaction, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ReactionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ReactionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("chat: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ReactionMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ReactionMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Reaction.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *ReactionMutation) SetConversationID(s string) {
+	m.conversation_id = &s
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *ReactionMutation) ConversationID() (r string, exists bool) {
+	v := m.conversation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Reaction entity.
+// If the Reaction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReactionMutation) OldConversationID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *ReactionMutation) ResetConversationID() {
+	m.conversation_id = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *ReactionMutation) SetSeq(i int64) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *ReactionMutation) Seq() (r int64, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the Reaction entity.
+// If the Reaction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReactionMutation) OldSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *ReactionMutation) AddSeq(i int64) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *ReactionMutation) AddedSeq() (r int64, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *ReactionMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// SetKey sets the "key" field.
+func (m *ReactionMutation) SetKey(s string) {
+	m.key = &s
+}
+
+// Key returns the value of the "key" field in the mutation.
+func (m *ReactionMutation) Key() (r string, exists bool) {
+	v := m.key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKey returns the old "key" field's value of the Reaction entity.
+// If the Reaction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReactionMutation) OldKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKey: %w", err)
+	}
+	return oldValue.Key, nil
+}
+
+// ResetKey resets all changes to the "key" field.
+func (m *ReactionMutation) ResetKey() {
+	m.key = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *ReactionMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *ReactionMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Reaction entity.
+// If the Reaction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReactionMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *ReactionMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// Where appends a list predicates to the ReactionMutation builder.
+func (m *ReactionMutation) Where(ps ...predicate.Reaction) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ReactionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ReactionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Reaction, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ReactionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ReactionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Reaction).
+func (m *ReactionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ReactionMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.conversation_id != nil {
+		fields = append(fields, reaction.FieldConversationID)
+	}
+	if m.seq != nil {
+		fields = append(fields, reaction.FieldSeq)
+	}
+	if m.key != nil {
+		fields = append(fields, reaction.FieldKey)
+	}
+	if m.user_id != nil {
+		fields = append(fields, reaction.FieldUserID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ReactionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case reaction.FieldConversationID:
+		return m.ConversationID()
+	case reaction.FieldSeq:
+		return m.Seq()
+	case reaction.FieldKey:
+		return m.Key()
+	case reaction.FieldUserID:
+		return m.UserID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ReactionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case reaction.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case reaction.FieldSeq:
+		return m.OldSeq(ctx)
+	case reaction.FieldKey:
+		return m.OldKey(ctx)
+	case reaction.FieldUserID:
+		return m.OldUserID(ctx)
+	}
+	return nil, fmt.Errorf("unknown Reaction field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReactionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case reaction.FieldConversationID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case reaction.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	case reaction.FieldKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKey(v)
+		return nil
+	case reaction.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Reaction field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ReactionMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, reaction.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ReactionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case reaction.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReactionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case reaction.FieldSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Reaction numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ReactionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ReactionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ReactionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Reaction nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ReactionMutation) ResetField(name string) error {
+	switch name {
+	case reaction.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case reaction.FieldSeq:
+		m.ResetSeq()
+		return nil
+	case reaction.FieldKey:
+		m.ResetKey()
+		return nil
+	case reaction.FieldUserID:
+		m.ResetUserID()
+		return nil
+	}
+	return fmt.Errorf("unknown Reaction field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ReactionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ReactionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ReactionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ReactionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ReactionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ReactionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ReactionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Reaction unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ReactionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Reaction edge %s", name)
 }

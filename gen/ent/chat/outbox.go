@@ -18,12 +18,14 @@ type Outbox struct {
 	ID int `json:"id,omitempty"`
 	// ConversationID holds the value of the "conversation_id" field.
 	ConversationID string `json:"conversation_id,omitempty"`
-	// FirstSeq holds the value of the "first_seq" field.
+	// of new messages; 0 for other events
 	FirstSeq int64 `json:"first_seq,omitempty"`
 	// LastSeq holds the value of the "last_seq" field.
 	LastSeq int64 `json:"last_seq,omitempty"`
-	// the one message was taken away
-	Deletion bool `json:"deletion,omitempty"`
+	// whom it is for, where it is no conversation's
+	UserID string `json:"user_id,omitempty"`
+	// stoa.chat.v1.ConversationEvents or UserEvents
+	Events *[]byte `json:"events,omitempty"`
 	// the process that publishes it
 	ClaimedBy string `json:"claimed_by,omitempty"`
 	// Unix time in milliseconds after which another may claim it
@@ -36,11 +38,11 @@ func (*Outbox) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case outbox.FieldDeletion:
-			values[i] = new(sql.NullBool)
+		case outbox.FieldEvents:
+			values[i] = new([]byte)
 		case outbox.FieldID, outbox.FieldFirstSeq, outbox.FieldLastSeq, outbox.FieldClaimedUntil:
 			values[i] = new(sql.NullInt64)
-		case outbox.FieldConversationID, outbox.FieldClaimedBy:
+		case outbox.FieldConversationID, outbox.FieldUserID, outbox.FieldClaimedBy:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -81,11 +83,17 @@ func (_m *Outbox) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LastSeq = value.Int64
 			}
-		case outbox.FieldDeletion:
-			if value, ok := values[i].(*sql.NullBool); !ok {
-				return fmt.Errorf("unexpected type %T for field deletion", values[i])
+		case outbox.FieldUserID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field user_id", values[i])
 			} else if value.Valid {
-				_m.Deletion = value.Bool
+				_m.UserID = value.String
+			}
+		case outbox.FieldEvents:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field events", values[i])
+			} else if value != nil {
+				_m.Events = value
 			}
 		case outbox.FieldClaimedBy:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -144,8 +152,13 @@ func (_m *Outbox) String() string {
 	builder.WriteString("last_seq=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastSeq))
 	builder.WriteString(", ")
-	builder.WriteString("deletion=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Deletion))
+	builder.WriteString("user_id=")
+	builder.WriteString(_m.UserID)
+	builder.WriteString(", ")
+	if v := _m.Events; v != nil {
+		builder.WriteString("events=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("claimed_by=")
 	builder.WriteString(_m.ClaimedBy)

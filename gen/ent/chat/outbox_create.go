@@ -27,9 +27,25 @@ func (_c *OutboxCreate) SetConversationID(v string) *OutboxCreate {
 	return _c
 }
 
+// SetNillableConversationID sets the "conversation_id" field if the given value is not nil.
+func (_c *OutboxCreate) SetNillableConversationID(v *string) *OutboxCreate {
+	if v != nil {
+		_c.SetConversationID(*v)
+	}
+	return _c
+}
+
 // SetFirstSeq sets the "first_seq" field.
 func (_c *OutboxCreate) SetFirstSeq(v int64) *OutboxCreate {
 	_c.mutation.SetFirstSeq(v)
+	return _c
+}
+
+// SetNillableFirstSeq sets the "first_seq" field if the given value is not nil.
+func (_c *OutboxCreate) SetNillableFirstSeq(v *int64) *OutboxCreate {
+	if v != nil {
+		_c.SetFirstSeq(*v)
+	}
 	return _c
 }
 
@@ -39,17 +55,31 @@ func (_c *OutboxCreate) SetLastSeq(v int64) *OutboxCreate {
 	return _c
 }
 
-// SetDeletion sets the "deletion" field.
-func (_c *OutboxCreate) SetDeletion(v bool) *OutboxCreate {
-	_c.mutation.SetDeletion(v)
+// SetNillableLastSeq sets the "last_seq" field if the given value is not nil.
+func (_c *OutboxCreate) SetNillableLastSeq(v *int64) *OutboxCreate {
+	if v != nil {
+		_c.SetLastSeq(*v)
+	}
 	return _c
 }
 
-// SetNillableDeletion sets the "deletion" field if the given value is not nil.
-func (_c *OutboxCreate) SetNillableDeletion(v *bool) *OutboxCreate {
+// SetUserID sets the "user_id" field.
+func (_c *OutboxCreate) SetUserID(v string) *OutboxCreate {
+	_c.mutation.SetUserID(v)
+	return _c
+}
+
+// SetNillableUserID sets the "user_id" field if the given value is not nil.
+func (_c *OutboxCreate) SetNillableUserID(v *string) *OutboxCreate {
 	if v != nil {
-		_c.SetDeletion(*v)
+		_c.SetUserID(*v)
 	}
+	return _c
+}
+
+// SetEvents sets the "events" field.
+func (_c *OutboxCreate) SetEvents(v []byte) *OutboxCreate {
+	_c.mutation.SetEvents(v)
 	return _c
 }
 
@@ -100,9 +130,21 @@ func (_c *OutboxCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *OutboxCreate) defaults() {
-	if _, ok := _c.mutation.Deletion(); !ok {
-		v := outbox.DefaultDeletion
-		_c.mutation.SetDeletion(v)
+	if _, ok := _c.mutation.ConversationID(); !ok {
+		v := outbox.DefaultConversationID
+		_c.mutation.SetConversationID(v)
+	}
+	if _, ok := _c.mutation.FirstSeq(); !ok {
+		v := outbox.DefaultFirstSeq
+		_c.mutation.SetFirstSeq(v)
+	}
+	if _, ok := _c.mutation.LastSeq(); !ok {
+		v := outbox.DefaultLastSeq
+		_c.mutation.SetLastSeq(v)
+	}
+	if _, ok := _c.mutation.UserID(); !ok {
+		v := outbox.DefaultUserID
+		_c.mutation.SetUserID(v)
 	}
 }
 
@@ -117,8 +159,8 @@ func (_c *OutboxCreate) check() error {
 	if _, ok := _c.mutation.LastSeq(); !ok {
 		return &ValidationError{Name: "last_seq", err: errors.New(`chat: missing required field "Outbox.last_seq"`)}
 	}
-	if _, ok := _c.mutation.Deletion(); !ok {
-		return &ValidationError{Name: "deletion", err: errors.New(`chat: missing required field "Outbox.deletion"`)}
+	if _, ok := _c.mutation.UserID(); !ok {
+		return &ValidationError{Name: "user_id", err: errors.New(`chat: missing required field "Outbox.user_id"`)}
 	}
 	if _, ok := _c.mutation.ClaimedBy(); !ok {
 		return &ValidationError{Name: "claimed_by", err: errors.New(`chat: missing required field "Outbox.claimed_by"`)}
@@ -165,9 +207,13 @@ func (_c *OutboxCreate) createSpec() (*Outbox, *sqlgraph.CreateSpec) {
 		_spec.SetField(outbox.FieldLastSeq, field.TypeInt64, value)
 		_node.LastSeq = value
 	}
-	if value, ok := _c.mutation.Deletion(); ok {
-		_spec.SetField(outbox.FieldDeletion, field.TypeBool, value)
-		_node.Deletion = value
+	if value, ok := _c.mutation.UserID(); ok {
+		_spec.SetField(outbox.FieldUserID, field.TypeString, value)
+		_node.UserID = value
+	}
+	if value, ok := _c.mutation.Events(); ok {
+		_spec.SetField(outbox.FieldEvents, field.TypeBytes, value)
+		_node.Events = &value
 	}
 	if value, ok := _c.mutation.ClaimedBy(); ok {
 		_spec.SetField(outbox.FieldClaimedBy, field.TypeString, value)
@@ -279,8 +325,11 @@ func (u *OutboxUpsertOne) UpdateNewValues() *OutboxUpsertOne {
 		if _, exists := u.create.mutation.LastSeq(); exists {
 			s.SetIgnore(outbox.FieldLastSeq)
 		}
-		if _, exists := u.create.mutation.Deletion(); exists {
-			s.SetIgnore(outbox.FieldDeletion)
+		if _, exists := u.create.mutation.UserID(); exists {
+			s.SetIgnore(outbox.FieldUserID)
+		}
+		if _, exists := u.create.mutation.Events(); exists {
+			s.SetIgnore(outbox.FieldEvents)
 		}
 	}))
 	return u
@@ -533,8 +582,11 @@ func (u *OutboxUpsertBulk) UpdateNewValues() *OutboxUpsertBulk {
 			if _, exists := b.mutation.LastSeq(); exists {
 				s.SetIgnore(outbox.FieldLastSeq)
 			}
-			if _, exists := b.mutation.Deletion(); exists {
-				s.SetIgnore(outbox.FieldDeletion)
+			if _, exists := b.mutation.UserID(); exists {
+				s.SetIgnore(outbox.FieldUserID)
+			}
+			if _, exists := b.mutation.Events(); exists {
+				s.SetIgnore(outbox.FieldEvents)
 			}
 		}
 	}))

@@ -103,6 +103,9 @@ func (_u *OutboxUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if _u.mutation.EventsCleared() {
+		_spec.ClearField(outbox.FieldEvents, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.ClaimedBy(); ok {
 		_spec.SetField(outbox.FieldClaimedBy, field.TypeString, value)
 	}
@@ -237,6 +240,9 @@ func (_u *OutboxUpdateOne) sqlSave(ctx context.Context) (_node *Outbox, err erro
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.EventsCleared() {
+		_spec.ClearField(outbox.FieldEvents, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.ClaimedBy(); ok {
 		_spec.SetField(outbox.FieldClaimedBy, field.TypeString, value)

@@ -4,7 +4,9 @@ package chat
 
 import (
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
-	"github.com/stoa-live/stoa/gen/ent/chat/message"
+	"github.com/stoa-live/stoa/gen/ent/chat/counter"
+	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
+	"github.com/stoa-live/stoa/gen/ent/chat/member"
 	"github.com/stoa-live/stoa/gen/ent/chat/mute"
 	"github.com/stoa-live/stoa/gen/ent/chat/outbox"
 	"github.com/stoa-live/stoa/services/chat/schema"
@@ -28,12 +30,104 @@ func init() {
 	conversationDescLikes := conversationFields[5].Descriptor()
 	// conversation.DefaultLikes holds the default value on creation for the likes field.
 	conversation.DefaultLikes = conversationDescLikes.Default.(int64)
-	messageFields := schema.Message{}.Fields()
-	_ = messageFields
-	// messageDescDeleted is the schema descriptor for deleted field.
-	messageDescDeleted := messageFields[7].Descriptor()
-	// message.DefaultDeleted holds the default value on creation for the deleted field.
-	message.DefaultDeleted = messageDescDeleted.Default.(bool)
+	// conversationDescVersion is the schema descriptor for version field.
+	conversationDescVersion := conversationFields[7].Descriptor()
+	// conversation.DefaultVersion holds the default value on creation for the version field.
+	conversation.DefaultVersion = conversationDescVersion.Default.(int64)
+	// conversationDescLastChange is the schema descriptor for last_change field.
+	conversationDescLastChange := conversationFields[8].Descriptor()
+	// conversation.DefaultLastChange holds the default value on creation for the last_change field.
+	conversation.DefaultLastChange = conversationDescLastChange.Default.(int64)
+	// conversationDescMemberVersion is the schema descriptor for member_version field.
+	conversationDescMemberVersion := conversationFields[9].Descriptor()
+	// conversation.DefaultMemberVersion holds the default value on creation for the member_version field.
+	conversation.DefaultMemberVersion = conversationDescMemberVersion.Default.(int64)
+	// conversationDescMemberCount is the schema descriptor for member_count field.
+	conversationDescMemberCount := conversationFields[10].Descriptor()
+	// conversation.DefaultMemberCount holds the default value on creation for the member_count field.
+	conversation.DefaultMemberCount = conversationDescMemberCount.Default.(int)
+	// conversationDescTitle is the schema descriptor for title field.
+	conversationDescTitle := conversationFields[11].Descriptor()
+	// conversation.DefaultTitle holds the default value on creation for the title field.
+	conversation.DefaultTitle = conversationDescTitle.Default.(string)
+	// conversationDescAvatarURL is the schema descriptor for avatar_url field.
+	conversationDescAvatarURL := conversationFields[12].Descriptor()
+	// conversation.DefaultAvatarURL holds the default value on creation for the avatar_url field.
+	conversation.DefaultAvatarURL = conversationDescAvatarURL.Default.(string)
+	// conversationDescAnnouncement is the schema descriptor for announcement field.
+	conversationDescAnnouncement := conversationFields[13].Descriptor()
+	// conversation.DefaultAnnouncement holds the default value on creation for the announcement field.
+	conversation.DefaultAnnouncement = conversationDescAnnouncement.Default.(string)
+	// conversationDescHistory is the schema descriptor for history field.
+	conversationDescHistory := conversationFields[14].Descriptor()
+	// conversation.DefaultHistory holds the default value on creation for the history field.
+	conversation.DefaultHistory = conversationDescHistory.Default.(int)
+	// conversationDescJoinPolicy is the schema descriptor for join_policy field.
+	conversationDescJoinPolicy := conversationFields[15].Descriptor()
+	// conversation.DefaultJoinPolicy holds the default value on creation for the join_policy field.
+	conversation.DefaultJoinPolicy = conversationDescJoinPolicy.Default.(int)
+	// conversationDescMutedAll is the schema descriptor for muted_all field.
+	conversationDescMutedAll := conversationFields[16].Descriptor()
+	// conversation.DefaultMutedAll holds the default value on creation for the muted_all field.
+	conversation.DefaultMutedAll = conversationDescMutedAll.Default.(bool)
+	// conversationDescDisbanded is the schema descriptor for disbanded field.
+	conversationDescDisbanded := conversationFields[17].Descriptor()
+	// conversation.DefaultDisbanded holds the default value on creation for the disbanded field.
+	conversation.DefaultDisbanded = conversationDescDisbanded.Default.(bool)
+	counterFields := schema.Counter{}.Fields()
+	_ = counterFields
+	// counterDescNumber is the schema descriptor for number field.
+	counterDescNumber := counterFields[0].Descriptor()
+	// counter.DefaultNumber holds the default value on creation for the number field.
+	counter.DefaultNumber = counterDescNumber.Default.(int64)
+	groupbanFields := schema.GroupBan{}.Fields()
+	_ = groupbanFields
+	// groupbanDescReason is the schema descriptor for reason field.
+	groupbanDescReason := groupbanFields[2].Descriptor()
+	// groupban.DefaultReason holds the default value on creation for the reason field.
+	groupban.DefaultReason = groupbanDescReason.Default.(string)
+	memberFields := schema.Member{}.Fields()
+	_ = memberFields
+	// memberDescFirstSeq is the schema descriptor for first_seq field.
+	memberDescFirstSeq := memberFields[4].Descriptor()
+	// member.DefaultFirstSeq holds the default value on creation for the first_seq field.
+	member.DefaultFirstSeq = memberDescFirstSeq.Default.(int64)
+	// memberDescReadSeq is the schema descriptor for read_seq field.
+	memberDescReadSeq := memberFields[5].Descriptor()
+	// member.DefaultReadSeq holds the default value on creation for the read_seq field.
+	member.DefaultReadSeq = memberDescReadSeq.Default.(int64)
+	// memberDescDeliveredSeq is the schema descriptor for delivered_seq field.
+	memberDescDeliveredSeq := memberFields[6].Descriptor()
+	// member.DefaultDeliveredSeq holds the default value on creation for the delivered_seq field.
+	member.DefaultDeliveredSeq = memberDescDeliveredSeq.Default.(int64)
+	// memberDescHiddenChange is the schema descriptor for hidden_change field.
+	memberDescHiddenChange := memberFields[7].Descriptor()
+	// member.DefaultHiddenChange holds the default value on creation for the hidden_change field.
+	member.DefaultHiddenChange = memberDescHiddenChange.Default.(int64)
+	// memberDescMutedUntil is the schema descriptor for muted_until field.
+	memberDescMutedUntil := memberFields[8].Descriptor()
+	// member.DefaultMutedUntil holds the default value on creation for the muted_until field.
+	member.DefaultMutedUntil = memberDescMutedUntil.Default.(int64)
+	// memberDescSilent is the schema descriptor for silent field.
+	memberDescSilent := memberFields[9].Descriptor()
+	// member.DefaultSilent holds the default value on creation for the silent field.
+	member.DefaultSilent = memberDescSilent.Default.(bool)
+	// memberDescPinned is the schema descriptor for pinned field.
+	memberDescPinned := memberFields[10].Descriptor()
+	// member.DefaultPinned holds the default value on creation for the pinned field.
+	member.DefaultPinned = memberDescPinned.Default.(bool)
+	// memberDescArchived is the schema descriptor for archived field.
+	memberDescArchived := memberFields[11].Descriptor()
+	// member.DefaultArchived holds the default value on creation for the archived field.
+	member.DefaultArchived = memberDescArchived.Default.(bool)
+	// memberDescMemberVersion is the schema descriptor for member_version field.
+	memberDescMemberVersion := memberFields[12].Descriptor()
+	// member.DefaultMemberVersion holds the default value on creation for the member_version field.
+	member.DefaultMemberVersion = memberDescMemberVersion.Default.(int64)
+	// memberDescVersion is the schema descriptor for version field.
+	memberDescVersion := memberFields[13].Descriptor()
+	// member.DefaultVersion holds the default value on creation for the version field.
+	member.DefaultVersion = memberDescVersion.Default.(int64)
 	muteFields := schema.Mute{}.Fields()
 	_ = muteFields
 	// muteDescConversationID is the schema descriptor for conversation_id field.
@@ -46,8 +140,20 @@ func init() {
 	mute.DefaultReason = muteDescReason.Default.(string)
 	outboxFields := schema.Outbox{}.Fields()
 	_ = outboxFields
-	// outboxDescDeletion is the schema descriptor for deletion field.
-	outboxDescDeletion := outboxFields[3].Descriptor()
-	// outbox.DefaultDeletion holds the default value on creation for the deletion field.
-	outbox.DefaultDeletion = outboxDescDeletion.Default.(bool)
+	// outboxDescConversationID is the schema descriptor for conversation_id field.
+	outboxDescConversationID := outboxFields[0].Descriptor()
+	// outbox.DefaultConversationID holds the default value on creation for the conversation_id field.
+	outbox.DefaultConversationID = outboxDescConversationID.Default.(string)
+	// outboxDescFirstSeq is the schema descriptor for first_seq field.
+	outboxDescFirstSeq := outboxFields[1].Descriptor()
+	// outbox.DefaultFirstSeq holds the default value on creation for the first_seq field.
+	outbox.DefaultFirstSeq = outboxDescFirstSeq.Default.(int64)
+	// outboxDescLastSeq is the schema descriptor for last_seq field.
+	outboxDescLastSeq := outboxFields[2].Descriptor()
+	// outbox.DefaultLastSeq holds the default value on creation for the last_seq field.
+	outbox.DefaultLastSeq = outboxDescLastSeq.Default.(int64)
+	// outboxDescUserID is the schema descriptor for user_id field.
+	outboxDescUserID := outboxFields[3].Descriptor()
+	// outbox.DefaultUserID holds the default value on creation for the user_id field.
+	outbox.DefaultUserID = outboxDescUserID.Default.(string)
 }

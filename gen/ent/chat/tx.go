@@ -14,12 +14,24 @@ type Tx struct {
 	config
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
-	// Message is the client for interacting with the Message builders.
-	Message *MessageClient
+	// Counter is the client for interacting with the Counter builders.
+	Counter *CounterClient
+	// GroupBan is the client for interacting with the GroupBan builders.
+	GroupBan *GroupBanClient
+	// Hidden is the client for interacting with the Hidden builders.
+	Hidden *HiddenClient
+	// Member is the client for interacting with the Member builders.
+	Member *MemberClient
+	// Mention is the client for interacting with the Mention builders.
+	Mention *MentionClient
 	// Mute is the client for interacting with the Mute builders.
 	Mute *MuteClient
 	// Outbox is the client for interacting with the Outbox builders.
 	Outbox *OutboxClient
+	// Pin is the client for interacting with the Pin builders.
+	Pin *PinClient
+	// Reaction is the client for interacting with the Reaction builders.
+	Reaction *ReactionClient
 
 	// lazily loaded.
 	client     *Client
@@ -152,9 +164,15 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.Conversation = NewConversationClient(tx.config)
-	tx.Message = NewMessageClient(tx.config)
+	tx.Counter = NewCounterClient(tx.config)
+	tx.GroupBan = NewGroupBanClient(tx.config)
+	tx.Hidden = NewHiddenClient(tx.config)
+	tx.Member = NewMemberClient(tx.config)
+	tx.Mention = NewMentionClient(tx.config)
 	tx.Mute = NewMuteClient(tx.config)
 	tx.Outbox = NewOutboxClient(tx.config)
+	tx.Pin = NewPinClient(tx.config)
+	tx.Reaction = NewReactionClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -23,6 +23,30 @@ const (
 	FieldLikes = "likes"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
+	// FieldVersion holds the string denoting the version field in the database.
+	FieldVersion = "version"
+	// FieldLastChange holds the string denoting the last_change field in the database.
+	FieldLastChange = "last_change"
+	// FieldMemberVersion holds the string denoting the member_version field in the database.
+	FieldMemberVersion = "member_version"
+	// FieldMemberCount holds the string denoting the member_count field in the database.
+	FieldMemberCount = "member_count"
+	// FieldTitle holds the string denoting the title field in the database.
+	FieldTitle = "title"
+	// FieldAvatarURL holds the string denoting the avatar_url field in the database.
+	FieldAvatarURL = "avatar_url"
+	// FieldAnnouncement holds the string denoting the announcement field in the database.
+	FieldAnnouncement = "announcement"
+	// FieldHistory holds the string denoting the history field in the database.
+	FieldHistory = "history"
+	// FieldJoinPolicy holds the string denoting the join_policy field in the database.
+	FieldJoinPolicy = "join_policy"
+	// FieldMutedAll holds the string denoting the muted_all field in the database.
+	FieldMutedAll = "muted_all"
+	// FieldDisbanded holds the string denoting the disbanded field in the database.
+	FieldDisbanded = "disbanded"
+	// FieldUniqueKey holds the string denoting the unique_key field in the database.
+	FieldUniqueKey = "unique_key"
 	// Table holds the table name of the conversation in the database.
 	Table = "conversations"
 )
@@ -36,6 +60,18 @@ var Columns = []string{
 	FieldLastSeq,
 	FieldLikes,
 	FieldCreatedAt,
+	FieldVersion,
+	FieldLastChange,
+	FieldMemberVersion,
+	FieldMemberCount,
+	FieldTitle,
+	FieldAvatarURL,
+	FieldAnnouncement,
+	FieldHistory,
+	FieldJoinPolicy,
+	FieldMutedAll,
+	FieldDisbanded,
+	FieldUniqueKey,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -55,6 +91,28 @@ var (
 	DefaultLastSeq int64
 	// DefaultLikes holds the default value on creation for the "likes" field.
 	DefaultLikes int64
+	// DefaultVersion holds the default value on creation for the "version" field.
+	DefaultVersion int64
+	// DefaultLastChange holds the default value on creation for the "last_change" field.
+	DefaultLastChange int64
+	// DefaultMemberVersion holds the default value on creation for the "member_version" field.
+	DefaultMemberVersion int64
+	// DefaultMemberCount holds the default value on creation for the "member_count" field.
+	DefaultMemberCount int
+	// DefaultTitle holds the default value on creation for the "title" field.
+	DefaultTitle string
+	// DefaultAvatarURL holds the default value on creation for the "avatar_url" field.
+	DefaultAvatarURL string
+	// DefaultAnnouncement holds the default value on creation for the "announcement" field.
+	DefaultAnnouncement string
+	// DefaultHistory holds the default value on creation for the "history" field.
+	DefaultHistory int
+	// DefaultJoinPolicy holds the default value on creation for the "join_policy" field.
+	DefaultJoinPolicy int
+	// DefaultMutedAll holds the default value on creation for the "muted_all" field.
+	DefaultMutedAll bool
+	// DefaultDisbanded holds the default value on creation for the "disbanded" field.
+	DefaultDisbanded bool
 )
 
 // OrderOption defines the ordering options for the Conversation queries.
@@ -93,4 +151,64 @@ func ByLikes(opts ...sql.OrderTermOption) OrderOption {
 // ByCreatedAt orders the results by the created_at field.
 func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
+}
+
+// ByVersion orders the results by the version field.
+func ByVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVersion, opts...).ToFunc()
+}
+
+// ByLastChange orders the results by the last_change field.
+func ByLastChange(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastChange, opts...).ToFunc()
+}
+
+// ByMemberVersion orders the results by the member_version field.
+func ByMemberVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMemberVersion, opts...).ToFunc()
+}
+
+// ByMemberCount orders the results by the member_count field.
+func ByMemberCount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMemberCount, opts...).ToFunc()
+}
+
+// ByTitle orders the results by the title field.
+func ByTitle(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTitle, opts...).ToFunc()
+}
+
+// ByAvatarURL orders the results by the avatar_url field.
+func ByAvatarURL(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAvatarURL, opts...).ToFunc()
+}
+
+// ByAnnouncement orders the results by the announcement field.
+func ByAnnouncement(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAnnouncement, opts...).ToFunc()
+}
+
+// ByHistory orders the results by the history field.
+func ByHistory(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHistory, opts...).ToFunc()
+}
+
+// ByJoinPolicy orders the results by the join_policy field.
+func ByJoinPolicy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldJoinPolicy, opts...).ToFunc()
+}
+
+// ByMutedAll orders the results by the muted_all field.
+func ByMutedAll(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMutedAll, opts...).ToFunc()
+}
+
+// ByDisbanded orders the results by the disbanded field.
+func ByDisbanded(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDisbanded, opts...).ToFunc()
+}
+
+// ByUniqueKey orders the results by the unique_key field.
+func ByUniqueKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUniqueKey, opts...).ToFunc()
 }

@@ -94,6 +94,66 @@ func CreatedAt(v time.Time) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldCreatedAt, v))
 }
 
+// Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
+func Version(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldVersion, v))
+}
+
+// LastChange applies equality check predicate on the "last_change" field. It's identical to LastChangeEQ.
+func LastChange(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldLastChange, v))
+}
+
+// MemberVersion applies equality check predicate on the "member_version" field. It's identical to MemberVersionEQ.
+func MemberVersion(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMemberVersion, v))
+}
+
+// MemberCount applies equality check predicate on the "member_count" field. It's identical to MemberCountEQ.
+func MemberCount(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMemberCount, v))
+}
+
+// Title applies equality check predicate on the "title" field. It's identical to TitleEQ.
+func Title(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldTitle, v))
+}
+
+// AvatarURL applies equality check predicate on the "avatar_url" field. It's identical to AvatarURLEQ.
+func AvatarURL(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAvatarURL, v))
+}
+
+// Announcement applies equality check predicate on the "announcement" field. It's identical to AnnouncementEQ.
+func Announcement(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAnnouncement, v))
+}
+
+// History applies equality check predicate on the "history" field. It's identical to HistoryEQ.
+func History(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldHistory, v))
+}
+
+// JoinPolicy applies equality check predicate on the "join_policy" field. It's identical to JoinPolicyEQ.
+func JoinPolicy(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldJoinPolicy, v))
+}
+
+// MutedAll applies equality check predicate on the "muted_all" field. It's identical to MutedAllEQ.
+func MutedAll(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMutedAll, v))
+}
+
+// Disbanded applies equality check predicate on the "disbanded" field. It's identical to DisbandedEQ.
+func Disbanded(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldDisbanded, v))
+}
+
+// UniqueKey applies equality check predicate on the "unique_key" field. It's identical to UniqueKeyEQ.
+func UniqueKey(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldUniqueKey, v))
+}
+
 // KindEQ applies the EQ predicate on the "kind" field.
 func KindEQ(v int) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldKind, v))
@@ -357,6 +417,536 @@ func CreatedAtLT(v time.Time) predicate.Conversation {
 // CreatedAtLTE applies the LTE predicate on the "created_at" field.
 func CreatedAtLTE(v time.Time) predicate.Conversation {
 	return predicate.Conversation(sql.FieldLTE(FieldCreatedAt, v))
+}
+
+// VersionEQ applies the EQ predicate on the "version" field.
+func VersionEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldVersion, v))
+}
+
+// VersionNEQ applies the NEQ predicate on the "version" field.
+func VersionNEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldVersion, v))
+}
+
+// VersionIn applies the In predicate on the "version" field.
+func VersionIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldVersion, vs...))
+}
+
+// VersionNotIn applies the NotIn predicate on the "version" field.
+func VersionNotIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldVersion, vs...))
+}
+
+// VersionGT applies the GT predicate on the "version" field.
+func VersionGT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldVersion, v))
+}
+
+// VersionGTE applies the GTE predicate on the "version" field.
+func VersionGTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldVersion, v))
+}
+
+// VersionLT applies the LT predicate on the "version" field.
+func VersionLT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldVersion, v))
+}
+
+// VersionLTE applies the LTE predicate on the "version" field.
+func VersionLTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldVersion, v))
+}
+
+// LastChangeEQ applies the EQ predicate on the "last_change" field.
+func LastChangeEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldLastChange, v))
+}
+
+// LastChangeNEQ applies the NEQ predicate on the "last_change" field.
+func LastChangeNEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldLastChange, v))
+}
+
+// LastChangeIn applies the In predicate on the "last_change" field.
+func LastChangeIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldLastChange, vs...))
+}
+
+// LastChangeNotIn applies the NotIn predicate on the "last_change" field.
+func LastChangeNotIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldLastChange, vs...))
+}
+
+// LastChangeGT applies the GT predicate on the "last_change" field.
+func LastChangeGT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldLastChange, v))
+}
+
+// LastChangeGTE applies the GTE predicate on the "last_change" field.
+func LastChangeGTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldLastChange, v))
+}
+
+// LastChangeLT applies the LT predicate on the "last_change" field.
+func LastChangeLT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldLastChange, v))
+}
+
+// LastChangeLTE applies the LTE predicate on the "last_change" field.
+func LastChangeLTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldLastChange, v))
+}
+
+// MemberVersionEQ applies the EQ predicate on the "member_version" field.
+func MemberVersionEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMemberVersion, v))
+}
+
+// MemberVersionNEQ applies the NEQ predicate on the "member_version" field.
+func MemberVersionNEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldMemberVersion, v))
+}
+
+// MemberVersionIn applies the In predicate on the "member_version" field.
+func MemberVersionIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldMemberVersion, vs...))
+}
+
+// MemberVersionNotIn applies the NotIn predicate on the "member_version" field.
+func MemberVersionNotIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldMemberVersion, vs...))
+}
+
+// MemberVersionGT applies the GT predicate on the "member_version" field.
+func MemberVersionGT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldMemberVersion, v))
+}
+
+// MemberVersionGTE applies the GTE predicate on the "member_version" field.
+func MemberVersionGTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldMemberVersion, v))
+}
+
+// MemberVersionLT applies the LT predicate on the "member_version" field.
+func MemberVersionLT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldMemberVersion, v))
+}
+
+// MemberVersionLTE applies the LTE predicate on the "member_version" field.
+func MemberVersionLTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldMemberVersion, v))
+}
+
+// MemberCountEQ applies the EQ predicate on the "member_count" field.
+func MemberCountEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMemberCount, v))
+}
+
+// MemberCountNEQ applies the NEQ predicate on the "member_count" field.
+func MemberCountNEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldMemberCount, v))
+}
+
+// MemberCountIn applies the In predicate on the "member_count" field.
+func MemberCountIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldMemberCount, vs...))
+}
+
+// MemberCountNotIn applies the NotIn predicate on the "member_count" field.
+func MemberCountNotIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldMemberCount, vs...))
+}
+
+// MemberCountGT applies the GT predicate on the "member_count" field.
+func MemberCountGT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldMemberCount, v))
+}
+
+// MemberCountGTE applies the GTE predicate on the "member_count" field.
+func MemberCountGTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldMemberCount, v))
+}
+
+// MemberCountLT applies the LT predicate on the "member_count" field.
+func MemberCountLT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldMemberCount, v))
+}
+
+// MemberCountLTE applies the LTE predicate on the "member_count" field.
+func MemberCountLTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldMemberCount, v))
+}
+
+// TitleEQ applies the EQ predicate on the "title" field.
+func TitleEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldTitle, v))
+}
+
+// TitleNEQ applies the NEQ predicate on the "title" field.
+func TitleNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldTitle, v))
+}
+
+// TitleIn applies the In predicate on the "title" field.
+func TitleIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldTitle, vs...))
+}
+
+// TitleNotIn applies the NotIn predicate on the "title" field.
+func TitleNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldTitle, vs...))
+}
+
+// TitleGT applies the GT predicate on the "title" field.
+func TitleGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldTitle, v))
+}
+
+// TitleGTE applies the GTE predicate on the "title" field.
+func TitleGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldTitle, v))
+}
+
+// TitleLT applies the LT predicate on the "title" field.
+func TitleLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldTitle, v))
+}
+
+// TitleLTE applies the LTE predicate on the "title" field.
+func TitleLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldTitle, v))
+}
+
+// TitleContains applies the Contains predicate on the "title" field.
+func TitleContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldTitle, v))
+}
+
+// TitleHasPrefix applies the HasPrefix predicate on the "title" field.
+func TitleHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldTitle, v))
+}
+
+// TitleHasSuffix applies the HasSuffix predicate on the "title" field.
+func TitleHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldTitle, v))
+}
+
+// TitleEqualFold applies the EqualFold predicate on the "title" field.
+func TitleEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldTitle, v))
+}
+
+// TitleContainsFold applies the ContainsFold predicate on the "title" field.
+func TitleContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldTitle, v))
+}
+
+// AvatarURLEQ applies the EQ predicate on the "avatar_url" field.
+func AvatarURLEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAvatarURL, v))
+}
+
+// AvatarURLNEQ applies the NEQ predicate on the "avatar_url" field.
+func AvatarURLNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldAvatarURL, v))
+}
+
+// AvatarURLIn applies the In predicate on the "avatar_url" field.
+func AvatarURLIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldAvatarURL, vs...))
+}
+
+// AvatarURLNotIn applies the NotIn predicate on the "avatar_url" field.
+func AvatarURLNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldAvatarURL, vs...))
+}
+
+// AvatarURLGT applies the GT predicate on the "avatar_url" field.
+func AvatarURLGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldAvatarURL, v))
+}
+
+// AvatarURLGTE applies the GTE predicate on the "avatar_url" field.
+func AvatarURLGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldAvatarURL, v))
+}
+
+// AvatarURLLT applies the LT predicate on the "avatar_url" field.
+func AvatarURLLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldAvatarURL, v))
+}
+
+// AvatarURLLTE applies the LTE predicate on the "avatar_url" field.
+func AvatarURLLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldAvatarURL, v))
+}
+
+// AvatarURLContains applies the Contains predicate on the "avatar_url" field.
+func AvatarURLContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldAvatarURL, v))
+}
+
+// AvatarURLHasPrefix applies the HasPrefix predicate on the "avatar_url" field.
+func AvatarURLHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldAvatarURL, v))
+}
+
+// AvatarURLHasSuffix applies the HasSuffix predicate on the "avatar_url" field.
+func AvatarURLHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldAvatarURL, v))
+}
+
+// AvatarURLEqualFold applies the EqualFold predicate on the "avatar_url" field.
+func AvatarURLEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldAvatarURL, v))
+}
+
+// AvatarURLContainsFold applies the ContainsFold predicate on the "avatar_url" field.
+func AvatarURLContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldAvatarURL, v))
+}
+
+// AnnouncementEQ applies the EQ predicate on the "announcement" field.
+func AnnouncementEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldAnnouncement, v))
+}
+
+// AnnouncementNEQ applies the NEQ predicate on the "announcement" field.
+func AnnouncementNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldAnnouncement, v))
+}
+
+// AnnouncementIn applies the In predicate on the "announcement" field.
+func AnnouncementIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldAnnouncement, vs...))
+}
+
+// AnnouncementNotIn applies the NotIn predicate on the "announcement" field.
+func AnnouncementNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldAnnouncement, vs...))
+}
+
+// AnnouncementGT applies the GT predicate on the "announcement" field.
+func AnnouncementGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldAnnouncement, v))
+}
+
+// AnnouncementGTE applies the GTE predicate on the "announcement" field.
+func AnnouncementGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldAnnouncement, v))
+}
+
+// AnnouncementLT applies the LT predicate on the "announcement" field.
+func AnnouncementLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldAnnouncement, v))
+}
+
+// AnnouncementLTE applies the LTE predicate on the "announcement" field.
+func AnnouncementLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldAnnouncement, v))
+}
+
+// AnnouncementContains applies the Contains predicate on the "announcement" field.
+func AnnouncementContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldAnnouncement, v))
+}
+
+// AnnouncementHasPrefix applies the HasPrefix predicate on the "announcement" field.
+func AnnouncementHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldAnnouncement, v))
+}
+
+// AnnouncementHasSuffix applies the HasSuffix predicate on the "announcement" field.
+func AnnouncementHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldAnnouncement, v))
+}
+
+// AnnouncementEqualFold applies the EqualFold predicate on the "announcement" field.
+func AnnouncementEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldAnnouncement, v))
+}
+
+// AnnouncementContainsFold applies the ContainsFold predicate on the "announcement" field.
+func AnnouncementContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldAnnouncement, v))
+}
+
+// HistoryEQ applies the EQ predicate on the "history" field.
+func HistoryEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldHistory, v))
+}
+
+// HistoryNEQ applies the NEQ predicate on the "history" field.
+func HistoryNEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldHistory, v))
+}
+
+// HistoryIn applies the In predicate on the "history" field.
+func HistoryIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldHistory, vs...))
+}
+
+// HistoryNotIn applies the NotIn predicate on the "history" field.
+func HistoryNotIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldHistory, vs...))
+}
+
+// HistoryGT applies the GT predicate on the "history" field.
+func HistoryGT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldHistory, v))
+}
+
+// HistoryGTE applies the GTE predicate on the "history" field.
+func HistoryGTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldHistory, v))
+}
+
+// HistoryLT applies the LT predicate on the "history" field.
+func HistoryLT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldHistory, v))
+}
+
+// HistoryLTE applies the LTE predicate on the "history" field.
+func HistoryLTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldHistory, v))
+}
+
+// JoinPolicyEQ applies the EQ predicate on the "join_policy" field.
+func JoinPolicyEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldJoinPolicy, v))
+}
+
+// JoinPolicyNEQ applies the NEQ predicate on the "join_policy" field.
+func JoinPolicyNEQ(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldJoinPolicy, v))
+}
+
+// JoinPolicyIn applies the In predicate on the "join_policy" field.
+func JoinPolicyIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldJoinPolicy, vs...))
+}
+
+// JoinPolicyNotIn applies the NotIn predicate on the "join_policy" field.
+func JoinPolicyNotIn(vs ...int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldJoinPolicy, vs...))
+}
+
+// JoinPolicyGT applies the GT predicate on the "join_policy" field.
+func JoinPolicyGT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldJoinPolicy, v))
+}
+
+// JoinPolicyGTE applies the GTE predicate on the "join_policy" field.
+func JoinPolicyGTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldJoinPolicy, v))
+}
+
+// JoinPolicyLT applies the LT predicate on the "join_policy" field.
+func JoinPolicyLT(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldJoinPolicy, v))
+}
+
+// JoinPolicyLTE applies the LTE predicate on the "join_policy" field.
+func JoinPolicyLTE(v int) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldJoinPolicy, v))
+}
+
+// MutedAllEQ applies the EQ predicate on the "muted_all" field.
+func MutedAllEQ(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldMutedAll, v))
+}
+
+// MutedAllNEQ applies the NEQ predicate on the "muted_all" field.
+func MutedAllNEQ(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldMutedAll, v))
+}
+
+// DisbandedEQ applies the EQ predicate on the "disbanded" field.
+func DisbandedEQ(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldDisbanded, v))
+}
+
+// DisbandedNEQ applies the NEQ predicate on the "disbanded" field.
+func DisbandedNEQ(v bool) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldDisbanded, v))
+}
+
+// UniqueKeyEQ applies the EQ predicate on the "unique_key" field.
+func UniqueKeyEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldUniqueKey, v))
+}
+
+// UniqueKeyNEQ applies the NEQ predicate on the "unique_key" field.
+func UniqueKeyNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldUniqueKey, v))
+}
+
+// UniqueKeyIn applies the In predicate on the "unique_key" field.
+func UniqueKeyIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldUniqueKey, vs...))
+}
+
+// UniqueKeyNotIn applies the NotIn predicate on the "unique_key" field.
+func UniqueKeyNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldUniqueKey, vs...))
+}
+
+// UniqueKeyGT applies the GT predicate on the "unique_key" field.
+func UniqueKeyGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldUniqueKey, v))
+}
+
+// UniqueKeyGTE applies the GTE predicate on the "unique_key" field.
+func UniqueKeyGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldUniqueKey, v))
+}
+
+// UniqueKeyLT applies the LT predicate on the "unique_key" field.
+func UniqueKeyLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldUniqueKey, v))
+}
+
+// UniqueKeyLTE applies the LTE predicate on the "unique_key" field.
+func UniqueKeyLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldUniqueKey, v))
+}
+
+// UniqueKeyContains applies the Contains predicate on the "unique_key" field.
+func UniqueKeyContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldUniqueKey, v))
+}
+
+// UniqueKeyHasPrefix applies the HasPrefix predicate on the "unique_key" field.
+func UniqueKeyHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldUniqueKey, v))
+}
+
+// UniqueKeyHasSuffix applies the HasSuffix predicate on the "unique_key" field.
+func UniqueKeyHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldUniqueKey, v))
+}
+
+// UniqueKeyIsNil applies the IsNil predicate on the "unique_key" field.
+func UniqueKeyIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldUniqueKey))
+}
+
+// UniqueKeyNotNil applies the NotNil predicate on the "unique_key" field.
+func UniqueKeyNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldUniqueKey))
+}
+
+// UniqueKeyEqualFold applies the EqualFold predicate on the "unique_key" field.
+func UniqueKeyEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldUniqueKey, v))
+}
+
+// UniqueKeyContainsFold applies the ContainsFold predicate on the "unique_key" field.
+func UniqueKeyContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldUniqueKey, v))
 }
 
 // And groups predicates with the AND operator between them.

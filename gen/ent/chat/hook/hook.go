@@ -21,16 +21,64 @@ func (f ConversationFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Val
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.ConversationMutation", m)
 }
 
-// The MessageFunc type is an adapter to allow the use of ordinary
-// function as Message mutator.
-type MessageFunc func(context.Context, *chat.MessageMutation) (chat.Value, error)
+// The CounterFunc type is an adapter to allow the use of ordinary
+// function as Counter mutator.
+type CounterFunc func(context.Context, *chat.CounterMutation) (chat.Value, error)
 
 // Mutate calls f(ctx, m).
-func (f MessageFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
-	if mv, ok := m.(*chat.MessageMutation); ok {
+func (f CounterFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.CounterMutation); ok {
 		return f(ctx, mv)
 	}
-	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.MessageMutation", m)
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.CounterMutation", m)
+}
+
+// The GroupBanFunc type is an adapter to allow the use of ordinary
+// function as GroupBan mutator.
+type GroupBanFunc func(context.Context, *chat.GroupBanMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GroupBanFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.GroupBanMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.GroupBanMutation", m)
+}
+
+// The HiddenFunc type is an adapter to allow the use of ordinary
+// function as Hidden mutator.
+type HiddenFunc func(context.Context, *chat.HiddenMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f HiddenFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.HiddenMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.HiddenMutation", m)
+}
+
+// The MemberFunc type is an adapter to allow the use of ordinary
+// function as Member mutator.
+type MemberFunc func(context.Context, *chat.MemberMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MemberFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.MemberMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.MemberMutation", m)
+}
+
+// The MentionFunc type is an adapter to allow the use of ordinary
+// function as Mention mutator.
+type MentionFunc func(context.Context, *chat.MentionMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MentionFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.MentionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.MentionMutation", m)
 }
 
 // The MuteFunc type is an adapter to allow the use of ordinary
@@ -55,6 +103,30 @@ func (f OutboxFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, er
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.OutboxMutation", m)
+}
+
+// The PinFunc type is an adapter to allow the use of ordinary
+// function as Pin mutator.
+type PinFunc func(context.Context, *chat.PinMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PinFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.PinMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.PinMutation", m)
+}
+
+// The ReactionFunc type is an adapter to allow the use of ordinary
+// function as Reaction mutator.
+type ReactionFunc func(context.Context, *chat.ReactionMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ReactionFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.ReactionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.ReactionMutation", m)
 }
 
 // Condition is a hook condition function.

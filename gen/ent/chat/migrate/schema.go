@@ -17,6 +17,18 @@ var (
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "likes", Type: field.TypeInt64, Default: 0},
 		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64, Default: 0},
+		{Name: "last_change", Type: field.TypeInt64, Default: 0},
+		{Name: "member_version", Type: field.TypeInt64, Default: 0},
+		{Name: "member_count", Type: field.TypeInt, Default: 0},
+		{Name: "title", Type: field.TypeString, Default: ""},
+		{Name: "avatar_url", Type: field.TypeString, Default: ""},
+		{Name: "announcement", Type: field.TypeString, Default: ""},
+		{Name: "history", Type: field.TypeInt, Default: 0},
+		{Name: "join_policy", Type: field.TypeInt, Default: 0},
+		{Name: "muted_all", Type: field.TypeBool, Default: false},
+		{Name: "disbanded", Type: field.TypeBool, Default: false},
+		{Name: "unique_key", Type: field.TypeString, Unique: true, Nullable: true},
 	}
 	// ConversationsTable holds the schema information for the "conversations" table.
 	ConversationsTable = &schema.Table{
@@ -24,33 +36,127 @@ var (
 		Columns:    ConversationsColumns,
 		PrimaryKey: []*schema.Column{ConversationsColumns[0]},
 	}
-	// MessagesColumns holds the columns for the "messages" table.
-	MessagesColumns = []*schema.Column{
+	// CountersColumns holds the columns for the "counters" table.
+	CountersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "number", Type: field.TypeInt64, Default: 0},
+	}
+	// CountersTable holds the schema information for the "counters" table.
+	CountersTable = &schema.Table{
+		Name:       "counters",
+		Columns:    CountersColumns,
+		PrimaryKey: []*schema.Column{CountersColumns[0]},
+	}
+	// GroupBansColumns holds the columns for the "group_bans" table.
+	GroupBansColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "conversation_id", Type: field.TypeString},
-		{Name: "seq", Type: field.TypeInt64},
-		{Name: "sender_id", Type: field.TypeString},
-		{Name: "client_msg_id", Type: field.TypeString},
-		{Name: "sender", Type: field.TypeBytes},
-		{Name: "content", Type: field.TypeBytes},
-		{Name: "sent_at", Type: field.TypeInt64},
-		{Name: "deleted", Type: field.TypeBool, Default: false},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "banned_at", Type: field.TypeInt64},
 	}
-	// MessagesTable holds the schema information for the "messages" table.
-	MessagesTable = &schema.Table{
-		Name:       "messages",
-		Columns:    MessagesColumns,
-		PrimaryKey: []*schema.Column{MessagesColumns[0]},
+	// GroupBansTable holds the schema information for the "group_bans" table.
+	GroupBansTable = &schema.Table{
+		Name:       "group_bans",
+		Columns:    GroupBansColumns,
+		PrimaryKey: []*schema.Column{GroupBansColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "message_conversation_id_seq",
+				Name:    "groupban_conversation_id_user_id",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[2]},
+				Columns: []*schema.Column{GroupBansColumns[1], GroupBansColumns[2]},
+			},
+		},
+	}
+	// HiddensColumns holds the columns for the "hiddens" table.
+	HiddensColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+		{Name: "change", Type: field.TypeInt64},
+	}
+	// HiddensTable holds the schema information for the "hiddens" table.
+	HiddensTable = &schema.Table{
+		Name:       "hiddens",
+		Columns:    HiddensColumns,
+		PrimaryKey: []*schema.Column{HiddensColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "hidden_conversation_id_user_id_seq",
+				Unique:  true,
+				Columns: []*schema.Column{HiddensColumns[1], HiddensColumns[2], HiddensColumns[3]},
 			},
 			{
-				Name:    "message_conversation_id_sender_id_client_msg_id",
+				Name:    "hidden_conversation_id_user_id_change",
+				Unique:  false,
+				Columns: []*schema.Column{HiddensColumns[1], HiddensColumns[2], HiddensColumns[4]},
+			},
+		},
+	}
+	// MembersColumns holds the columns for the "members" table.
+	MembersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "role", Type: field.TypeInt},
+		{Name: "joined_at", Type: field.TypeInt64},
+		{Name: "first_seq", Type: field.TypeInt64, Default: 1},
+		{Name: "read_seq", Type: field.TypeInt64, Default: 0},
+		{Name: "delivered_seq", Type: field.TypeInt64, Default: 0},
+		{Name: "hidden_change", Type: field.TypeInt64, Default: 0},
+		{Name: "muted_until", Type: field.TypeInt64, Default: 0},
+		{Name: "silent", Type: field.TypeBool, Default: false},
+		{Name: "pinned", Type: field.TypeBool, Default: false},
+		{Name: "archived", Type: field.TypeBool, Default: false},
+		{Name: "member_version", Type: field.TypeInt64, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 0},
+	}
+	// MembersTable holds the schema information for the "members" table.
+	MembersTable = &schema.Table{
+		Name:       "members",
+		Columns:    MembersColumns,
+		PrimaryKey: []*schema.Column{MembersColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "member_conversation_id_user_id",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[3], MessagesColumns[4]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[2]},
+			},
+			{
+				Name:    "member_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{MembersColumns[2]},
+			},
+			{
+				Name:    "member_conversation_id_member_version",
+				Unique:  false,
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[13]},
+			},
+			{
+				Name:    "member_conversation_id_role",
+				Unique:  false,
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[3]},
+			},
+		},
+	}
+	// MentionsColumns holds the columns for the "mentions" table.
+	MentionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+	}
+	// MentionsTable holds the schema information for the "mentions" table.
+	MentionsTable = &schema.Table{
+		Name:       "mentions",
+		Columns:    MentionsColumns,
+		PrimaryKey: []*schema.Column{MentionsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "mention_conversation_id_user_id_seq",
+				Unique:  true,
+				Columns: []*schema.Column{MentionsColumns[1], MentionsColumns[2], MentionsColumns[3]},
 			},
 		},
 	}
@@ -79,10 +185,11 @@ var (
 	// OutboxesColumns holds the columns for the "outboxes" table.
 	OutboxesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
-		{Name: "conversation_id", Type: field.TypeString},
-		{Name: "first_seq", Type: field.TypeInt64},
-		{Name: "last_seq", Type: field.TypeInt64},
-		{Name: "deletion", Type: field.TypeBool, Default: false},
+		{Name: "conversation_id", Type: field.TypeString, Default: ""},
+		{Name: "first_seq", Type: field.TypeInt64, Default: 0},
+		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
+		{Name: "user_id", Type: field.TypeString, Default: ""},
+		{Name: "events", Type: field.TypeBytes, Nullable: true},
 		{Name: "claimed_by", Type: field.TypeString},
 		{Name: "claimed_until", Type: field.TypeInt64},
 	}
@@ -95,16 +202,62 @@ var (
 			{
 				Name:    "outbox_claimed_until",
 				Unique:  false,
-				Columns: []*schema.Column{OutboxesColumns[6]},
+				Columns: []*schema.Column{OutboxesColumns[7]},
+			},
+		},
+	}
+	// PinsColumns holds the columns for the "pins" table.
+	PinsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+	}
+	// PinsTable holds the schema information for the "pins" table.
+	PinsTable = &schema.Table{
+		Name:       "pins",
+		Columns:    PinsColumns,
+		PrimaryKey: []*schema.Column{PinsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pin_conversation_id_seq",
+				Unique:  true,
+				Columns: []*schema.Column{PinsColumns[1], PinsColumns[2]},
+			},
+		},
+	}
+	// ReactionsColumns holds the columns for the "reactions" table.
+	ReactionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+		{Name: "key", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// ReactionsTable holds the schema information for the "reactions" table.
+	ReactionsTable = &schema.Table{
+		Name:       "reactions",
+		Columns:    ReactionsColumns,
+		PrimaryKey: []*schema.Column{ReactionsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "reaction_conversation_id_seq_key_user_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReactionsColumns[1], ReactionsColumns[2], ReactionsColumns[3], ReactionsColumns[4]},
 			},
 		},
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		ConversationsTable,
-		MessagesTable,
+		CountersTable,
+		GroupBansTable,
+		HiddensTable,
+		MembersTable,
+		MentionsTable,
 		MutesTable,
 		OutboxesTable,
+		PinsTable,
+		ReactionsTable,
 	}
 )
 

@@ -17,8 +17,10 @@ const (
 	FieldFirstSeq = "first_seq"
 	// FieldLastSeq holds the string denoting the last_seq field in the database.
 	FieldLastSeq = "last_seq"
-	// FieldDeletion holds the string denoting the deletion field in the database.
-	FieldDeletion = "deletion"
+	// FieldUserID holds the string denoting the user_id field in the database.
+	FieldUserID = "user_id"
+	// FieldEvents holds the string denoting the events field in the database.
+	FieldEvents = "events"
 	// FieldClaimedBy holds the string denoting the claimed_by field in the database.
 	FieldClaimedBy = "claimed_by"
 	// FieldClaimedUntil holds the string denoting the claimed_until field in the database.
@@ -33,7 +35,8 @@ var Columns = []string{
 	FieldConversationID,
 	FieldFirstSeq,
 	FieldLastSeq,
-	FieldDeletion,
+	FieldUserID,
+	FieldEvents,
 	FieldClaimedBy,
 	FieldClaimedUntil,
 }
@@ -49,8 +52,14 @@ func ValidColumn(column string) bool {
 }
 
 var (
-	// DefaultDeletion holds the default value on creation for the "deletion" field.
-	DefaultDeletion bool
+	// DefaultConversationID holds the default value on creation for the "conversation_id" field.
+	DefaultConversationID string
+	// DefaultFirstSeq holds the default value on creation for the "first_seq" field.
+	DefaultFirstSeq int64
+	// DefaultLastSeq holds the default value on creation for the "last_seq" field.
+	DefaultLastSeq int64
+	// DefaultUserID holds the default value on creation for the "user_id" field.
+	DefaultUserID string
 )
 
 // OrderOption defines the ordering options for the Outbox queries.
@@ -76,9 +85,9 @@ func ByLastSeq(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSeq, opts...).ToFunc()
 }
 
-// ByDeletion orders the results by the deletion field.
-func ByDeletion(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldDeletion, opts...).ToFunc()
+// ByUserID orders the results by the user_id field.
+func ByUserID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUserID, opts...).ToFunc()
 }
 
 // ByClaimedBy orders the results by the claimed_by field.

@@ -67,9 +67,14 @@ func LastSeq(v int64) predicate.Outbox {
 	return predicate.Outbox(sql.FieldEQ(FieldLastSeq, v))
 }
 
-// Deletion applies equality check predicate on the "deletion" field. It's identical to DeletionEQ.
-func Deletion(v bool) predicate.Outbox {
-	return predicate.Outbox(sql.FieldEQ(FieldDeletion, v))
+// UserID applies equality check predicate on the "user_id" field. It's identical to UserIDEQ.
+func UserID(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldUserID, v))
+}
+
+// Events applies equality check predicate on the "events" field. It's identical to EventsEQ.
+func Events(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldEvents, v))
 }
 
 // ClaimedBy applies equality check predicate on the "claimed_by" field. It's identical to ClaimedByEQ.
@@ -227,14 +232,119 @@ func LastSeqLTE(v int64) predicate.Outbox {
 	return predicate.Outbox(sql.FieldLTE(FieldLastSeq, v))
 }
 
-// DeletionEQ applies the EQ predicate on the "deletion" field.
-func DeletionEQ(v bool) predicate.Outbox {
-	return predicate.Outbox(sql.FieldEQ(FieldDeletion, v))
+// UserIDEQ applies the EQ predicate on the "user_id" field.
+func UserIDEQ(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldUserID, v))
 }
 
-// DeletionNEQ applies the NEQ predicate on the "deletion" field.
-func DeletionNEQ(v bool) predicate.Outbox {
-	return predicate.Outbox(sql.FieldNEQ(FieldDeletion, v))
+// UserIDNEQ applies the NEQ predicate on the "user_id" field.
+func UserIDNEQ(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldNEQ(FieldUserID, v))
+}
+
+// UserIDIn applies the In predicate on the "user_id" field.
+func UserIDIn(vs ...string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldIn(FieldUserID, vs...))
+}
+
+// UserIDNotIn applies the NotIn predicate on the "user_id" field.
+func UserIDNotIn(vs ...string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldNotIn(FieldUserID, vs...))
+}
+
+// UserIDGT applies the GT predicate on the "user_id" field.
+func UserIDGT(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldGT(FieldUserID, v))
+}
+
+// UserIDGTE applies the GTE predicate on the "user_id" field.
+func UserIDGTE(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldGTE(FieldUserID, v))
+}
+
+// UserIDLT applies the LT predicate on the "user_id" field.
+func UserIDLT(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldLT(FieldUserID, v))
+}
+
+// UserIDLTE applies the LTE predicate on the "user_id" field.
+func UserIDLTE(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldLTE(FieldUserID, v))
+}
+
+// UserIDContains applies the Contains predicate on the "user_id" field.
+func UserIDContains(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldContains(FieldUserID, v))
+}
+
+// UserIDHasPrefix applies the HasPrefix predicate on the "user_id" field.
+func UserIDHasPrefix(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldHasPrefix(FieldUserID, v))
+}
+
+// UserIDHasSuffix applies the HasSuffix predicate on the "user_id" field.
+func UserIDHasSuffix(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldHasSuffix(FieldUserID, v))
+}
+
+// UserIDEqualFold applies the EqualFold predicate on the "user_id" field.
+func UserIDEqualFold(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEqualFold(FieldUserID, v))
+}
+
+// UserIDContainsFold applies the ContainsFold predicate on the "user_id" field.
+func UserIDContainsFold(v string) predicate.Outbox {
+	return predicate.Outbox(sql.FieldContainsFold(FieldUserID, v))
+}
+
+// EventsEQ applies the EQ predicate on the "events" field.
+func EventsEQ(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldEQ(FieldEvents, v))
+}
+
+// EventsNEQ applies the NEQ predicate on the "events" field.
+func EventsNEQ(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldNEQ(FieldEvents, v))
+}
+
+// EventsIn applies the In predicate on the "events" field.
+func EventsIn(vs ...[]byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldIn(FieldEvents, vs...))
+}
+
+// EventsNotIn applies the NotIn predicate on the "events" field.
+func EventsNotIn(vs ...[]byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldNotIn(FieldEvents, vs...))
+}
+
+// EventsGT applies the GT predicate on the "events" field.
+func EventsGT(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldGT(FieldEvents, v))
+}
+
+// EventsGTE applies the GTE predicate on the "events" field.
+func EventsGTE(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldGTE(FieldEvents, v))
+}
+
+// EventsLT applies the LT predicate on the "events" field.
+func EventsLT(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldLT(FieldEvents, v))
+}
+
+// EventsLTE applies the LTE predicate on the "events" field.
+func EventsLTE(v []byte) predicate.Outbox {
+	return predicate.Outbox(sql.FieldLTE(FieldEvents, v))
+}
+
+// EventsIsNil applies the IsNil predicate on the "events" field.
+func EventsIsNil() predicate.Outbox {
+	return predicate.Outbox(sql.FieldIsNull(FieldEvents))
+}
+
+// EventsNotNil applies the NotNil predicate on the "events" field.
+func EventsNotNil() predicate.Outbox {
+	return predicate.Outbox(sql.FieldNotNull(FieldEvents))
 }
 
 // ClaimedByEQ applies the EQ predicate on the "claimed_by" field.

@@ -9,11 +9,29 @@ import (
 // Conversation is the predicate function for conversation builders.
 type Conversation func(*sql.Selector)
 
-// Message is the predicate function for message builders.
-type Message func(*sql.Selector)
+// Counter is the predicate function for counter builders.
+type Counter func(*sql.Selector)
+
+// GroupBan is the predicate function for groupban builders.
+type GroupBan func(*sql.Selector)
+
+// Hidden is the predicate function for hidden builders.
+type Hidden func(*sql.Selector)
+
+// Member is the predicate function for member builders.
+type Member func(*sql.Selector)
+
+// Mention is the predicate function for mention builders.
+type Mention func(*sql.Selector)
 
 // Mute is the predicate function for mute builders.
 type Mute func(*sql.Selector)
 
 // Outbox is the predicate function for outbox builders.
 type Outbox func(*sql.Selector)
+
+// Pin is the predicate function for pin builders.
+type Pin func(*sql.Selector)
+
+// Reaction is the predicate function for reaction builders.
+type Reaction func(*sql.Selector)

@@ -1,0 +1,292 @@
+package chat
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"google.golang.org/protobuf/proto"
+
+	ent "github.com/stoa-live/stoa/gen/ent/chat"
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+)
+
+// batch is one transaction of the writer. All that is done in it shares one commit, one commit number and one time, and
+// what it has to tell is written into the outbox with it.
+type batch struct {
+	ctx    context.Context //nolint:containedctx // of the transaction
+	tx     *sql.Tx
+	store  *store
+	number int64     // of the commit
+	now    time.Time // UTC, to the microsecond
+
+	places map[string]*place
+	tales  []*tale
+	after  []func() // once it is committed, before anybody is answered
+}
+
+// place is where a conversation's numbers stand in a batch.
+type place struct {
+	epoch, lastSeq, lastChange int64
+	touched                    bool
+}
+
+// tale is what a batch tells in one piece: of a conversation, or to a user.
+type tale struct {
+	conversationID string
+	userID         string
+	fresh          bool // all of events are new messages
+	events         []*chatv1.Event
+	own            []*chatv1.OwnEvent
+}
+
+// newBatch takes the commit's number, which also makes it the only batch.
+func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch, error) {
+	b := &batch{
+		ctx: ctx, tx: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
+	}
+	if err := tx.StmtContext(ctx, s.batches.takeNumber).QueryRowContext(ctx).Scan(&b.number); err != nil {
+		return nil, fmt.Errorf("take commit number: %w", err)
+	}
+	return b, nil
+}
+
+// attempt does act, or nothing of it when it fails.
+func (b *batch) attempt(act func() error) error {
+	if _, err := b.tx.ExecContext(b.ctx, "SAVEPOINT attempt"); err != nil {
+		return fmt.Errorf("set savepoint: %w", err)
+	}
+	places, tales, after := clonePlaces(b.places), len(b.tales), len(b.after)
+	err := act()
+	if err != nil {
+		b.places, b.after = places, b.after[:after]
+		b.tales = b.tales[:tales]
+		if _, undo := b.tx.ExecContext(b.ctx, "ROLLBACK TO attempt"); undo != nil {
+			return errors.Join(err, fmt.Errorf("roll back to savepoint: %w", undo))
+		}
+	}
+	if _, release := b.tx.ExecContext(b.ctx, "RELEASE attempt"); release != nil {
+		return errors.Join(err, fmt.Errorf("release savepoint: %w", release))
+	}
+	return err
+}
+
+func clonePlaces(places map[string]*place) map[string]*place {
+	out := make(map[string]*place, len(places))
+	for id, p := range places {
+		c := *p
+		out[id] = &c
+	}
+	return out
+}
+
+// ent is ent's client inside of the transaction.
+func (b *batch) ent() *ent.Client {
+	conn := entsql.Conn{ExecQuerier: b.tx}
+	return ent.NewClient(ent.Driver(entsql.NewDriver(b.store.db.Dialect(), conn)))
+}
+
+// place returns where a conversation's numbers stand. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+func (b *batch) place(id string) (*place, error) {
+	if p := b.places[id]; p != nil {
+		return p, nil
+	}
+	p := &place{}
+	err := b.tx.StmtContext(b.ctx, b.store.batches.place).QueryRowContext(b.ctx, id).
+		Scan(&p.epoch, &p.lastSeq, &p.lastChange)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, conversationNotFound()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read place: %w", err)
+	}
+	b.places[id] = p
+	return p, nil
+}
+
+// touch makes the conversation one that changed in this commit. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+func (b *batch) touch(id string) error {
+	p, err := b.place(id)
+	if err != nil {
+		return err
+	}
+	p.touched = true
+	return nil
+}
+
+// post gives a message its place, stores it and tells of it. A message that the same sender stored under the same id before
+// is returned instead, with fresh false. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err error) {
+	p, err := b.place(m.GetConversationId())
+	if err != nil {
+		return nil, false, err
+	}
+	seq := p.lastSeq + 1
+	if m.GetClientMsgId() == "" { // the server's own
+		m.ClientMsgId = "system-" + strconv.FormatInt(seq, 10)
+	}
+	body, err := encodeBody(m)
+	if err != nil {
+		return nil, false, err
+	}
+	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx, m.GetConversationId(), seq,
+		m.GetSender().GetId(), m.GetClientMsgId(), body, b.now.UnixMicro())
+	if err != nil {
+		return nil, false, fmt.Errorf("insert message: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return nil, false, fmt.Errorf("insert message: %w", err)
+	} else if n == 0 {
+		stored, err := b.same(m)
+		return stored, false, err
+	}
+	p.lastSeq, p.touched = seq, true
+	setPlace(m, p.epoch, seq, b.now)
+	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_Message{Message: m}})
+	return m, true, nil
+}
+
+// same reads the message that the sender of m stored under the same id before.
+func (b *batch) same(m *chatv1.Message) (*chatv1.Message, error) {
+	p, err := b.place(m.GetConversationId())
+	if err != nil {
+		return nil, err
+	}
+	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.same), m.GetConversationId(), p.epoch,
+		m.GetConversationId(), m.GetSender().GetId(), m.GetClientMsgId())
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) == 0 {
+		return nil, errors.New("insert message: it was neither stored nor there")
+	}
+	return messages[0], nil
+}
+
+// message reads a message as it is in the transaction. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND).
+func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, error) {
+	p, err := b.place(conversationID)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.at), conversationID, p.epoch,
+		conversationID, seq)
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) == 0 {
+		return nil, messageNotFound()
+	}
+	return messages[0], nil
+}
+
+// change stores a message that changed under the conversation's next change number, and tells of it.
+func (b *batch) change(m *chatv1.Message) error {
+	p, err := b.place(m.GetConversationId())
+	if err != nil {
+		return err
+	}
+	body, err := encodeBody(m)
+	if err != nil {
+		return err
+	}
+	p.lastChange++
+	p.touched = true
+	m.Change = p.lastChange
+	if _, err := b.tx.ExecContext(b.ctx,
+		"UPDATE messages SET body = ?, deleted = ?, change = ? WHERE conversation_id = ? AND seq = ?",
+		body, m.GetDeleted(), m.GetChange(), m.GetConversationId(), m.GetSeq()); err != nil {
+		return fmt.Errorf("change message: %w", err)
+	}
+	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
+	return nil
+}
+
+// tell adds an event of a conversation; those of one conversation keep their order.
+func (b *batch) tell(event *chatv1.Event) {
+	b.tales = append(b.tales, &tale{
+		conversationID: event.GetConversationId(), fresh: event.GetMessage() != nil, events: []*chatv1.Event{event},
+	})
+}
+
+// tellUser adds an event for one user's devices.
+func (b *batch) tellUser(userID string, event *chatv1.OwnEvent) {
+	b.tales = append(b.tales, &tale{userID: userID, own: []*chatv1.OwnEvent{event}})
+}
+
+// onCommit has act run once the batch is committed, before anybody is answered.
+func (b *batch) onCommit(act func()) { b.after = append(b.after, act) }
+
+// finish writes the numbers and the outbox, and removes the outbox rows that were published.
+func (b *batch) finish(published []int64, mine claim) ([]run, error) {
+	for _, id := range slices.Sorted(maps.Keys(b.places)) {
+		p := b.places[id]
+		if !p.touched {
+			continue
+		}
+		if _, err := b.tx.StmtContext(b.ctx, b.store.batches.putPlace).
+			ExecContext(b.ctx, p.lastSeq, p.lastChange, b.number, id); err != nil {
+			return nil, fmt.Errorf("write place: %w", err)
+		}
+	}
+	runs := make([]run, 0, len(b.tales))
+	for _, t := range merged(b.tales) {
+		r, err := b.record(t, mine)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, b.store.deleteRuns(b.ctx, b.tx, published)
+}
+
+// merged puts what is told of one conversation together: new messages, and what lies between them.
+func merged(tales []*tale) []*tale {
+	open := make(map[string]*tale, len(tales)) // the last tale of each conversation
+	out := tales[:0]
+	for _, t := range tales {
+		if last := open[t.conversationID]; t.conversationID != "" && last != nil && last.fresh == t.fresh {
+			last.events = append(last.events, t.events...)
+			continue
+		}
+		if t.conversationID != "" {
+			open[t.conversationID] = t
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// record writes a tale's outbox row. New messages are found again by their places; other events are kept as they are.
+func (b *batch) record(t *tale, mine claim) (run, error) {
+	var first, last int64
+	var events []byte
+	var err error
+	switch {
+	case t.fresh:
+		first, last = t.events[0].GetMessage().GetSeq(), t.events[len(t.events)-1].GetMessage().GetSeq()
+	case t.userID != "":
+		events, err = proto.Marshal(&chatv1.UserEvents{UserId: t.userID, Events: t.own})
+	default:
+		events, err = proto.Marshal(&chatv1.ConversationEvents{ConversationId: t.conversationID, Events: t.events})
+	}
+	if err != nil {
+		return run{}, fmt.Errorf("encode outbox row: %w", err)
+	}
+	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertOutbox).ExecContext(b.ctx, t.conversationID, first, last,
+		t.userID, events, mine.by, mine.until.UnixMilli())
+	if err != nil {
+		return run{}, fmt.Errorf("insert outbox row: %w", err)
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return run{}, fmt.Errorf("insert outbox row: %w", err)
+	}
+	return run{outboxID: id, conversationID: t.conversationID, userID: t.userID, events: t.events, own: t.own}, nil
+}

@@ -1,0 +1,202 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stoa-live/stoa/gen/ent/chat/hidden"
+	"github.com/stoa-live/stoa/gen/ent/chat/pin"
+	"github.com/stoa-live/stoa/gen/ent/chat/reaction"
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/pagination"
+)
+
+// maxReactions is how many kinds of signs a message may have.
+const maxReactions = 20
+
+// SetReaction gives or takes back a sign of p's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+// PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED,
+// TOO_MANY_REACTIONS), INVALID_ARGUMENT.
+func (s *Service) SetReaction(
+	ctx context.Context, p authn.Principal, id string, seq int64, key string, remove bool,
+) (*chatv1.Message, error) {
+	if !utf8.ValidString(key) || slices.ContainsFunc([]rune(key), unreadable) {
+		return nil, invalid("key: want an emoji or a name without spaces")
+	}
+	if _, err := s.mayWriteTo(ctx, p, id); err != nil {
+		return nil, err
+	}
+	return s.changing(ctx, p, id, seq, func(b *batch, v seen, m *chatv1.Message) (*chatv1.Message, error) {
+		if m.GetDeleted() || m.GetContent().GetSystem() != nil {
+			return nil, messageNotFound()
+		}
+		if err := v.mayWrite(p, b.now); err != nil {
+			return nil, err
+		}
+		changed, err := b.react(m, p.UserID, key, remove)
+		if err != nil || !changed {
+			return nil, err
+		}
+		out := proto.CloneOf(m)
+		return out, count(out, key, remove)
+	})
+}
+
+func unreadable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+// react stores or removes a sign and reports whether that changed anything.
+func (b *batch) react(m *chatv1.Message, userID, key string, remove bool) (bool, error) {
+	query := "INSERT INTO reactions (conversation_id, seq, key, user_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	if remove {
+		query = "DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND key = ? AND user_id = ?"
+	}
+	res, err := b.tx.ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID)
+	if err != nil {
+		return false, fmt.Errorf("store reaction: %w", err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("store reaction: %w", err)
+	}
+	return n > 0, nil
+}
+
+// count adds one sign to a message or takes one off.
+func count(m *chatv1.Message, key string, remove bool) error {
+	i := slices.IndexFunc(m.GetReactions(), func(r *chatv1.Reaction) bool { return r.GetKey() == key })
+	switch {
+	case i >= 0 && remove:
+		if m.Reactions[i].Count--; m.GetReactions()[i].GetCount() <= 0 {
+			m.Reactions = slices.Delete(m.GetReactions(), i, i+1)
+		}
+	case i >= 0:
+		m.Reactions[i].Count++
+	case !remove && len(m.GetReactions()) >= maxReactions:
+		return errs.ResourceExhausted(ReasonTooManyReactions, "a message has at most %d kinds of reactions", maxReactions)
+	case !remove:
+		m.Reactions = append(m.GetReactions(), &chatv1.Reaction{Key: key, Count: 1})
+	}
+	return nil
+}
+
+// markMine marks the signs in messages of one conversation that are the user's.
+func (s *Service) markMine(ctx context.Context, id, userID string, messages []*chatv1.Message) error {
+	var seqs []int64
+	for _, m := range messages {
+		if len(m.GetReactions()) > 0 {
+			seqs = append(seqs, m.GetSeq())
+		}
+	}
+	if len(seqs) == 0 {
+		return nil
+	}
+	rows, err := s.store.read.Reaction.Query().Where(reaction.ConversationID(id), reaction.UserID(userID),
+		reaction.SeqIn(seqs...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read reactions: %w", err)
+	}
+	type sign struct {
+		seq int64
+		key string
+	}
+	own := make(map[sign]bool, len(rows))
+	for _, r := range rows {
+		own[sign{r.Seq, r.Key}] = true
+	}
+	for _, m := range messages {
+		for _, r := range m.GetReactions() {
+			r.Mine = own[sign{m.GetSeq(), r.GetKey()}]
+		}
+	}
+	return nil
+}
+
+// reactionCursor is the row of the last sign that a page showed.
+type reactionCursor struct {
+	ID int `json:"i"`
+}
+
+// ListReactions returns a page of who gave signs under a message, of one kind if key is not empty, the first given first.
+// Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+func (s *Service) ListReactions(
+	ctx context.Context, p authn.Principal, id string, seq int64, key string, size int, token string,
+) (out []*chatv1.UserReaction, next string, err error) {
+	cursor, _, err := pagination.Decode[reactionCursor](token)
+	if err != nil {
+		return nil, "", err
+	}
+	v, err := s.see(ctx, p, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if seq < v.Member.FirstSeq {
+		return nil, "", messageNotFound()
+	}
+	if _, err := s.store.messageAt(ctx, v.Conversation, seq); err != nil {
+		return nil, "", err
+	}
+	query := s.store.read.Reaction.Query().
+		Where(reaction.ConversationID(id), reaction.Seq(seq), reaction.IDGT(cursor.ID))
+	if key != "" {
+		query.Where(reaction.Key(key))
+	}
+	rows, err := query.Order(reaction.ByID()).Limit(size + 1).All(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("list reactions: %w", err)
+	}
+	var ids []string
+	var last int
+	more := len(rows) > size
+	for i, r := range rows {
+		if i == size {
+			break
+		}
+		ids, last = append(ids, r.UserID), r.ID
+	}
+	users, err := s.named(ctx, ids)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, u := range users {
+		out = append(out, &chatv1.UserReaction{User: u, Key: rows[i].Key})
+	}
+	if more {
+		next = pagination.Encode(reactionCursor{last})
+	}
+	return out, next, nil
+}
+
+// pins returns the numbers of the pinned messages from floor on, the last pinned first.
+func (s *store) pins(ctx context.Context, id string, floor int64) (seqs []int64, err error) {
+	rows, err := s.read.Pin.Query().Where(pin.ConversationID(id), pin.SeqGTE(floor)).
+		Order(pin.ByID(entsql.OrderDesc())).Limit(maxPins).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list pins: %w", err)
+	}
+	for _, r := range rows {
+		seqs = append(seqs, r.Seq)
+	}
+	return seqs, nil
+}
+
+// hiddenBetween returns the numbers of messages from one to another that a user hid.
+func (s *store) hiddenBetween(ctx context.Context, id, userID string, from, to int64) (map[int64]bool, error) {
+	rows, err := s.read.Hidden.Query().Where(hidden.ConversationID(id), hidden.UserID(userID), hidden.SeqGTE(from),
+		hidden.SeqLTE(to)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read hidden messages: %w", err)
+	}
+	seqs := make(map[int64]bool, len(rows))
+	for _, r := range rows {
+		seqs[r.Seq] = true
+	}
+	return seqs, nil
+}

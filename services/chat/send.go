@@ -1,0 +1,275 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+)
+
+// excerptLength is how much of a message its answers quote, in characters.
+const excerptLength = 100
+
+// Draft is a message that somebody wants to send.
+type Draft struct {
+	ConversationID string
+	ClientMsgID    string
+	Content        *chatv1.Content
+	Mentions       *chatv1.Mentions // may be nil
+	ReplyToSeq     int64            // 0 for none
+}
+
+// SendMessage stores a message of p and returns it with its place; it reaches devices after that. The same client_msg_id
+// again returns the message that was stored the first time. Errors: INVALID_ARGUMENT, NOT_FOUND (CONVERSATION_NOT_FOUND,
+// MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED
+// (RATE_LIMITED), UNAVAILABLE.
+func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (*chatv1.Message, error) {
+	v, err := s.mayWriteTo(ctx, p, d.ConversationID)
+	if err != nil {
+		return nil, err
+	}
+	content, err := cleanContent(d.Content, v.Kind)
+	if err != nil {
+		return nil, err
+	}
+	mentions, err := s.cleanMentions(ctx, v, d.Mentions)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.limits.send(p.UserID, v.ID, v.Kind == liveRoom); err != nil {
+		return nil, err
+	}
+	quote, err := s.quote(ctx, v, d.ReplyToSeq)
+	if err != nil {
+		return nil, err
+	}
+	from, err := s.senders.get(ctx, p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return s.post(ctx, p, v, &chatv1.Message{
+		ConversationId: v.ID, Sender: from, Content: content, ClientMsgId: d.ClientMsgID, Mentions: mentions, ReplyTo: quote,
+	})
+}
+
+// mayWriteTo returns a conversation to somebody who may write there.
+func (s *Service) mayWriteTo(ctx context.Context, p authn.Principal, id string) (seen, error) {
+	if err := s.started(); err != nil {
+		return seen{}, err
+	}
+	v, err := s.see(ctx, p, id)
+	if err != nil {
+		return seen{}, err
+	}
+	if err := v.mayWrite(p, s.deps.Now()); err != nil {
+		return seen{}, err
+	}
+	return v, s.mutes.check(p.UserID, v.ID)
+}
+
+// post stores a message of somebody who may write, unless that has changed when its turn comes.
+func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1.Message) (*chatv1.Message, error) {
+	var posted func(b *batch, m *chatv1.Message) error
+	if m.GetMentions() != nil && v.hasMembers() {
+		posted = (*batch).mention
+	}
+	return s.writer.send(ctx, m, func() error { return s.mayStillWrite(p, v) }, posted)
+}
+
+// mention notes whom a message means, to count it.
+func (b *batch) mention(m *chatv1.Message) error {
+	users := m.GetMentions().GetUserIds()
+	if m.GetMentions().GetAll() {
+		users = []string{""}
+	}
+	for _, user := range users {
+		if _, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMention).
+			ExecContext(b.ctx, m.GetConversationId(), user, m.GetSeq()); err != nil {
+			return fmt.Errorf("insert mention: %w", err)
+		}
+	}
+	return nil
+}
+
+// cleanMentions refuses to mean people who are not in the conversation, and everyone where that is not the sender's to do.
+func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Mentions) (*chatv1.Mentions, error) {
+	if mentions == nil || (!mentions.GetAll() && len(mentions.GetUserIds()) == 0) {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	if mentions.GetAll() && (v.Kind != group || v.Member.Role < admin) {
+		return nil, forbidden("only the owner and admins of a group may mention everyone")
+	}
+	if v.hasMembers() {
+		for _, id := range mentions.GetUserIds() {
+			m, err := s.member(ctx, v.ID, id)
+			if err != nil {
+				return nil, err
+			}
+			if !m.here() {
+				return nil, invalid("mentions.user_ids: %q is not in this conversation", id)
+			}
+		}
+	}
+	return &chatv1.Mentions{UserIds: mentions.GetUserIds(), All: mentions.GetAll()}, nil
+}
+
+// quote returns what an answer shows of the message that it answers; nil for none. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+func (s *Service) quote(ctx context.Context, v seen, seq int64) (*chatv1.Quote, error) {
+	if seq == 0 {
+		return nil, nil //nolint:nilnil // it answers none
+	}
+	if seq < v.Member.FirstSeq {
+		return nil, messageNotFound()
+	}
+	m, err := s.store.messageAt(ctx, v.Conversation, seq)
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.Quote{Seq: seq, Sender: m.GetSender(), Excerpt: excerpt(m.GetContent())}, nil
+}
+
+// excerpt returns the beginning of what stands in a message.
+func excerpt(c *chatv1.Content) string {
+	text := textOf(c)
+	if utf8.RuneCountInString(text) <= excerptLength {
+		return text
+	}
+	return string([]rune(text)[:excerptLength-1]) + "…"
+}
+
+func textOf(c *chatv1.Content) string {
+	switch kind := c.GetKind().(type) {
+	case *chatv1.Content_Text:
+		return kind.Text.GetText()
+	case *chatv1.Content_Image:
+		return kind.Image.GetCaption()
+	case *chatv1.Content_Video:
+		return kind.Video.GetCaption()
+	case *chatv1.Content_File:
+		return kind.File.GetName()
+	case *chatv1.Content_Location:
+		return kind.Location.GetName()
+	case *chatv1.Content_Card:
+		return kind.Card.GetTitle()
+	case *chatv1.Content_Custom:
+		return kind.Custom.GetFallback()
+	default:
+		return ""
+	}
+}
+
+// ForwardMessages stores messages that p sees in one conversation in another one, in their order. Errors: those of
+// SendMessage, for both.
+func (s *Service) ForwardMessages(
+	ctx context.Context, p authn.Principal, fromID string, seqs []int64, toID, requestID string,
+) ([]*chatv1.Message, error) {
+	from, err := s.see(ctx, p, fromID)
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.mayWriteTo(ctx, p, toID)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := s.senders.get(ctx, p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	drafts := make([]*chatv1.Message, len(seqs))
+	for i, seq := range seqs {
+		if drafts[i], err = s.forwarded(ctx, p, from, to, seq, sender); err != nil {
+			return nil, err
+		}
+		drafts[i].ClientMsgId = requestID + "/" + strconv.Itoa(i)
+	}
+	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(drafts)); err != nil {
+		return nil, err
+	}
+	var stored []*chatv1.Message
+	err = s.writer.change(ctx, func(b *batch) error {
+		if err := s.mayStillWrite(p, to); err != nil {
+			return err
+		}
+		stored = nil
+		for _, m := range drafts {
+			m, _, err := b.post(m)
+			if err != nil {
+				return err
+			}
+			stored = append(stored, m)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+// forwarded makes a new message of one that p sees.
+func (s *Service) forwarded(
+	ctx context.Context, p authn.Principal, from, to seen, seq int64, sender *authv1.User,
+) (*chatv1.Message, error) {
+	if seq < from.Member.FirstSeq {
+		return nil, messageNotFound()
+	}
+	m, err := s.store.messageAt(ctx, from.Conversation, seq)
+	if err != nil {
+		return nil, err
+	}
+	if m.GetDeleted() || m.GetContent().GetSystem() != nil {
+		return nil, messageNotFound()
+	}
+	if from.hasMembers() {
+		hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq)
+		if err != nil {
+			return nil, err
+		}
+		if len(hidden) > 0 {
+			return nil, messageNotFound()
+		}
+	}
+	content, err := cleanContent(m.GetContent(), to.Kind)
+	if err != nil {
+		return nil, err
+	}
+	origin := m.GetOrigin()
+	if origin == nil {
+		origin = &chatv1.Origin{Sender: m.GetSender(), SentAt: m.GetSentAt()}
+	}
+	return &chatv1.Message{ConversationId: to.ID, Sender: sender, Content: content, Origin: origin}, nil
+}
+
+// SendSystemMessage tells users something in their system conversations, which are made as needed. Errors:
+// INVALID_ARGUMENT, UNAVAILABLE.
+func (s *Service) SendSystemMessage(
+	ctx context.Context, userIDs []string, clientMsgID string, content *chatv1.Content,
+) error {
+	if err := s.started(); err != nil {
+		return err
+	}
+	content, err := cleanContent(content, system)
+	if err != nil {
+		return err
+	}
+	return s.writer.change(ctx, func(b *batch) error {
+		for _, id := range userIDs {
+			c, err := s.openUnique(b, opening{
+				key: "system:" + id, kind: system, users: []string{id}, role: plain,
+			})
+			if err != nil {
+				return err
+			}
+			if _, _, err := b.post(&chatv1.Message{
+				ConversationId: c.ID, Sender: &authv1.User{Id: "system"}, Content: content, ClientMsgId: clientMsgID,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

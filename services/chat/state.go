@@ -1,0 +1,103 @@
+package chat
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+)
+
+// unreadMost is how far unread messages are counted.
+const unreadMost = 1000
+
+// membership is a user's side of a conversation as it is told to them.
+func membership(m Member, unread, mentions int) *chatv1.Membership {
+	out := &chatv1.Membership{
+		Role: m.Role, FirstSeq: m.FirstSeq, ReadSeq: m.ReadSeq, DeliveredSeq: m.DeliveredSeq,
+		UnreadCount: int32(unread), UnreadMentions: int32(mentions), //nolint:gosec // at most unreadMost
+		HiddenChange: m.HiddenChange, JoinedAt: timestamppb.New(m.JoinedAt),
+		Settings: &chatv1.MemberSettings{Silent: m.Silent, Pinned: m.Pinned, Archived: m.Archived},
+	}
+	if !m.MutedUntil.IsZero() {
+		out.MutedUntil = timestamppb.New(m.MutedUntil)
+	}
+	return out
+}
+
+// membershipNow is membership with what is unread counted.
+func (s *Service) membershipNow(ctx context.Context, m Member) (*chatv1.Membership, error) {
+	unread, mentions, err := s.store.unread(ctx, m, unreadMost)
+	if err != nil {
+		return nil, err
+	}
+	return membership(m, unread, mentions), nil
+}
+
+// state is a conversation as one user has it. Of one that they left it says only that.
+func (s *Service) state(ctx context.Context, c Conversation, m Member) (*chatv1.ConversationState, error) {
+	if !m.here() {
+		return leftState(c.ID, c.Kind), nil
+	}
+	own, err := s.membershipNow(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	last, err := s.lastMessage(ctx, c, m)
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.ConversationState{Conversation: c.proto(), Membership: own, LastMessage: last}, nil
+}
+
+// leftState is all that is left to somebody who left a conversation.
+func leftState(id string, kind chatv1.ConversationKind) *chatv1.ConversationState {
+	return &chatv1.ConversationState{
+		Conversation: &chatv1.Conversation{Id: id, Kind: kind}, Membership: &chatv1.Membership{},
+	}
+}
+
+// lastTried is how many hidden messages are stepped over to find the last one that is not.
+const lastTried = 20
+
+// lastMessage returns the last message that a member may see and did not hide; nil when there is none nearby.
+func (s *Service) lastMessage(ctx context.Context, c Conversation, m Member) (*chatv1.Message, error) {
+	if c.LastSeq < m.FirstSeq {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	limit := 1
+	if m.HiddenChange > 0 {
+		limit = lastTried
+	}
+	messages, err := s.store.messagesBefore(ctx, c, c.LastSeq+1, m.FirstSeq, limit)
+	if err != nil {
+		return nil, err
+	}
+	if m.HiddenChange > 0 {
+		if messages, err = s.withoutHidden(ctx, c.ID, m.UserID, messages); err != nil {
+			return nil, err
+		}
+	}
+	if len(messages) == 0 {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return messages[len(messages)-1], nil
+}
+
+// GetConversation returns a conversation as p has it, in live rooms without a membership. Errors: NOT_FOUND
+// (CONVERSATION_NOT_FOUND).
+func (s *Service) GetConversation(ctx context.Context, p authn.Principal, id string) (*chatv1.ConversationState, error) {
+	v, err := s.seeNow(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	if v.hasMembers() {
+		return s.state(ctx, v.Conversation, v.Member)
+	}
+	last, err := s.lastMessage(ctx, v.Conversation, v.Member)
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.ConversationState{Conversation: v.Conversation.proto(), LastMessage: last}, nil
+}

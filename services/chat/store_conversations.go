@@ -1,0 +1,255 @@
+package chat
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+)
+
+// The columns of conversations and members, in the order in which they are scanned.
+const (
+	conversationColumns = "c.id, c.kind, c.owner_id, c.unique_key, c.title, c.avatar_url, c.announcement, c.history, " +
+		"c.join_policy, c.muted_all, c.disbanded, c.member_count, c.member_version, c.epoch, c.last_seq, c.last_change, " +
+		"c.likes, c.version, c.created_at"
+	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.read_seq, m.delivered_seq, " +
+		"m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
+)
+
+// pairPrefix begins the unique key of a direct conversation, which names its two.
+const pairPrefix = "pair:"
+
+// conversationStatements read conversations and members.
+type conversationStatements struct {
+	conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
+	readers, readCount, deliveredCount                                          *sql.Stmt
+}
+
+const (
+	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
+	selectMember       = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
+)
+
+func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatements, error) {
+	var problems []error
+	prepare := func(query string) *sql.Stmt {
+		statement, err := db.PrepareContext(ctx, query)
+		problems = append(problems, err)
+		return statement
+	}
+	return conversationStatements{
+		conversation: prepare(selectConversation),
+		member:       prepare(selectMember),
+		// What happens in a conversation is nothing to those who left it.
+		list: prepare("SELECT " + conversationColumns + ", " + memberColumns + ", " +
+			"CASE WHEN m.role = 0 THEN m.version ELSE max(m.version, c.version) END AS changed " +
+			"FROM members m JOIN conversations c ON c.id = m.conversation_id WHERE m.user_id = ? " +
+			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
+		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
+			"ORDER BY m.id LIMIT ?"),
+		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
+			"AND (m.role < ? OR (m.role = ? AND m.id > ?)) ORDER BY m.role DESC, m.id LIMIT ?"),
+		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
+			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
+		unread: prepare("SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
+			"AND sender_id <> ? AND NOT deleted LIMIT ?)"),
+		mentioned: prepare("SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
+			"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
+			"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"),
+		readers: prepare("SELECT m.user_id FROM members m WHERE m.conversation_id = ? AND m.role > 0 AND m.read_seq >= ? " +
+			"AND m.first_seq <= ? AND m.user_id <> ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?"),
+		readCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
+			"AND m.read_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
+		deliveredCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
+			"AND m.delivered_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
+	}, errors.Join(problems...)
+}
+
+// row is what *sql.Row and *sql.Rows have in common.
+type row interface{ Scan(targets ...any) error }
+
+// conversationTargets are where a conversation's columns go, and what is still to be done with them.
+func conversationTargets(c *Conversation) (targets []any, finish func()) {
+	var key sql.NullString
+	targets = []any{
+		&c.ID, &c.Kind, &c.OwnerID, &key, &c.Title, &c.AvatarURL, &c.Announcement, &c.History, &c.Join, &c.MutedAll,
+		&c.Disbanded, &c.MemberCount, &c.MemberVersion, &c.Epoch, &c.LastSeq, &c.LastChange, &c.Likes, &c.Version,
+		&c.CreatedAt,
+	}
+	return targets, func() {
+		c.CreatedAt = c.CreatedAt.UTC()
+		if pair, ok := strings.CutPrefix(key.String, pairPrefix); ok {
+			c.Users[0], c.Users[1], _ = strings.Cut(pair, " ")
+		}
+	}
+}
+
+func memberTargets(m *Member) (targets []any, finish func()) {
+	var joinedAt, mutedUntil int64
+	targets = []any{
+		&m.ConversationID, &m.UserID, &m.Role, &joinedAt, &m.FirstSeq, &m.ReadSeq, &m.DeliveredSeq, &m.HiddenChange,
+		&mutedUntil, &m.Silent, &m.Pinned, &m.Archived, &m.MemberVersion, &m.Version,
+	}
+	return targets, func() {
+		m.JoinedAt = time.UnixMicro(joinedAt).UTC()
+		if mutedUntil != 0 {
+			m.MutedUntil = time.UnixMicro(mutedUntil).UTC()
+		}
+	}
+}
+
+func scanConversation(r row) (c Conversation, err error) {
+	targets, finish := conversationTargets(&c)
+	if err := r.Scan(targets...); errors.Is(err, sql.ErrNoRows) {
+		return Conversation{}, conversationNotFound()
+	} else if err != nil {
+		return Conversation{}, fmt.Errorf("read conversation: %w", err)
+	}
+	finish()
+	return c, nil
+}
+
+// scanMember reads a member; one who never was is returned as gone.
+func scanMember(r row, conversationID, userID string) (m Member, err error) {
+	targets, finish := memberTargets(&m)
+	if err := r.Scan(targets...); errors.Is(err, sql.ErrNoRows) {
+		return Member{ConversationID: conversationID, UserID: userID}, nil
+	} else if err != nil {
+		return Member{}, fmt.Errorf("read member: %w", err)
+	}
+	finish()
+	return m, nil
+}
+
+// conversation returns a conversation as it is now. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+func (s *store) conversation(ctx context.Context, id string) (Conversation, error) {
+	return scanConversation(s.conversations.conversation.QueryRowContext(ctx, id))
+}
+
+// member returns a user's side of a conversation, gone for one who is not and never was in it.
+func (s *store) member(ctx context.Context, conversationID, userID string) (Member, error) {
+	return scanMember(s.conversations.member.QueryRowContext(ctx, conversationID, userID), conversationID, userID)
+}
+
+// conversation is store.conversation in the transaction.
+func (b *batch) conversation(id string) (Conversation, error) {
+	c, err := scanConversation(b.tx.QueryRowContext(b.ctx, selectConversation, id))
+	if p := b.places[id]; err == nil && p != nil { // the numbers are written at the end
+		c.LastSeq, c.LastChange = p.lastSeq, p.lastChange
+		if p.touched {
+			c.Version = b.number
+		}
+	}
+	return c, err
+}
+
+// member is store.member in the transaction.
+func (b *batch) member(conversationID, userID string) (Member, error) {
+	return scanMember(b.tx.QueryRowContext(b.ctx, selectMember, conversationID, userID), conversationID, userID)
+}
+
+// mine is a conversation as a user has it in their list.
+type mine struct {
+	Conversation
+
+	Member  Member
+	Changed int64 // number of the commit that last changed it for the user
+}
+
+// listChanged returns up to limit conversations of a user that changed after a commit, in the order of their changes.
+func (s *store) listChanged(ctx context.Context, userID string, after int64, limit int) (list []mine, err error) {
+	rows, err := s.conversations.list.QueryContext(ctx, userID, after, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list conversations: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var item mine
+		first, finishFirst := conversationTargets(&item.Conversation)
+		second, finishSecond := memberTargets(&item.Member)
+		if err := rows.Scan(append(append(first, second...), &item.Changed)...); err != nil {
+			return nil, fmt.Errorf("list conversations: %w", err)
+		}
+		finishFirst()
+		finishSecond()
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// unread counts messages of others after the member's read position, and those that mean the member, each up to limit.
+func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
+	from := max(m.ReadSeq, m.FirstSeq-1)
+	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, limit).Scan(&messages)
+	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)
+	if err := errors.Join(first, second); err != nil {
+		return 0, 0, fmt.Errorf("count unread messages: %w", err)
+	}
+	return messages, mentions, nil
+}
+
+// listMembers returns up to limit members after one (its role and row), owner and admins first, and their rows.
+func (s *store) listMembers(
+	ctx context.Context, conversationID string, role chatv1.MemberRole, after int64, limit int,
+) (members []Member, ids []int64, err error) {
+	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, role, after, limit)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list members: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var m Member
+		var id int64
+		targets, finish := memberTargets(&m)
+		if err := rows.Scan(append([]any{&id}, targets...)...); err != nil {
+			return nil, nil, fmt.Errorf("list members: %w", err)
+		}
+		finish()
+		members, ids = append(members, m), append(ids, id)
+	}
+	return members, ids, nil
+}
+
+// changedMembers returns up to limit members whose last change came after a version, in the order of their changes.
+func (s *store) changedMembers(
+	ctx context.Context, conversationID string, after int64, limit int,
+) (members []Member, err error) {
+	rows, err := s.conversations.changedMembers.QueryContext(ctx, conversationID, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list changed members: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var m Member
+		targets, finish := memberTargets(&m)
+		if err := rows.Scan(targets...); err != nil {
+			return nil, fmt.Errorf("list changed members: %w", err)
+		}
+		finish()
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+// conversationIDs returns up to limit conversations of a user after a row, and the last row.
+func (s *store) conversationIDs(
+	ctx context.Context, userID string, after int64, limit int,
+) (ids []string, last int64, err error) {
+	rows, err := s.conversations.ids.QueryContext(ctx, userID, after, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list conversation ids: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&last, &id); err != nil {
+			return nil, 0, fmt.Errorf("list conversation ids: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, last, nil
+}

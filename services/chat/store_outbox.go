@@ -1,0 +1,166 @@
+package chat
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	sqlstore "github.com/stoa-live/stoa/internal/store"
+)
+
+// batchStatements write, on the one write connection.
+type batchStatements struct {
+	takeNumber, place, putPlace, insertMessage, same, at, insertMention, insertOutbox, deleteOutbox *sql.Stmt
+}
+
+func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
+	var problems []error
+	prepare := func(query string) *sql.Stmt {
+		statement, err := db.PrepareContext(ctx, query)
+		problems = append(problems, err)
+		return statement
+	}
+	return batchStatements{
+		takeNumber: prepare("UPDATE counters SET number = number + 1 WHERE id = 1 RETURNING number"),
+		place:      prepare("SELECT epoch, last_seq, last_change FROM conversations WHERE id = ?"),
+		putPlace:   prepare("UPDATE conversations SET last_seq = ?, last_change = ?, version = ? WHERE id = ?"),
+		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) " +
+			"VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_id, sender_id, client_msg_id) DO NOTHING"),
+		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
+		at:   prepare(messageColumns + " AND seq = ?"),
+		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?) " +
+			"ON CONFLICT DO NOTHING"),
+		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
+			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
+	}, errors.Join(problems...)
+}
+
+// run is what one transaction has to tell in one piece, with the outbox row that keeps it.
+type run struct {
+	outboxID       int64
+	conversationID string
+	userID         string // instead of a conversation
+	events         []*chatv1.Event
+	own            []*chatv1.OwnEvent
+}
+
+// claim says which process publishes an outbox row, and until when nobody else does.
+type claim struct {
+	by    string
+	until time.Time
+}
+
+// forgetRuns removes the outbox rows of what was published.
+func (s *store) forgetRuns(ctx context.Context, published []int64) error {
+	if len(published) == 0 {
+		return nil
+	}
+	err := sqlstore.InTx(ctx, s.db.Write, func(tx *sql.Tx) error { return s.deleteRuns(ctx, tx, published) })
+	if err != nil {
+		return fmt.Errorf("tidy outbox: %w", err)
+	}
+	return nil
+}
+
+func (s *store) deleteRuns(ctx context.Context, tx *sql.Tx, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	statement := tx.StmtContext(ctx, s.batches.deleteOutbox)
+	for _, id := range ids {
+		if _, err := statement.ExecContext(ctx, id); err != nil {
+			return fmt.Errorf("delete outbox row: %w", err)
+		}
+	}
+	return nil
+}
+
+// outboxRow is a row as it is stored.
+type outboxRow struct {
+	id                int64
+	conversationID    string
+	firstSeq, lastSeq int64
+	userID            string
+	events            []byte
+}
+
+// claimRuns takes over up to limit outbox rows: those whose claim is over, and, with fromOthers, those that any other
+// process holds. They come in the order in which they were written.
+func (s *store) claimRuns(
+	ctx context.Context, mine claim, fromOthers bool, now time.Time, limit int,
+) (runs []run, err error) {
+	var rows []outboxRow
+	err = sqlstore.InTx(ctx, s.db.Write, func(tx *sql.Tx) error {
+		found, err := tx.QueryContext(ctx, "SELECT id, conversation_id, first_seq, last_seq, user_id, events "+
+			"FROM outboxes WHERE claimed_until < ? OR (? AND claimed_by <> ?) ORDER BY id LIMIT ?",
+			now.UnixMilli(), fromOthers, mine.by, limit)
+		if err != nil {
+			return err
+		}
+		for found.Next() {
+			var r outboxRow
+			if err := found.Scan(&r.id, &r.conversationID, &r.firstSeq, &r.lastSeq, &r.userID, &r.events); err != nil {
+				return errors.Join(err, found.Close())
+			}
+			rows = append(rows, r)
+		}
+		if err := errors.Join(found.Err(), found.Close()); err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if _, err := tx.ExecContext(ctx, "UPDATE outboxes SET claimed_by = ?, claimed_until = ? WHERE id = ?",
+				mine.by, mine.until.UnixMilli(), r.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim outbox rows: %w", err)
+	}
+	for _, row := range rows {
+		r, err := s.loadRun(ctx, row)
+		if err != nil {
+			return nil, fmt.Errorf("load outbox row: %w", err)
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
+}
+
+func (s *store) loadRun(ctx context.Context, row outboxRow) (run, error) {
+	r := run{outboxID: row.id, conversationID: row.conversationID, userID: row.userID}
+	if row.userID != "" {
+		var events chatv1.UserEvents
+		err := proto.Unmarshal(row.events, &events)
+		r.own = events.GetEvents()
+		return r, err
+	}
+	if row.firstSeq == 0 {
+		var events chatv1.ConversationEvents
+		err := proto.Unmarshal(row.events, &events)
+		r.events = events.GetEvents()
+		return r, err
+	}
+	c, err := s.conversation(ctx, row.conversationID)
+	if errors.Is(err, conversationNotFound()) { // nobody is left to be told
+		return r, nil
+	}
+	if err != nil {
+		return run{}, err
+	}
+	messages, err := s.messagesAfter(ctx, c, row.firstSeq-1, int(row.lastSeq-row.firstSeq+1))
+	if err != nil {
+		return run{}, err
+	}
+	for _, m := range messages {
+		r.events = append(r.events, &chatv1.Event{ConversationId: c.ID, Kind: &chatv1.Event_Message{Message: m}})
+	}
+	return r, nil
+}
