@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 
 	"entgo.io/ent/dialect"
 	"modernc.org/sqlite" // also registers the driver "sqlite"
@@ -19,7 +21,11 @@ import (
 // waits: there is one writer, and WAL readers need no lock.
 const busyTimeout = "5000"
 
-func openSQLite(ctx context.Context, u *url.URL, service string) (*DB, error) {
+// writerCache is the page cache of the write connection, in KiB when negative: indexes of what was stored long ago stay in
+// reach.
+const writerCache = "-65536"
+
+func openSQLite(ctx context.Context, u *url.URL, service string, logger *slog.Logger) (*DB, error) {
 	folder, err := sqliteFolder(u)
 	if err != nil {
 		return nil, err
@@ -52,6 +58,9 @@ func openSQLite(ctx context.Context, u *url.URL, service string) (*DB, error) {
 	// The writer first: it turns WAL on, which readers may not.
 	if err := errors.Join(write.PingContext(ctx), read.PingContext(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
+	}
+	if db.checkpoints, err = startCheckpointer(path, sqliteDSN(path, false), logger); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch log of %s: %w", path, err), db.Close())
 	}
 	return db, nil
 }
@@ -91,6 +100,8 @@ func sqliteDSN(path string, readOnly bool) string {
 	} else {
 		query.Add("_pragma", "journal_mode(WAL)")
 		query.Add("_pragma", "synchronous(FULL)")
+		query.Add("_pragma", "wal_autocheckpoint("+strconv.Itoa(walPages)+")")
+		query.Add("_pragma", "cache_size("+writerCache+")")
 		query.Set("_txlock", "immediate")
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()

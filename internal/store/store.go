@@ -39,7 +39,8 @@ type DB struct {
 	// Read is a pool for everything else. With SQLite it refuses changes.
 	Read *sql.DB
 
-	dialect string
+	dialect     string
+	checkpoints *checkpointer // of SQLite
 }
 
 // Open opens the database of service at rawURL and migrates it with the files of migrations, which holds one folder a
@@ -60,7 +61,7 @@ func Open(ctx context.Context, rawURL, service string, migrations fs.FS, logger 
 	var db *DB
 	switch u.Scheme {
 	case "sqlite":
-		db, err = openSQLite(ctx, u, service)
+		db, err = openSQLite(ctx, u, service, logger.With(slog.String("service", service)))
 	default:
 		// The URL is not shown: those of other databases hold passwords.
 		err = fmt.Errorf("unknown scheme %q, want sqlite", u.Scheme)
@@ -93,7 +94,11 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // Close closes every connection, after those in use are given back.
 func (db *DB) Close() error {
-	if err := errors.Join(db.Read.Close(), db.Write.Close()); err != nil {
+	var first error
+	if db.checkpoints != nil {
+		first = db.checkpoints.close()
+	}
+	if err := errors.Join(first, db.Read.Close(), db.Write.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

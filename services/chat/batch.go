@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"google.golang.org/protobuf/proto"
 
@@ -88,9 +89,14 @@ func clonePlaces(places map[string]*place) map[string]*place {
 
 // ent is ent's client inside of the transaction.
 func (b *batch) ent() *ent.Client {
-	conn := entsql.Conn{ExecQuerier: b.tx}
-	return ent.NewClient(ent.Driver(entsql.NewDriver(b.store.db.Dialect(), conn)))
+	return ent.NewClient(ent.Driver(inTx{entsql.NewDriver(b.store.db.Dialect(), entsql.Conn{ExecQuerier: b.tx})}))
 }
+
+// inTx is a driver inside of a transaction: ent asks for one around what it does in several steps, and gets this one.
+type inTx struct{ *entsql.Driver }
+
+// Tx implements dialect.Driver.
+func (d inTx) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx(d.Driver), nil }
 
 // place returns where a conversation's numbers stand. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 func (b *batch) place(id string) (*place, error) {

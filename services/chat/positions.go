@@ -101,7 +101,7 @@ func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 	var unread, mentions int
 	if m.here() {
 		from := max(m.ReadSeq, m.FirstSeq-1)
-		statements := s.store.conversations
+		statements := b.store.batches
 		first := b.tx.StmtContext(b.ctx, statements.unread).
 			QueryRowContext(b.ctx, c.ID, from, m.UserID, unreadMost).Scan(&unread)
 		second := b.tx.StmtContext(b.ctx, statements.mentioned).

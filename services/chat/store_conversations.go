@@ -31,7 +31,12 @@ type conversationStatements struct {
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
-	selectMember       = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
+	countUnread        = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
+		"AND sender_id <> ? AND NOT deleted LIMIT ?)"
+	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
+		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
+		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
+	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
 )
 
 func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatements, error) {
@@ -55,11 +60,8 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"AND (m.role < ? OR (m.role = ? AND m.id > ?)) ORDER BY m.role DESC, m.id LIMIT ?"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
-		unread: prepare("SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
-			"AND sender_id <> ? AND NOT deleted LIMIT ?)"),
-		mentioned: prepare("SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
-			"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
-			"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"),
+		unread:    prepare(countUnread),
+		mentioned: prepare(countMentioned),
 		readers: prepare("SELECT m.user_id FROM members m WHERE m.conversation_id = ? AND m.role > 0 AND m.read_seq >= ? " +
 			"AND m.first_seq <= ? AND m.user_id <> ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?"),
 		readCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +

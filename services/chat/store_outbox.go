@@ -15,7 +15,7 @@ import (
 
 // batchStatements write, on the one write connection.
 type batchStatements struct {
-	takeNumber, place, putPlace, insertMessage, same, at, insertMention, insertOutbox, deleteOutbox *sql.Stmt
+	takeNumber, place, putPlace, insertMessage, same, at, insertMention, insertOutbox, deleteOutbox, unread, mentioned *sql.Stmt
 }
 
 func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
@@ -38,6 +38,8 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
 			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)"),
 		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
+		unread:       prepare(countUnread),
+		mentioned:    prepare(countMentioned),
 	}, errors.Join(problems...)
 }
 
