@@ -21,7 +21,7 @@ func TestTheLogIsBroughtIntoTheDatabase(t *testing.T) {
 	for range 16 {
 		err := store.InTx(t.Context(), db.Write, func(tx *sql.Tx) error {
 			for range 64 {
-				if _, err := tx.ExecContext(t.Context(), "INSERT INTO users VALUES (hex(randomblob(16)), ?)", text); err != nil {
+				if _, err := tx.ExecContext(t.Context(), "INSERT INTO users VALUES (hex(randomblob(16)), hex(randomblob(16)) || ?)", text); err != nil {
 					return err
 				}
 			}
