@@ -37,6 +37,8 @@ type Config struct {
 	Registry registry.Registry
 	// Playback serves /live/ and /auth/avatars/; nil where this process serves no streams.
 	Playback http.Handler
+	// Edge opens long connections; nil where this process has none.
+	Edge http.Handler
 	// JWKS serves /.well-known/jwks.json; nil where this process has no auth service.
 	JWKS http.Handler
 	// Web is the built web apps in the folders app and console; nil for none.
@@ -61,6 +63,7 @@ const (
 	playbackPath = "/live/"
 	avatarsPath  = "/auth/avatars/"
 	livePage     = "/live"
+	edgePath     = "/edge/v1"
 	healthPath   = "/healthz"
 	readyPath    = "/readyz"
 	metricsPath  = "/metrics"
@@ -70,6 +73,7 @@ const (
 type Gateway struct {
 	config  Config
 	handler http.Handler
+	calls   http.Handler
 	ready   atomic.Bool
 	limits  *limiter
 	paces   map[string]pace // by the path of an RPC
@@ -85,13 +89,18 @@ func New(config Config) (*Gateway, error) {
 	g := &Gateway{
 		config: config, limits: newLimiter(config.RateLimit), paces: paces(config.Services), metrics: newMetrics(config.Metrics.Registry),
 	}
-	mux := http.NewServeMux()
+	mux, calls := http.NewServeMux(), http.NewServeMux()
 	for _, service := range config.Services {
 		handler, err := g.route(service)
 		if err != nil {
 			return nil, err
 		}
 		mux.Handle("/"+service+"/", g.open(g.rpc(handler)))
+		calls.Handle("/"+service+"/", g.limit(g.rpc(handler)))
+	}
+	g.calls = calls
+	if config.Edge != nil {
+		mux.Handle("GET "+edgePath, g.limit(config.Edge))
 	}
 	if config.Playback != nil {
 		mux.Handle(playbackPath, g.open(config.Playback))
@@ -124,6 +133,12 @@ func (g *Gateway) open(next http.Handler) http.Handler { return g.cors().Handler
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+
+// Calls answers RPCs that come over a long connection, with the limits of any other request. A request's RemoteAddr must be
+// the client's address.
+func (g *Gateway) Calls() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.calls.ServeHTTP(w, g.identify(r)) })
+}
 
 // SetReady says whether new work is welcome; balancers ask /readyz.
 func (g *Gateway) SetReady(ready bool) { g.ready.Store(ready) }

@@ -20,9 +20,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/stoa-live/stoa/gateway"
+	"github.com/stoa-live/stoa/gateway/edge"
 	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
@@ -46,7 +48,7 @@ const AccessLifetime = 15 * time.Minute
 func publicServices() []string {
 	return []string{
 		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, adminv1connect.AdminServiceName,
-		sitev1connect.SiteServiceName,
+		sitev1connect.SiteServiceName, edgev1connect.EdgeServiceName,
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
 }
@@ -58,6 +60,8 @@ type App struct {
 	chat     *chat.Service
 	live     *live.Service
 	admin    *admin.Service
+	edge     *edge.Edge
+	edges    []net.Addr // of TCP
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
@@ -152,9 +156,14 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	services := map[string]service.Service{"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin}
-
 	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
+	a.edge, err = opened(a, "edge", func(d service.Deps) (*edge.Edge, error) { return edge.New(edgeConfig(cfg), a.edgeDeps(d, stack)) }, named)
+	if err != nil {
+		return nil, err
+	}
+	services := map[string]service.Service{
+		"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin, "edge": a.edge,
+	}
 	mux, err := a.mount(services, stack, cfg.MaxBody)
 	if err != nil {
 		return nil, err
@@ -170,12 +179,15 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, err
 	}
 	// Auth first: the others look people up when they start.
-	for _, name := range []string{"auth", "chat", "live", "admin"} {
+	for _, name := range []string{"auth", "chat", "live", "admin", "edge"} {
 		if err := services[name].Start(ctx); err != nil {
 			return nil, fmt.Errorf("start %s: %w", name, err)
 		}
 	}
 	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
+		return nil, err
+	}
+	if err := a.listenEdge(ctx, cfg); err != nil {
 		return nil, err
 	}
 	a.setup = authService.SetupToken
@@ -243,7 +255,7 @@ func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.R
 	var err error
 	a.gateway, err = gateway.New(gateway.Config{
 		Services: publicServices(), Local: local, IsLocal: func(string) bool { return true }, Registry: reg, Playback: local, JWKS: jwks, Web: web,
-		Metrics: metrics, Logger: a.log.With("service", "gateway"), CORSOrigins: cfg.CORSOrigins, TrustedProxies: proxies, MetricsAllow: allow,
+		Edge: a.edge, Metrics: metrics, Logger: a.log.With("service", "gateway"), CORSOrigins: cfg.CORSOrigins, TrustedProxies: proxies, MetricsAllow: allow,
 		RateLimit: cfg.RateLimit, MaxBody: cfg.MaxBody, PlaybackOrigin: cfg.PlaybackOrigin(),
 	})
 	return err
@@ -320,6 +332,7 @@ func (a *App) Close(ctx context.Context) error {
 	a.gateway.SetReady(false)
 	a.health(false)
 	a.admin.Drain()
+	a.edge.Drain()
 	a.live.Drain()
 	drain, cancel := context.WithTimeout(ctx, a.drain)
 	defer cancel()

@@ -23,6 +23,8 @@ type Principal struct {
 	UserID    string
 	SessionID string
 	DeviceID  string
+	// Platform is the kind of software of the user's device; unspecified in tokens that older versions signed.
+	Platform authv1.Platform
 	// Role is set for users: guest, user, moderator or admin.
 	Role authv1.Role
 	// Service is the caller's name when it is a service, such as "live".

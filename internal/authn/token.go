@@ -3,12 +3,15 @@ package authn
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
 
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 )
 
@@ -39,6 +42,7 @@ type accessClaims struct {
 	SessionID string `json:"sid"`
 	DeviceID  string `json:"did"`
 	Role      string `json:"role"`
+	Platform  int32  `json:"plt,omitempty"` // a number of stoa.auth.v1.Platform
 }
 
 // SignAccessToken signs a token for the user p until p.ExpiresAt. tokenID becomes its jti. It is for the auth service,
@@ -56,7 +60,7 @@ func SignAccessToken(keyID string, key ed25519.PrivateKey, p Principal, tokenID 
 			Issuer: Issuer, Audience: jwt.ClaimStrings{Audience}, Subject: p.UserID, ID: tokenID,
 			IssuedAt: jwt.NewNumericDate(issuedAt), ExpiresAt: jwt.NewNumericDate(p.ExpiresAt),
 		},
-		SessionID: p.SessionID, DeviceID: p.DeviceID, Role: role,
+		SessionID: p.SessionID, DeviceID: p.DeviceID, Role: role, Platform: int32(p.Platform),
 	})
 	token.Header["kid"] = keyID
 	signed, err := token.SignedString(key)
@@ -71,14 +75,30 @@ type Verifier struct {
 	keys   KeySource
 	now    func() time.Time
 	parser *jwt.Parser
+	// known are tokens that were checked lately. A signature costs more than the rest of a call, and a client sends the same
+	// token for minutes. A token cannot become bad before its end but by its key, which is asked for each time.
+	known *lru.Cache[[sha256.Size]byte, knownToken]
 }
+
+type knownToken struct {
+	principal Principal
+	keyID     string
+	notBefore time.Time
+}
+
+// knownTokens is how many tokens are remembered.
+const knownTokens = 20_000
 
 // NewVerifier returns a verifier that finds keys in keys and tells the time by now (time.Now when nil).
 func NewVerifier(keys KeySource, now func() time.Time) *Verifier {
 	if now == nil {
 		now = time.Now
 	}
-	return &Verifier{keys: keys, now: now, parser: newParser(Issuer, now)}
+	known, err := lru.New[[sha256.Size]byte, knownToken](knownTokens)
+	if err != nil {
+		panic(err) // only a size below 1 is an error
+	}
+	return &Verifier{keys: keys, now: now, parser: newParser(Issuer, now), known: known}
 }
 
 // newParser is strict: EdDSA only, our issuer and audience, and an end that has not passed, without leeway.
@@ -92,8 +112,19 @@ func newParser(issuer string, now func() time.Time) *jwt.Parser {
 // Verify returns whom an access token stands for. Errors: UNAUTHENTICATED (TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
 // when the keys cannot be had.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	sum := sha256.Sum256([]byte(token))
+	if t, ok := v.known.Get(sum); ok {
+		now := v.now()
+		_, err := v.keys.Key(ctx, t.keyID)
+		if err == nil && now.Before(t.principal.ExpiresAt) && !now.Before(t.notBefore) {
+			return t.principal, nil
+		}
+		v.known.Remove(sum) // what is wrong with it is found out below
+	}
 	var claims accessClaims
+	var usedKey string
 	if err := parse(v.parser, token, &claims, func(keyID string) (ed25519.PublicKey, error) {
+		usedKey = keyID
 		return v.keys.Key(ctx, keyID)
 	}); err != nil {
 		return Principal{}, err
@@ -105,10 +136,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if claims.Subject == "" || claims.SessionID == "" || claims.DeviceID == "" {
 		return Principal{}, invalidToken(errors.New("a claim is missing"))
 	}
-	return Principal{
+	p := Principal{
 		UserID: claims.Subject, SessionID: claims.SessionID, DeviceID: claims.DeviceID, Role: role,
-		ExpiresAt: claims.ExpiresAt.UTC(),
-	}, nil
+		Platform: authv1.Platform(claims.Platform), ExpiresAt: claims.ExpiresAt.UTC(),
+	}
+	t := knownToken{principal: p, keyID: usedKey}
+	if claims.NotBefore != nil {
+		t.notBefore = claims.NotBefore.Time
+	}
+	v.known.Add(sum, t)
+	return p, nil
 }
 
 // parse fills claims from a token whose signature, issuer, audience and times hold.

@@ -45,6 +45,13 @@ type Serve struct {
 	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
 	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
 
+	EdgeAddr      string `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
+	EdgeTLSAddr   string `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
+	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1. Default: the address they called."`
+	EdgeDevices   string `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
+	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges. Default: random."`
+	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, for clients that look for a near one."`
+
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
 	ChatRoomRate float64 `name:"chat-room-rate" env:"STOA_CHAT_ROOM_RATE" default:"200" help:"Messages a second that one live room takes in the long run, after a burst of two seconds' worth."`
 
@@ -65,6 +72,9 @@ func (c *Serve) Validate() error {
 			return fmt.Errorf("%s: %w", list.flag, err)
 		}
 	}
+	if c.EdgeTLSAddr != "" && c.TLSCert == "" {
+		return errors.New("--edge-tls-addr needs --tls-cert and --tls-key")
+	}
 	for _, origin := range c.CORSOrigins {
 		if !isOrigin(origin) {
 			return fmt.Errorf("--cors-origins: %q is no origin such as https://example.org", origin)
@@ -76,6 +86,7 @@ func (c *Serve) Validate() error {
 	}{
 		{"--live-rtmp-url", c.LiveRTMPURL, []string{"rtmp", "rtmps"}},
 		{"--live-playback-url", c.LivePlaybackURL, []string{"http", "https"}},
+		{"--edge-public-url", c.EdgePublicURL, []string{"ws", "wss"}},
 	} {
 		u, err := url.Parse(address.value)
 		if address.value != "" && (err != nil || !slices.Contains(address.schemes, u.Scheme) || u.Host == "") {

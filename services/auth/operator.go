@@ -75,5 +75,5 @@ func (s *Service) signInAsOperator(ctx context.Context, address, presented strin
 		return Grant{}, err
 	}
 	s.logger.InfoContext(ctx, "the operator signed in", "session_id", one.ID, "address", address)
-	return s.grant(key, user, one, "", now)
+	return s.grant(ctx, key, user, one, "", now)
 }

@@ -135,7 +135,7 @@ func (s *Service) refresh(ctx context.Context, text string) (Grant, error) {
 		}
 		return Grant{}, refused
 	}
-	return s.grant(key, user, one, fresh.String(), now)
+	return s.grant(ctx, key, user, one, fresh.String(), now)
 }
 
 // judge says why a token is refused, nil if it is not, and for which cause its session has to end, "" if it has not.
@@ -163,10 +163,15 @@ func (one Session) retried(token refreshToken, now time.Time, grace time.Duratio
 }
 
 // grant signs an access token for a session.
-func (s *Service) grant(key signingKey, user User, one Session, refreshToken string, now time.Time) (Grant, error) {
+func (s *Service) grant(ctx context.Context, key signingKey, user User, one Session, refreshToken string, now time.Time) (Grant, error) {
+	platform, err := s.storage.platformOf(ctx, one.DeviceID)
+	if err != nil {
+		return Grant{}, err
+	}
 	expiresAt := now.Add(s.config.AccessLifetime).Truncate(time.Second) // as precise as a token is
 	access, err := authn.SignAccessToken(key.id, key.private, authn.Principal{
-		UserID: user.ID, SessionID: one.ID, DeviceID: one.DeviceID, Role: user.Role, ExpiresAt: expiresAt,
+		UserID: user.ID, SessionID: one.ID, DeviceID: one.DeviceID, Role: user.Role, Platform: platform,
+		ExpiresAt: expiresAt,
 	}, rand.Text(), now)
 	if err != nil {
 		return Grant{}, fmt.Errorf("grant access: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/stoa-live/stoa/gen/ent/auth/device"
 	"github.com/stoa-live/stoa/gen/ent/auth/predicate"
 	"github.com/stoa-live/stoa/gen/ent/auth/session"
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 )
 
 func (s *storage) insertSession(ctx context.Context, c *entauth.Client, one Session) error {
@@ -193,4 +194,16 @@ func (s *storage) signedIn(
 		}
 	}
 	return list, nil
+}
+
+// platformOf returns the kind of software of a device; unspecified for one that was never registered, as the operator's.
+func (s *storage) platformOf(ctx context.Context, deviceID string) (authv1.Platform, error) {
+	row, err := s.read.Device.Get(ctx, deviceID)
+	if entauth.IsNotFound(err) {
+		return authv1.Platform_PLATFORM_UNSPECIFIED, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read device: %w", err)
+	}
+	return authv1.Platform(row.Platform), nil //nolint:gosec // an enum
 }

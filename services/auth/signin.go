@@ -294,7 +294,7 @@ func (s *Service) open(
 		return Grant{}, err
 	}
 	s.announceRevoked(ctx, formerly, causeReplaced, ended)
-	return s.grant(key, user, one, token.String(), now)
+	return s.grant(ctx, key, user, one, token.String(), now)
 }
 
 // takeOverGuest removes the session of a guest who becomes user on their device, and returns its identifier for the

@@ -2050,6 +2050,106 @@ func (x *Goodbye) GetError() *Error {
 	return nil
 }
 
+// AccessPoint is where an edge listens.
+type AccessPoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the node.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Where the node is; empty when nobody said.
+	Zone string `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
+	// Address for WebSocket, such as "wss://e1.example.org/edge/v1".
+	WebsocketUrl string `protobuf:"bytes,3,opt,name=websocket_url,json=websocketUrl,proto3" json:"websocket_url,omitempty"`
+	// Host and port for TCP without TLS; empty when it is closed.
+	TcpAddress string `protobuf:"bytes,4,opt,name=tcp_address,json=tcpAddress,proto3" json:"tcp_address,omitempty"`
+	// Host and port for TCP with TLS; empty when it is closed.
+	TlsAddress string `protobuf:"bytes,5,opt,name=tls_address,json=tlsAddress,proto3" json:"tls_address,omitempty"`
+	// How full the node is, from 0 to 100.
+	LoadPercent int32 `protobuf:"varint,6,opt,name=load_percent,json=loadPercent,proto3" json:"load_percent,omitempty"`
+	// The node stops soon and takes no new connections.
+	Draining      bool `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessPoint) Reset() {
+	*x = AccessPoint{}
+	mi := &file_stoa_edge_v1_edge_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessPoint) ProtoMessage() {}
+
+func (x *AccessPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_edge_v1_edge_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessPoint.ProtoReflect.Descriptor instead.
+func (*AccessPoint) Descriptor() ([]byte, []int) {
+	return file_stoa_edge_v1_edge_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *AccessPoint) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *AccessPoint) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *AccessPoint) GetWebsocketUrl() string {
+	if x != nil {
+		return x.WebsocketUrl
+	}
+	return ""
+}
+
+func (x *AccessPoint) GetTcpAddress() string {
+	if x != nil {
+		return x.TcpAddress
+	}
+	return ""
+}
+
+func (x *AccessPoint) GetTlsAddress() string {
+	if x != nil {
+		return x.TlsAddress
+	}
+	return ""
+}
+
+func (x *AccessPoint) GetLoadPercent() int32 {
+	if x != nil {
+		return x.LoadPercent
+	}
+	return 0
+}
+
+func (x *AccessPoint) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
 var File_stoa_edge_v1_edge_proto protoreflect.FileDescriptor
 
 const file_stoa_edge_v1_edge_proto_rawDesc = "" +
@@ -2175,7 +2275,17 @@ const file_stoa_edge_v1_edge_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.stoa.edge.v1.GoodbyeReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12!\n" +
 	"\freconnect_ms\x18\x03 \x01(\x05R\vreconnectMs\x12)\n" +
-	"\x05error\x18\x04 \x01(\v2\x13.stoa.edge.v1.ErrorR\x05error*\xab\x03\n" +
+	"\x05error\x18\x04 \x01(\v2\x13.stoa.edge.v1.ErrorR\x05error\"\xdb\x01\n" +
+	"\vAccessPoint\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04zone\x18\x02 \x01(\tR\x04zone\x12#\n" +
+	"\rwebsocket_url\x18\x03 \x01(\tR\fwebsocketUrl\x12\x1f\n" +
+	"\vtcp_address\x18\x04 \x01(\tR\n" +
+	"tcpAddress\x12\x1f\n" +
+	"\vtls_address\x18\x05 \x01(\tR\n" +
+	"tlsAddress\x12!\n" +
+	"\fload_percent\x18\x06 \x01(\x05R\vloadPercent\x12\x1a\n" +
+	"\bdraining\x18\a \x01(\bR\bdraining*\xab\x03\n" +
 	"\rGoodbyeReason\x12\x1e\n" +
 	"\x1aGOODBYE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18GOODBYE_REASON_BAD_FRAME\x10\x01\x12\"\n" +
@@ -2205,7 +2315,7 @@ func file_stoa_edge_v1_edge_proto_rawDescGZIP() []byte {
 }
 
 var file_stoa_edge_v1_edge_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stoa_edge_v1_edge_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_stoa_edge_v1_edge_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_stoa_edge_v1_edge_proto_goTypes = []any{
 	(GoodbyeReason)(0),            // 0: stoa.edge.v1.GoodbyeReason
 	(*ClientFrame)(nil),           // 1: stoa.edge.v1.ClientFrame
@@ -2234,14 +2344,15 @@ var file_stoa_edge_v1_edge_proto_goTypes = []any{
 	(*Notice)(nil),                // 24: stoa.edge.v1.Notice
 	(*Packed)(nil),                // 25: stoa.edge.v1.Packed
 	(*Goodbye)(nil),               // 26: stoa.edge.v1.Goodbye
-	nil,                           // 27: stoa.edge.v1.Error.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*v1.Position)(nil),           // 29: stoa.chat.v1.Position
-	(*v11.Presence)(nil),          // 30: stoa.presence.v1.Presence
-	(*v1.Event)(nil),              // 31: stoa.chat.v1.Event
-	(*v1.OwnEvent)(nil),           // 32: stoa.chat.v1.OwnEvent
-	(*v11.PeopleCount)(nil),       // 33: stoa.presence.v1.PeopleCount
-	(*v12.Broadcast)(nil),         // 34: stoa.live.v1.Broadcast
+	(*AccessPoint)(nil),           // 27: stoa.edge.v1.AccessPoint
+	nil,                           // 28: stoa.edge.v1.Error.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*v1.Position)(nil),           // 30: stoa.chat.v1.Position
+	(*v11.Presence)(nil),          // 31: stoa.presence.v1.Presence
+	(*v1.Event)(nil),              // 32: stoa.chat.v1.Event
+	(*v1.OwnEvent)(nil),           // 33: stoa.chat.v1.OwnEvent
+	(*v11.PeopleCount)(nil),       // 34: stoa.presence.v1.PeopleCount
+	(*v12.Broadcast)(nil),         // 35: stoa.live.v1.Broadcast
 }
 var file_stoa_edge_v1_edge_proto_depIdxs = []int32{
 	3,  // 0: stoa.edge.v1.ClientFrame.sign_in:type_name -> stoa.edge.v1.SignIn
@@ -2264,19 +2375,19 @@ var file_stoa_edge_v1_edge_proto_depIdxs = []int32{
 	26, // 17: stoa.edge.v1.ServerFrame.goodbye:type_name -> stoa.edge.v1.Goodbye
 	25, // 18: stoa.edge.v1.ServerFrame.packed:type_name -> stoa.edge.v1.Packed
 	4,  // 19: stoa.edge.v1.SignIn.resume:type_name -> stoa.edge.v1.Resume
-	28, // 20: stoa.edge.v1.SignedIn.server_time:type_name -> google.protobuf.Timestamp
-	27, // 21: stoa.edge.v1.Error.metadata:type_name -> stoa.edge.v1.Error.MetadataEntry
-	29, // 22: stoa.edge.v1.Entered.position:type_name -> stoa.chat.v1.Position
-	30, // 23: stoa.edge.v1.Watching.presences:type_name -> stoa.presence.v1.Presence
+	29, // 20: stoa.edge.v1.SignedIn.server_time:type_name -> google.protobuf.Timestamp
+	28, // 21: stoa.edge.v1.Error.metadata:type_name -> stoa.edge.v1.Error.MetadataEntry
+	30, // 22: stoa.edge.v1.Entered.position:type_name -> stoa.chat.v1.Position
+	31, // 23: stoa.edge.v1.Watching.presences:type_name -> stoa.presence.v1.Presence
 	21, // 24: stoa.edge.v1.Push.events:type_name -> stoa.edge.v1.Event
-	31, // 25: stoa.edge.v1.Event.chat:type_name -> stoa.chat.v1.Event
-	32, // 26: stoa.edge.v1.Event.own:type_name -> stoa.chat.v1.OwnEvent
-	30, // 27: stoa.edge.v1.Event.presence:type_name -> stoa.presence.v1.Presence
-	33, // 28: stoa.edge.v1.Event.people:type_name -> stoa.presence.v1.PeopleCount
+	32, // 25: stoa.edge.v1.Event.chat:type_name -> stoa.chat.v1.Event
+	33, // 26: stoa.edge.v1.Event.own:type_name -> stoa.chat.v1.OwnEvent
+	31, // 27: stoa.edge.v1.Event.presence:type_name -> stoa.presence.v1.Presence
+	34, // 28: stoa.edge.v1.Event.people:type_name -> stoa.presence.v1.PeopleCount
 	22, // 29: stoa.edge.v1.Event.typing:type_name -> stoa.edge.v1.TypingUser
 	23, // 30: stoa.edge.v1.Event.broadcast:type_name -> stoa.edge.v1.RoomBroadcast
 	24, // 31: stoa.edge.v1.Event.notice:type_name -> stoa.edge.v1.Notice
-	34, // 32: stoa.edge.v1.RoomBroadcast.broadcast:type_name -> stoa.live.v1.Broadcast
+	35, // 32: stoa.edge.v1.RoomBroadcast.broadcast:type_name -> stoa.live.v1.Broadcast
 	0,  // 33: stoa.edge.v1.Goodbye.reason:type_name -> stoa.edge.v1.GoodbyeReason
 	12, // 34: stoa.edge.v1.Goodbye.error:type_name -> stoa.edge.v1.Error
 	35, // [35:35] is the sub-list for method output_type
@@ -2329,7 +2440,7 @@ func file_stoa_edge_v1_edge_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_edge_v1_edge_proto_rawDesc), len(file_stoa_edge_v1_edge_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,97 +22,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AccessPoint is where an edge listens.
-type AccessPoint struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the node.
-	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	// Where the node is; empty when nobody said.
-	Zone string `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
-	// Address for WebSocket, such as "wss://e1.example.org/edge/v1".
-	WebsocketUrl string `protobuf:"bytes,3,opt,name=websocket_url,json=websocketUrl,proto3" json:"websocket_url,omitempty"`
-	// Host and port for TCP without TLS; empty when it is closed.
-	TcpAddress string `protobuf:"bytes,4,opt,name=tcp_address,json=tcpAddress,proto3" json:"tcp_address,omitempty"`
-	// Host and port for TCP with TLS; empty when it is closed.
-	TlsAddress string `protobuf:"bytes,5,opt,name=tls_address,json=tlsAddress,proto3" json:"tls_address,omitempty"`
-	// How full the node is, from 0 to 100.
-	LoadPercent   int32 `protobuf:"varint,6,opt,name=load_percent,json=loadPercent,proto3" json:"load_percent,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AccessPoint) Reset() {
-	*x = AccessPoint{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AccessPoint) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AccessPoint) ProtoMessage() {}
-
-func (x *AccessPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AccessPoint.ProtoReflect.Descriptor instead.
-func (*AccessPoint) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *AccessPoint) GetNode() string {
-	if x != nil {
-		return x.Node
-	}
-	return ""
-}
-
-func (x *AccessPoint) GetZone() string {
-	if x != nil {
-		return x.Zone
-	}
-	return ""
-}
-
-func (x *AccessPoint) GetWebsocketUrl() string {
-	if x != nil {
-		return x.WebsocketUrl
-	}
-	return ""
-}
-
-func (x *AccessPoint) GetTcpAddress() string {
-	if x != nil {
-		return x.TcpAddress
-	}
-	return ""
-}
-
-func (x *AccessPoint) GetTlsAddress() string {
-	if x != nil {
-		return x.TlsAddress
-	}
-	return ""
-}
-
-func (x *AccessPoint) GetLoadPercent() int32 {
-	if x != nil {
-		return x.LoadPercent
-	}
-	return 0
-}
-
 // ListAccessPointsRequest says where the caller is.
 type ListAccessPointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -124,7 +33,7 @@ type ListAccessPointsRequest struct {
 
 func (x *ListAccessPointsRequest) Reset() {
 	*x = ListAccessPointsRequest{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[1]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -136,7 +45,7 @@ func (x *ListAccessPointsRequest) String() string {
 func (*ListAccessPointsRequest) ProtoMessage() {}
 
 func (x *ListAccessPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[1]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -149,7 +58,7 @@ func (x *ListAccessPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessPointsRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{1}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ListAccessPointsRequest) GetZone() string {
@@ -170,7 +79,7 @@ type ListAccessPointsResponse struct {
 
 func (x *ListAccessPointsResponse) Reset() {
 	*x = ListAccessPointsResponse{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[2]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -182,7 +91,7 @@ func (x *ListAccessPointsResponse) String() string {
 func (*ListAccessPointsResponse) ProtoMessage() {}
 
 func (x *ListAccessPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[2]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -195,7 +104,7 @@ func (x *ListAccessPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessPointsResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{2}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListAccessPointsResponse) GetAccessPoints() []*AccessPoint {
@@ -218,7 +127,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[3]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +139,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[3]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +152,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{3}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ConnectRequest) GetSignIn() *SignIn {
@@ -271,7 +180,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[4]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +192,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[4]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +205,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{4}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConnectResponse) GetFrame() *ServerFrame {
@@ -319,7 +228,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[5]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +240,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[5]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +253,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{5}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SendRequest) GetSessionId() string {
@@ -372,7 +281,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[6]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +293,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[6]
+	mi := &file_stoa_edge_v1_edge_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +306,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{6}
+	return file_stoa_edge_v1_edge_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendResponse) GetFrame() *ServerFrame {
@@ -411,16 +320,7 @@ var File_stoa_edge_v1_edge_service_proto protoreflect.FileDescriptor
 
 const file_stoa_edge_v1_edge_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fstoa/edge/v1/edge_service.proto\x12\fstoa.edge.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17stoa/edge/v1/edge.proto\"\xbf\x01\n" +
-	"\vAccessPoint\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
-	"\x04zone\x18\x02 \x01(\tR\x04zone\x12#\n" +
-	"\rwebsocket_url\x18\x03 \x01(\tR\fwebsocketUrl\x12\x1f\n" +
-	"\vtcp_address\x18\x04 \x01(\tR\n" +
-	"tcpAddress\x12\x1f\n" +
-	"\vtls_address\x18\x05 \x01(\tR\n" +
-	"tlsAddress\x12!\n" +
-	"\fload_percent\x18\x06 \x01(\x05R\vloadPercent\"6\n" +
+	"\x1fstoa/edge/v1/edge_service.proto\x12\fstoa.edge.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17stoa/edge/v1/edge.proto\"6\n" +
 	"\x17ListAccessPointsRequest\x12\x1b\n" +
 	"\x04zone\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04zone\"Z\n" +
 	"\x18ListAccessPointsResponse\x12>\n" +
@@ -453,33 +353,33 @@ func file_stoa_edge_v1_edge_service_proto_rawDescGZIP() []byte {
 	return file_stoa_edge_v1_edge_service_proto_rawDescData
 }
 
-var file_stoa_edge_v1_edge_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_stoa_edge_v1_edge_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_stoa_edge_v1_edge_service_proto_goTypes = []any{
-	(*AccessPoint)(nil),              // 0: stoa.edge.v1.AccessPoint
-	(*ListAccessPointsRequest)(nil),  // 1: stoa.edge.v1.ListAccessPointsRequest
-	(*ListAccessPointsResponse)(nil), // 2: stoa.edge.v1.ListAccessPointsResponse
-	(*ConnectRequest)(nil),           // 3: stoa.edge.v1.ConnectRequest
-	(*ConnectResponse)(nil),          // 4: stoa.edge.v1.ConnectResponse
-	(*SendRequest)(nil),              // 5: stoa.edge.v1.SendRequest
-	(*SendResponse)(nil),             // 6: stoa.edge.v1.SendResponse
+	(*ListAccessPointsRequest)(nil),  // 0: stoa.edge.v1.ListAccessPointsRequest
+	(*ListAccessPointsResponse)(nil), // 1: stoa.edge.v1.ListAccessPointsResponse
+	(*ConnectRequest)(nil),           // 2: stoa.edge.v1.ConnectRequest
+	(*ConnectResponse)(nil),          // 3: stoa.edge.v1.ConnectResponse
+	(*SendRequest)(nil),              // 4: stoa.edge.v1.SendRequest
+	(*SendResponse)(nil),             // 5: stoa.edge.v1.SendResponse
+	(*AccessPoint)(nil),              // 6: stoa.edge.v1.AccessPoint
 	(*SignIn)(nil),                   // 7: stoa.edge.v1.SignIn
 	(*Enter)(nil),                    // 8: stoa.edge.v1.Enter
 	(*ServerFrame)(nil),              // 9: stoa.edge.v1.ServerFrame
 	(*ClientFrame)(nil),              // 10: stoa.edge.v1.ClientFrame
 }
 var file_stoa_edge_v1_edge_service_proto_depIdxs = []int32{
-	0,  // 0: stoa.edge.v1.ListAccessPointsResponse.access_points:type_name -> stoa.edge.v1.AccessPoint
+	6,  // 0: stoa.edge.v1.ListAccessPointsResponse.access_points:type_name -> stoa.edge.v1.AccessPoint
 	7,  // 1: stoa.edge.v1.ConnectRequest.sign_in:type_name -> stoa.edge.v1.SignIn
 	8,  // 2: stoa.edge.v1.ConnectRequest.enter:type_name -> stoa.edge.v1.Enter
 	9,  // 3: stoa.edge.v1.ConnectResponse.frame:type_name -> stoa.edge.v1.ServerFrame
 	10, // 4: stoa.edge.v1.SendRequest.frame:type_name -> stoa.edge.v1.ClientFrame
 	9,  // 5: stoa.edge.v1.SendResponse.frame:type_name -> stoa.edge.v1.ServerFrame
-	1,  // 6: stoa.edge.v1.EdgeService.ListAccessPoints:input_type -> stoa.edge.v1.ListAccessPointsRequest
-	3,  // 7: stoa.edge.v1.EdgeService.Connect:input_type -> stoa.edge.v1.ConnectRequest
-	5,  // 8: stoa.edge.v1.EdgeService.Send:input_type -> stoa.edge.v1.SendRequest
-	2,  // 9: stoa.edge.v1.EdgeService.ListAccessPoints:output_type -> stoa.edge.v1.ListAccessPointsResponse
-	4,  // 10: stoa.edge.v1.EdgeService.Connect:output_type -> stoa.edge.v1.ConnectResponse
-	6,  // 11: stoa.edge.v1.EdgeService.Send:output_type -> stoa.edge.v1.SendResponse
+	0,  // 6: stoa.edge.v1.EdgeService.ListAccessPoints:input_type -> stoa.edge.v1.ListAccessPointsRequest
+	2,  // 7: stoa.edge.v1.EdgeService.Connect:input_type -> stoa.edge.v1.ConnectRequest
+	4,  // 8: stoa.edge.v1.EdgeService.Send:input_type -> stoa.edge.v1.SendRequest
+	1,  // 9: stoa.edge.v1.EdgeService.ListAccessPoints:output_type -> stoa.edge.v1.ListAccessPointsResponse
+	3,  // 10: stoa.edge.v1.EdgeService.Connect:output_type -> stoa.edge.v1.ConnectResponse
+	5,  // 11: stoa.edge.v1.EdgeService.Send:output_type -> stoa.edge.v1.SendResponse
 	9,  // [9:12] is the sub-list for method output_type
 	6,  // [6:9] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
@@ -499,7 +399,7 @@ func file_stoa_edge_v1_edge_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_edge_v1_edge_service_proto_rawDesc), len(file_stoa_edge_v1_edge_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -219,7 +219,9 @@ type NodeReport struct {
 	// People who entered or left rooms.
 	Rooms []*RoomReport `protobuf:"bytes,4,rep,name=rooms,proto3" json:"rooms,omitempty"`
 	// The node stops: all its people are gone.
-	Gone          bool `protobuf:"varint,5,opt,name=gone,proto3" json:"gone,omitempty"`
+	Gone bool `protobuf:"varint,5,opt,name=gone,proto3" json:"gone,omitempty"`
+	// Where it listens, and how full it is.
+	AccessPoint   *AccessPoint `protobuf:"bytes,6,opt,name=access_point,json=accessPoint,proto3" json:"access_point,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +289,13 @@ func (x *NodeReport) GetGone() bool {
 		return x.Gone
 	}
 	return false
+}
+
+func (x *NodeReport) GetAccessPoint() *AccessPoint {
+	if x != nil {
+		return x.AccessPoint
+	}
+	return nil
 }
 
 // DeviceReport is one device of a user at an edge.
@@ -492,14 +501,15 @@ const file_stoa_edge_v1_events_proto_rawDesc = "" +
 	"\bplatform\x18\x03 \x01(\x0e2\x16.stoa.auth.v1.PlatformR\bplatform\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x04 \x01(\tR\tsessionId\x127\n" +
-	"\topened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\"\xb6\x01\n" +
+	"\topened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\"\xf4\x01\n" +
 	"\n" +
 	"NodeReport\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x124\n" +
 	"\adevices\x18\x03 \x03(\v2\x1a.stoa.edge.v1.DeviceReportR\adevices\x12.\n" +
 	"\x05rooms\x18\x04 \x03(\v2\x18.stoa.edge.v1.RoomReportR\x05rooms\x12\x12\n" +
-	"\x04gone\x18\x05 \x01(\bR\x04gone\"\x92\x01\n" +
+	"\x04gone\x18\x05 \x01(\bR\x04gone\x12<\n" +
+	"\faccess_point\x18\x06 \x01(\v2\x19.stoa.edge.v1.AccessPointR\vaccessPoint\"\x92\x01\n" +
 	"\fDeviceReport\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x122\n" +
@@ -538,7 +548,8 @@ var file_stoa_edge_v1_events_proto_goTypes = []any{
 	(*Goodbye)(nil),               // 7: stoa.edge.v1.Goodbye
 	(v1.Platform)(0),              // 8: stoa.auth.v1.Platform
 	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*TypingUser)(nil),            // 10: stoa.edge.v1.TypingUser
+	(*AccessPoint)(nil),           // 10: stoa.edge.v1.AccessPoint
+	(*TypingUser)(nil),            // 11: stoa.edge.v1.TypingUser
 }
 var file_stoa_edge_v1_events_proto_depIdxs = []int32{
 	6,  // 0: stoa.edge.v1.Delivery.event:type_name -> stoa.edge.v1.Event
@@ -547,13 +558,14 @@ var file_stoa_edge_v1_events_proto_depIdxs = []int32{
 	9,  // 3: stoa.edge.v1.SessionOpened.opened_at:type_name -> google.protobuf.Timestamp
 	3,  // 4: stoa.edge.v1.NodeReport.devices:type_name -> stoa.edge.v1.DeviceReport
 	4,  // 5: stoa.edge.v1.NodeReport.rooms:type_name -> stoa.edge.v1.RoomReport
-	8,  // 6: stoa.edge.v1.DeviceReport.platform:type_name -> stoa.auth.v1.Platform
-	10, // 7: stoa.edge.v1.TypingTold.typing:type_name -> stoa.edge.v1.TypingUser
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	10, // 6: stoa.edge.v1.NodeReport.access_point:type_name -> stoa.edge.v1.AccessPoint
+	8,  // 7: stoa.edge.v1.DeviceReport.platform:type_name -> stoa.auth.v1.Platform
+	11, // 8: stoa.edge.v1.TypingTold.typing:type_name -> stoa.edge.v1.TypingUser
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_stoa_edge_v1_events_proto_init() }

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb";
-import type { ClientFrame, Enter, ServerFrame, SignIn } from "./edge_pb";
+import type { AccessPoint, ClientFrame, Enter, ServerFrame, SignIn } from "./edge_pb";
 import { file_stoa_edge_v1_edge } from "./edge_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,63 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/edge/v1/edge_service.proto.
  */
 export const file_stoa_edge_v1_edge_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zdG9hL2VkZ2UvdjEvZWRnZV9zZXJ2aWNlLnByb3RvEgxzdG9hLmVkZ2UudjEigAEKC0FjY2Vzc1BvaW50EgwKBG5vZGUYASABKAkSDAoEem9uZRgCIAEoCRIVCg13ZWJzb2NrZXRfdXJsGAMgASgJEhMKC3RjcF9hZGRyZXNzGAQgASgJEhMKC3Rsc19hZGRyZXNzGAUgASgJEhQKDGxvYWRfcGVyY2VudBgGIAEoBSIwChdMaXN0QWNjZXNzUG9pbnRzUmVxdWVzdBIVCgR6b25lGAEgASgJQge6SARyAhhAIkwKGExpc3RBY2Nlc3NQb2ludHNSZXNwb25zZRIwCg1hY2Nlc3NfcG9pbnRzGAEgAygLMhkuc3RvYS5lZGdlLnYxLkFjY2Vzc1BvaW50ImUKDkNvbm5lY3RSZXF1ZXN0EiUKB3NpZ25faW4YASABKAsyFC5zdG9hLmVkZ2UudjEuU2lnbkluEiwKBWVudGVyGAIgAygLMhMuc3RvYS5lZGdlLnYxLkVudGVyQgi6SAWSAQIQFCI7Cg9Db25uZWN0UmVzcG9uc2USKAoFZnJhbWUYASABKAsyGS5zdG9hLmVkZ2UudjEuU2VydmVyRnJhbWUiXgoLU2VuZFJlcXVlc3QSHQoKc2Vzc2lvbl9pZBgBIAEoCUIJukgGcgQQARhAEjAKBWZyYW1lGAIgASgLMhkuc3RvYS5lZGdlLnYxLkNsaWVudEZyYW1lQga6SAPIAQEiOAoMU2VuZFJlc3BvbnNlEigKBWZyYW1lGAEgASgLMhkuc3RvYS5lZGdlLnYxLlNlcnZlckZyYW1lMv4BCgtFZGdlU2VydmljZRJmChBMaXN0QWNjZXNzUG9pbnRzEiUuc3RvYS5lZGdlLnYxLkxpc3RBY2Nlc3NQb2ludHNSZXF1ZXN0GiYuc3RvYS5lZGdlLnYxLkxpc3RBY2Nlc3NQb2ludHNSZXNwb25zZSIDkAIBEkgKB0Nvbm5lY3QSHC5zdG9hLmVkZ2UudjEuQ29ubmVjdFJlcXVlc3QaHS5zdG9hLmVkZ2UudjEuQ29ubmVjdFJlc3BvbnNlMAESPQoEU2VuZBIZLnN0b2EuZWRnZS52MS5TZW5kUmVxdWVzdBoaLnN0b2EuZWRnZS52MS5TZW5kUmVzcG9uc2VCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9lZGdlL3YxO2VkZ2V2MWIGcHJvdG8z", [file_buf_validate_validate, file_stoa_edge_v1_edge]);
-
-/**
- * AccessPoint is where an edge listens.
- *
- * @generated from message stoa.edge.v1.AccessPoint
- */
-export type AccessPoint = Message<"stoa.edge.v1.AccessPoint"> & {
-  /**
-   * Of the node.
-   *
-   * @generated from field: string node = 1;
-   */
-  node: string;
-
-  /**
-   * Where the node is; empty when nobody said.
-   *
-   * @generated from field: string zone = 2;
-   */
-  zone: string;
-
-  /**
-   * Address for WebSocket, such as "wss://e1.example.org/edge/v1".
-   *
-   * @generated from field: string websocket_url = 3;
-   */
-  websocketUrl: string;
-
-  /**
-   * Host and port for TCP without TLS; empty when it is closed.
-   *
-   * @generated from field: string tcp_address = 4;
-   */
-  tcpAddress: string;
-
-  /**
-   * Host and port for TCP with TLS; empty when it is closed.
-   *
-   * @generated from field: string tls_address = 5;
-   */
-  tlsAddress: string;
-
-  /**
-   * How full the node is, from 0 to 100.
-   *
-   * @generated from field: int32 load_percent = 6;
-   */
-  loadPercent: number;
-};
-
-/**
- * Describes the message stoa.edge.v1.AccessPoint.
- * Use `create(AccessPointSchema)` to create a new message.
- */
-export const AccessPointSchema: GenMessage<AccessPoint> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 0);
+  fileDesc("Ch9zdG9hL2VkZ2UvdjEvZWRnZV9zZXJ2aWNlLnByb3RvEgxzdG9hLmVkZ2UudjEiMAoXTGlzdEFjY2Vzc1BvaW50c1JlcXVlc3QSFQoEem9uZRgBIAEoCUIHukgEcgIYQCJMChhMaXN0QWNjZXNzUG9pbnRzUmVzcG9uc2USMAoNYWNjZXNzX3BvaW50cxgBIAMoCzIZLnN0b2EuZWRnZS52MS5BY2Nlc3NQb2ludCJlCg5Db25uZWN0UmVxdWVzdBIlCgdzaWduX2luGAEgASgLMhQuc3RvYS5lZGdlLnYxLlNpZ25JbhIsCgVlbnRlchgCIAMoCzITLnN0b2EuZWRnZS52MS5FbnRlckIIukgFkgECEBQiOwoPQ29ubmVjdFJlc3BvbnNlEigKBWZyYW1lGAEgASgLMhkuc3RvYS5lZGdlLnYxLlNlcnZlckZyYW1lIl4KC1NlbmRSZXF1ZXN0Eh0KCnNlc3Npb25faWQYASABKAlCCbpIBnIEEAEYQBIwCgVmcmFtZRgCIAEoCzIZLnN0b2EuZWRnZS52MS5DbGllbnRGcmFtZUIGukgDyAEBIjgKDFNlbmRSZXNwb25zZRIoCgVmcmFtZRgBIAEoCzIZLnN0b2EuZWRnZS52MS5TZXJ2ZXJGcmFtZTL+AQoLRWRnZVNlcnZpY2USZgoQTGlzdEFjY2Vzc1BvaW50cxIlLnN0b2EuZWRnZS52MS5MaXN0QWNjZXNzUG9pbnRzUmVxdWVzdBomLnN0b2EuZWRnZS52MS5MaXN0QWNjZXNzUG9pbnRzUmVzcG9uc2UiA5ACARJICgdDb25uZWN0Ehwuc3RvYS5lZGdlLnYxLkNvbm5lY3RSZXF1ZXN0Gh0uc3RvYS5lZGdlLnYxLkNvbm5lY3RSZXNwb25zZTABEj0KBFNlbmQSGS5zdG9hLmVkZ2UudjEuU2VuZFJlcXVlc3QaGi5zdG9hLmVkZ2UudjEuU2VuZFJlc3BvbnNlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvZWRnZS92MTtlZGdldjFiBnByb3RvMw", [file_buf_validate_validate, file_stoa_edge_v1_edge]);
 
 /**
  * ListAccessPointsRequest says where the caller is.
@@ -90,7 +34,7 @@ export type ListAccessPointsRequest = Message<"stoa.edge.v1.ListAccessPointsRequ
  * Use `create(ListAccessPointsRequestSchema)` to create a new message.
  */
 export const ListAccessPointsRequestSchema: GenMessage<ListAccessPointsRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 1);
+  messageDesc(file_stoa_edge_v1_edge_service, 0);
 
 /**
  * ListAccessPointsResponse ranks the edges.
@@ -111,7 +55,7 @@ export type ListAccessPointsResponse = Message<"stoa.edge.v1.ListAccessPointsRes
  * Use `create(ListAccessPointsResponseSchema)` to create a new message.
  */
 export const ListAccessPointsResponseSchema: GenMessage<ListAccessPointsResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 2);
+  messageDesc(file_stoa_edge_v1_edge_service, 1);
 
 /**
  * ConnectRequest opens or resumes a session.
@@ -139,7 +83,7 @@ export type ConnectRequest = Message<"stoa.edge.v1.ConnectRequest"> & {
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 3);
+  messageDesc(file_stoa_edge_v1_edge_service, 2);
 
 /**
  * ConnectResponse is one frame.
@@ -160,7 +104,7 @@ export type ConnectResponse = Message<"stoa.edge.v1.ConnectResponse"> & {
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 4);
+  messageDesc(file_stoa_edge_v1_edge_service, 3);
 
 /**
  * SendRequest is a frame of a session.
@@ -188,7 +132,7 @@ export type SendRequest = Message<"stoa.edge.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 5);
+  messageDesc(file_stoa_edge_v1_edge_service, 4);
 
 /**
  * SendResponse is the answer.
@@ -209,7 +153,7 @@ export type SendResponse = Message<"stoa.edge.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_edge_v1_edge_service, 6);
+  messageDesc(file_stoa_edge_v1_edge_service, 5);
 
 /**
  * EdgeService is the long connection for clients that have neither WebSocket nor TCP, and says where to connect.

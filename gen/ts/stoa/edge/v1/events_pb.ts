@@ -8,7 +8,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Platform } from "../../auth/v1/auth_pb";
 import { file_stoa_auth_v1_auth } from "../../auth/v1/auth_pb";
-import type { Event, Goodbye, TypingUser } from "./edge_pb";
+import type { AccessPoint, Event, Goodbye, TypingUser } from "./edge_pb";
 import { file_stoa_edge_v1_edge } from "./edge_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/edge/v1/events.proto.
  */
 export const file_stoa_edge_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdG9hL2VkZ2UvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmVkZ2UudjEitQEKCERlbGl2ZXJ5EhIKCmRldmljZV9pZHMYASADKAkSEAoIdXNlcl9pZHMYAiADKAkSFwoPY29udmVyc2F0aW9uX2lkGAMgASgJEhAKCGV2ZXJ5b25lGAQgASgIEgwKBHJhdGUYBSABKAUSIgoFZXZlbnQYBiABKAsyEy5zdG9hLmVkZ2UudjEuRXZlbnQSJgoHZ29vZGJ5ZRgHIAEoCzIVLnN0b2EuZWRnZS52MS5Hb29kYnllIqABCg1TZXNzaW9uT3BlbmVkEg8KB3VzZXJfaWQYASABKAkSEQoJZGV2aWNlX2lkGAIgASgJEigKCHBsYXRmb3JtGAMgASgOMhYuc3RvYS5hdXRoLnYxLlBsYXRmb3JtEhIKCnNlc3Npb25faWQYBCABKAkSLQoJb3BlbmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKQAQoKTm9kZVJlcG9ydBIMCgRub2RlGAEgASgJEhAKCGNvbXBsZXRlGAIgASgIEisKB2RldmljZXMYAyADKAsyGi5zdG9hLmVkZ2UudjEuRGV2aWNlUmVwb3J0EicKBXJvb21zGAQgAygLMhguc3RvYS5lZGdlLnYxLlJvb21SZXBvcnQSDAoEZ29uZRgFIAEoCCJtCgxEZXZpY2VSZXBvcnQSDwoHdXNlcl9pZBgBIAEoCRIRCglkZXZpY2VfaWQYAiABKAkSKAoIcGxhdGZvcm0YAyABKA4yFi5zdG9hLmF1dGgudjEuUGxhdGZvcm0SDwoHb2ZmbGluZRgEIAEoCCJECgpSb29tUmVwb3J0EhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIPCgdlbnRlcmVkGAIgAygJEgwKBGxlZnQYAyADKAkiNgoKVHlwaW5nVG9sZBIoCgZ0eXBpbmcYASABKAsyGC5zdG9hLmVkZ2UudjEuVHlwaW5nVXNlckI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2VkZ2UvdjE7ZWRnZXYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_edge_v1_edge]);
+  fileDesc("ChlzdG9hL2VkZ2UvdjEvZXZlbnRzLnByb3RvEgxzdG9hLmVkZ2UudjEitQEKCERlbGl2ZXJ5EhIKCmRldmljZV9pZHMYASADKAkSEAoIdXNlcl9pZHMYAiADKAkSFwoPY29udmVyc2F0aW9uX2lkGAMgASgJEhAKCGV2ZXJ5b25lGAQgASgIEgwKBHJhdGUYBSABKAUSIgoFZXZlbnQYBiABKAsyEy5zdG9hLmVkZ2UudjEuRXZlbnQSJgoHZ29vZGJ5ZRgHIAEoCzIVLnN0b2EuZWRnZS52MS5Hb29kYnllIqABCg1TZXNzaW9uT3BlbmVkEg8KB3VzZXJfaWQYASABKAkSEQoJZGV2aWNlX2lkGAIgASgJEigKCHBsYXRmb3JtGAMgASgOMhYuc3RvYS5hdXRoLnYxLlBsYXRmb3JtEhIKCnNlc3Npb25faWQYBCABKAkSLQoJb3BlbmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLBAQoKTm9kZVJlcG9ydBIMCgRub2RlGAEgASgJEhAKCGNvbXBsZXRlGAIgASgIEisKB2RldmljZXMYAyADKAsyGi5zdG9hLmVkZ2UudjEuRGV2aWNlUmVwb3J0EicKBXJvb21zGAQgAygLMhguc3RvYS5lZGdlLnYxLlJvb21SZXBvcnQSDAoEZ29uZRgFIAEoCBIvCgxhY2Nlc3NfcG9pbnQYBiABKAsyGS5zdG9hLmVkZ2UudjEuQWNjZXNzUG9pbnQibQoMRGV2aWNlUmVwb3J0Eg8KB3VzZXJfaWQYASABKAkSEQoJZGV2aWNlX2lkGAIgASgJEigKCHBsYXRmb3JtGAMgASgOMhYuc3RvYS5hdXRoLnYxLlBsYXRmb3JtEg8KB29mZmxpbmUYBCABKAgiRAoKUm9vbVJlcG9ydBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSDwoHZW50ZXJlZBgCIAMoCRIMCgRsZWZ0GAMgAygJIjYKClR5cGluZ1RvbGQSKAoGdHlwaW5nGAEgASgLMhguc3RvYS5lZGdlLnYxLlR5cGluZ1VzZXJCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9lZGdlL3YxO2VkZ2V2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_edge_v1_edge]);
 
 /**
  * Delivery is published on the bus topic "edge.delivery": what every edge hands to those of its sessions that it is for.
@@ -172,6 +172,13 @@ export type NodeReport = Message<"stoa.edge.v1.NodeReport"> & {
    * @generated from field: bool gone = 5;
    */
   gone: boolean;
+
+  /**
+   * Where it listens, and how full it is.
+   *
+   * @generated from field: stoa.edge.v1.AccessPoint access_point = 6;
+   */
+  accessPoint?: AccessPoint | undefined;
 };
 
 /**

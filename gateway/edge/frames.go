@@ -1,0 +1,304 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
+	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+const (
+	// maxRooms is how many live rooms a session may be in.
+	maxRooms = 20
+	// typingEvery is how often, at most, it is told that a user types in a conversation.
+	typingEvery = 2 * time.Second
+	// maxTyped is how many conversations a session remembers to have typed in.
+	maxTyped = 50
+	// askTimeout is how long a neighbour may take.
+	askTimeout = 10 * time.Second
+	// callTimeout is how long a call may take that has no timeout of its own.
+	callTimeout = 30 * time.Second
+)
+
+// parse reads a frame of a client. What is wrong with it is a defect of the client, said in a Goodbye.
+func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
+	f := &edgev1.ClientFrame{}
+	if err := proto.Unmarshal(payload, f); err != nil {
+		return nil, goodbyeBadFrame("this is no ClientFrame")
+	}
+	if err := protovalidate.Validate(f); err != nil {
+		return nil, goodbyeBadFrame(strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	if f.GetKind() == nil {
+		return nil, goodbyeBadFrame("the frame has no kind that this server knows")
+	}
+	return f, nil
+}
+
+// frame handles a frame after the first. It never waits for anything: what takes time has a goroutine of its own.
+func (s *session) frame(payload []byte) {
+	now := s.edge.deps.Now()
+	s.heard.Store(now.Unix())
+	s.edge.metrics.received.Inc()
+	if !s.frames.AllowN(now, 1) {
+		s.edge.metrics.flooded.Inc()
+		s.end(goodbyeFlood(), "flood")
+		return
+	}
+	f, bad := parse(payload)
+	if bad != nil {
+		s.end(bad, "bad_frame")
+		return
+	}
+	s.handle(f)
+}
+
+func (s *session) handle(f *edgev1.ClientFrame) {
+	switch kind := f.GetKind().(type) {
+	case *edgev1.ClientFrame_Ping:
+		s.send(newFrame(&edgev1.ServerFrame{Id: f.GetId(), Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
+	case *edgev1.ClientFrame_Ack:
+		if !s.acknowledge(kind.Ack.GetReceived()) {
+			s.end(goodbyeBadFrame("more was acknowledged than was sent"), "bad_frame")
+		}
+	case *edgev1.ClientFrame_Typing:
+		s.typing(kind.Typing)
+	case *edgev1.ClientFrame_Leave:
+		s.leave(kind.Leave.GetConversationId())
+		s.send(done(f.GetId()))
+	case *edgev1.ClientFrame_Call:
+		s.inFlight(f.GetId(), func() *frame { return s.call(f.GetId(), kind.Call) })
+	case *edgev1.ClientFrame_Enter:
+		s.inFlight(f.GetId(), func() *frame { return s.enter(f.GetId(), kind.Enter) })
+	case *edgev1.ClientFrame_Watch:
+		s.inFlight(f.GetId(), func() *frame { return s.watch(f.GetId(), kind.Watch.GetUserIds()) })
+	case *edgev1.ClientFrame_Renew:
+		s.inFlight(f.GetId(), func() *frame { return s.renew(f.GetId(), kind.Renew.GetAccessToken()) })
+	default:
+		s.end(goodbyeBadFrame("a session is signed in once"), "bad_frame")
+	}
+}
+
+// inFlight answers a frame by act, in a goroutine, unless too many are in flight.
+func (s *session) inFlight(id uint32, act func() *frame) {
+	if s.calls.Add(1) > int32(s.edge.cfg.MaxCalls) { //nolint:gosec // a small number
+		s.calls.Add(-1)
+		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
+		return
+	}
+	if !s.edge.begin(func() {
+		defer s.calls.Add(-1)
+		s.send(act())
+	}) {
+		s.calls.Add(-1)
+	}
+}
+
+// renew takes a fresh token of the same user and device.
+func (s *session) renew(id uint32, token string) *frame {
+	ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
+	defer cancel()
+	p, err := s.edge.verify(ctx, token)
+	if err != nil {
+		return refusal(id, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.UserID != s.principal.UserID || p.DeviceID != s.principal.DeviceID || p.SessionID != s.principal.SessionID {
+		return refusal(id, errs.PermissionDenied(errs.ReasonForbidden, "the token is of another session"))
+	}
+	s.token, s.principal = token, p
+	return done(id)
+}
+
+// enter lets the session into a live room: first it hears it, then it learns where it stands, so that nothing lies between.
+func (s *session) enter(id uint32, r *edgev1.Enter) *frame {
+	room := r.GetConversationId()
+	s.mu.Lock()
+	unseen, entered := s.rooms[room]
+	full := !entered && len(s.rooms) >= maxRooms
+	staff, p := s.principal.IsStaff(), s.principal
+	s.mu.Unlock()
+	if full {
+		return refusal(id, errs.ResourceExhausted(ReasonTooManySessions, "at most %d rooms can be entered at once", maxRooms))
+	}
+	ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
+	defer cancel()
+	ask := &chatv1.GetRoomRequest{ConversationId: room, UserId: p.UserID, Unseen: r.GetUnseen(), Staff: staff}
+	if !entered {
+		// Nobody hears a conversation that is no room of theirs, not even for a moment.
+		if _, err := s.edge.conversations.GetRoom(ctx, ask); err != nil {
+			return refusal(id, err)
+		}
+		s.attach(room)
+	}
+	answer, err := s.edge.conversations.GetRoom(ctx, ask)
+	if err != nil {
+		if !entered {
+			s.detach(room)
+		}
+		return refusal(id, err)
+	}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return refusal(id, sessionNotFound())
+	}
+	if s.rooms == nil {
+		s.rooms = make(map[string]bool, 1)
+	}
+	s.rooms[room] = r.GetUnseen()
+	s.mu.Unlock()
+	if entered && !unseen {
+		s.edge.reports.left(room, p.UserID)
+	}
+	if !r.GetUnseen() {
+		s.edge.reports.entered(room, p.UserID)
+	}
+	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Entered{Entered: &edgev1.Entered{
+		Position: answer.GetPosition(), LikeCount: answer.GetLikeCount(), People: s.edge.people(room),
+	}}})
+}
+
+// people is how many are in a room: as presence told, or at least those who are here.
+func (e *Edge) people(room string) int32 {
+	here := e.reports.people(room)
+	if t := e.hub.topic(room); t != nil {
+		t.mu.Lock()
+		here = max(here, t.people)
+		t.mu.Unlock()
+	}
+	return int32(here) //nolint:gosec // people
+}
+
+// leave ends an enter.
+func (s *session) leave(room string) {
+	s.mu.Lock()
+	unseen, ok := s.rooms[room]
+	delete(s.rooms, room)
+	s.mu.Unlock()
+	if !ok {
+		return
+	}
+	s.detach(room)
+	if !unseen {
+		s.edge.reports.left(room, s.user())
+	}
+}
+
+// watch follows people, as far as they let the user.
+func (s *session) watch(id uint32, users []string) *frame {
+	presences, err := s.presences(users)
+	if err != nil {
+		return refusal(id, err)
+	}
+	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Watching{
+		Watching: &edgev1.Watching{Presences: presences},
+	}})
+}
+
+// presences follows users and returns how they are now. First it follows all, so that no change lies between; then those
+// who hide are let go.
+func (s *session) presences(users []string) ([]*presencev1.Presence, error) {
+	if len(users) == 0 {
+		s.edge.hub.unwatch(s)
+		return nil, nil
+	}
+	ask := func() ([]*presencev1.Presence, error) {
+		res := &presencev1.BatchGetPresenceResponse{}
+		err := s.ask(presencev1connect.PresenceServiceBatchGetPresenceProcedure,
+			&presencev1.BatchGetPresenceRequest{UserIds: users}, res)
+		return res.GetPresences(), err
+	}
+	first, err := ask()
+	if err != nil {
+		return nil, err
+	}
+	s.edge.hub.watch(s, shown(first))
+	return ask()
+}
+
+func shown(presences []*presencev1.Presence) []string {
+	var users []string
+	for _, p := range presences {
+		if !p.GetHidden() {
+			users = append(users, p.GetUserId())
+		}
+	}
+	return users
+}
+
+// watchAgain asks again after somebody changed who may see them, and tells what it is now.
+func (s *session) watchAgain() {
+	s.mu.Lock()
+	users := make([]string, 0, len(s.watched))
+	for u := range s.watched {
+		users = append(users, u)
+	}
+	s.mu.Unlock()
+	presences, err := s.presences(users)
+	if err != nil {
+		s.edge.hub.unwatch(s) // rather nothing than what is not theirs to see
+		return
+	}
+	var events [][]byte
+	for _, p := range presences {
+		events = append(events, s.edge.encode(&edgev1.Event{Kind: &edgev1.Event_Presence{Presence: p}}))
+	}
+	s.edge.deliver(events, []*session{s})
+}
+
+// typing tells the others in a conversation, unless the user is not in it or was told of just now.
+func (s *session) typing(r *edgev1.Typing) {
+	now := s.edge.deps.Now()
+	s.mu.Lock()
+	_, room := s.rooms[r.GetConversationId()]
+	member := false
+	for _, t := range s.topics {
+		member = member || t.id == r.GetConversationId()
+	}
+	last, told := s.typed[r.GetConversationId()]
+	fine := member && !room && (!told || now.Sub(last) >= typingEvery || now.Before(last))
+	if fine {
+		if s.typed == nil || len(s.typed) >= maxTyped {
+			s.typed = make(map[string]time.Time, 1)
+		}
+		s.typed[r.GetConversationId()] = now
+	}
+	s.mu.Unlock()
+	if !fine {
+		return
+	}
+	s.edge.begin(func() {
+		ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
+		defer cancel()
+		event := &edgev1.TypingTold{Typing: &edgev1.TypingUser{
+			ConversationId: r.GetConversationId(), UserId: s.user(), Stopped: r.GetStopped(),
+		}}
+		if err := bus.Publish(ctx, s.edge.deps.Bus, TopicTyping, r.GetConversationId(), event); err != nil {
+			s.edge.logger.LogAttrs(ctx, slog.LevelDebug, "typing not told", slog.String("cause", err.Error()))
+		}
+	})
+}
+
+// signedIn is the answer to a sign-in.
+func (e *Edge) signedIn(id uint32, s *session, resumed bool) *frame {
+	p := s.principal
+	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_SignedIn{SignedIn: &edgev1.SignedIn{
+		SessionId: s.id, Resumed: resumed, SilenceMs: int32(e.cfg.Silence.Milliseconds()), //nolint:gosec // minutes
+		ResumeMs:      int32(e.cfg.Resume.Milliseconds()),                     //nolint:gosec // minutes
+		MaxFrameBytes: int32(e.cfg.MaxFrame), MaxCalls: int32(e.cfg.MaxCalls), //nolint:gosec // a MiB
+		UserId: p.UserID, DeviceId: p.DeviceID, ServerTime: timestamppb.New(e.deps.Now()),
+	}}})
+}

@@ -1,0 +1,443 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/stoa-live/stoa/internal/authn"
+)
+
+const (
+	// queueBytes bounds what waits for one client, and what is kept for its resume, each.
+	queueBytes = 4 << 20
+	// burstFrames is how many frames are written by one call of a session's own goroutine.
+	burstFrames = 64
+	// writeTimeout is how long a client may take for one such write.
+	writeTimeout = 20 * time.Second
+	// farewell is how long a client has to take its Goodbye.
+	farewell = 2 * time.Second
+)
+
+// link is a session's way to its client: one connection of one transport.
+type link interface {
+	// form is how it wants frames.
+	form() form
+	// try writes what can be written without waiting, by one goroutine at a time; 0 where the transport cannot say.
+	try(b []byte) (n int, err error)
+	// write writes all, within timeout.
+	write(bufs net.Buffers, timeout time.Duration) error
+	// close ends the connection; it may be called at any time and again.
+	close()
+	// address is the client's.
+	address() string
+}
+
+// session is one device's session. Its queue holds frames that wait for the link; kept holds pushes that were written and
+// not yet acknowledged. Both are bounded: a full queue ends the session, a full kept forgets its oldest.
+type session struct {
+	edge   *Edge
+	id     string
+	opened time.Time
+	frames *rate.Limiter
+	calls  atomic.Int32
+	heard  atomic.Int64 // Unix seconds when something last came
+	unhook func()       // from revocations
+
+	mu        sync.Mutex
+	principal authn.Principal
+	token     string
+	link      link // nil while it is cut
+	gzip      bool
+	cutAt     time.Time
+	queue     []*frame
+	queued    int // bytes
+	offset    int // of the first in queue, that are written
+	writing   bool
+	last      bool // the queue ends with a Goodbye: nothing more is taken
+	ended     bool
+	kept      []*frame
+	keptBytes int
+	pushed    int64 // pushes that were put into the queue
+	lost      int64 // pushes that cannot be sent again
+	topics    []*topic
+	rooms     map[string]bool // entered, by conversation; whether unseen
+	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
+	watched   map[string]struct{}
+	typed     map[string]time.Time
+}
+
+// user returns whose session it is.
+func (s *session) user() string { return s.principal.UserID } // never changes
+
+// send puts a frame into the queue, and writes it at once where nothing waits before it.
+func (s *session) send(f *frame) {
+	s.mu.Lock()
+	if s.ended || s.last {
+		s.mu.Unlock()
+		return
+	}
+	if len(s.queue) >= s.edge.cfg.Queue || s.queued+len(f.plain) > queueBytes {
+		cut := s.link == nil
+		s.mu.Unlock()
+		if cut { // nobody reads, and nobody could resume without a loss
+			s.end(nil, "resume_lost")
+			return
+		}
+		s.edge.metrics.slow.Inc()
+		s.end(goodbyeSlow(), "slow")
+		return
+	}
+	s.put(f)
+	if s.link == nil || s.writing {
+		s.mu.Unlock()
+		return
+	}
+	s.flush()
+}
+
+// put adds a frame to the queue. The lock is held.
+func (s *session) put(f *frame) {
+	if f.push {
+		s.pushed++
+	}
+	s.queue = append(s.queue, f)
+	s.queued += len(f.plain)
+}
+
+// flush writes without waiting and leaves the rest to a goroutine. It is called with the lock, and gives it back.
+func (s *session) flush() {
+	l := s.link
+	for len(s.queue) > 0 {
+		f := s.queue[0]
+		b := f.in(l.form(), s.gzip)
+		n, err := l.try(b[s.offset:])
+		if err != nil {
+			s.mu.Unlock()
+			s.cut(l)
+			return
+		}
+		if s.offset += n; s.offset < len(b) {
+			break
+		}
+		s.written(1)
+	}
+	if len(s.queue) == 0 {
+		ending := s.last
+		s.mu.Unlock()
+		if ending {
+			s.finish(l)
+		}
+		return
+	}
+	s.writing = true
+	s.mu.Unlock()
+	if !s.edge.begin(func() { s.drain(l) }) {
+		s.cut(l)
+	}
+}
+
+// written takes n frames off the queue; pushes are kept until they are acknowledged. The lock is held.
+func (s *session) written(n int) {
+	for _, f := range s.queue[:n] {
+		s.queued -= len(f.plain)
+		if !f.push || s.last {
+			continue
+		}
+		s.kept = append(s.kept, f)
+		s.keptBytes += len(f.plain)
+	}
+	clear(s.queue[:n])
+	s.queue, s.offset = s.queue[n:], 0
+	if len(s.queue) == 0 {
+		s.queue = nil
+	}
+	for len(s.kept) > s.edge.cfg.Queue || s.keptBytes > queueBytes {
+		s.forget(1)
+	}
+}
+
+// forget drops the n oldest kept pushes. The lock is held.
+func (s *session) forget(n int) {
+	for _, f := range s.kept[:n] {
+		s.keptBytes -= len(f.plain)
+	}
+	clear(s.kept[:n])
+	s.kept = s.kept[n:]
+	s.lost += int64(n)
+	if len(s.kept) == 0 {
+		s.kept = nil
+	}
+}
+
+// drain writes what waits, as fast as the client reads, until nothing does.
+func (s *session) drain(l link) {
+	for {
+		s.mu.Lock()
+		if s.link != l || s.ended {
+			s.writing = false
+			s.mu.Unlock()
+			return
+		}
+		if len(s.queue) == 0 {
+			s.writing = false
+			ending := s.last
+			s.mu.Unlock()
+			if ending {
+				s.finish(l)
+			}
+			return
+		}
+		bufs := make(net.Buffers, 0, min(len(s.queue), burstFrames))
+		for i, f := range s.queue[:cap(bufs)] {
+			b := f.in(l.form(), s.gzip)
+			if i == 0 {
+				b = b[s.offset:]
+			}
+			bufs = append(bufs, b)
+		}
+		n, timeout := len(bufs), writeTimeout
+		if s.last {
+			timeout = farewell
+		}
+		s.mu.Unlock()
+		err := l.write(bufs, timeout)
+		s.mu.Lock()
+		if err == nil && s.link == l {
+			s.written(n)
+		}
+		s.mu.Unlock()
+		if err != nil {
+			s.cut(l)
+			return
+		}
+	}
+}
+
+// acknowledge notes how many pushes the client has. It returns false for more than there were.
+func (s *session) acknowledge(received int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if received > s.pushed {
+		return false
+	}
+	// What is being written now may be acknowledged already; it is kept until the next time.
+	if n := min(received-s.lost, int64(len(s.kept))); n > 0 {
+		s.forget(int(n))
+	}
+	return true
+}
+
+// cut takes the link away after it failed. The session waits for its client to resume.
+func (s *session) cut(l link) {
+	l.close()
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		return
+	}
+	s.link, s.writing, s.offset = nil, false, 0
+	s.cutAt = s.edge.deps.Now()
+	ending := s.last
+	s.mu.Unlock()
+	if ending {
+		s.finish(nil)
+	}
+}
+
+// resume gives a cut session a new link, and what its client has not received. It returns false where that is not known any
+// more.
+func (s *session) resume(l link, received int64, p authn.Principal, token string, packs bool, first *frame) bool {
+	s.mu.Lock()
+	if s.ended || s.last || received < s.lost || received > s.pushed ||
+		s.principal.DeviceID != p.DeviceID || s.principal.UserID != p.UserID {
+		s.mu.Unlock()
+		return false
+	}
+	old := s.link
+	pushes := s.kept
+	for _, f := range s.queue {
+		if f.push { // answers were for calls that their client has given up
+			pushes = append(pushes, f)
+		}
+	}
+	s.queue = append([]*frame{first}, pushes[received-s.lost:]...)
+	s.kept, s.keptBytes, s.queued, s.offset, s.lost = nil, 0, 0, 0, received
+	for _, f := range s.queue {
+		s.queued += len(f.plain)
+	}
+	s.link, s.principal, s.token, s.gzip, s.writing = l, p, token, packs, true
+	s.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+	if !s.edge.begin(func() { s.drain(l) }) {
+		s.cut(l)
+	}
+	return true
+}
+
+// end says goodbye, nothing where there is nobody to hear it, and takes the session out of everything. why labels it.
+func (s *session) end(goodbye *frame, why string) {
+	s.mu.Lock()
+	if s.ended || s.last {
+		s.mu.Unlock()
+		return
+	}
+	s.last = true
+	l := s.link
+	s.edge.metrics.ended.WithLabelValues(why).Inc()
+	if l == nil || goodbye == nil {
+		s.mu.Unlock()
+		s.finish(l)
+		return
+	}
+	// What waits is dropped, but for a frame that is half written.
+	keep := 0
+	if (s.offset > 0 || s.writing) && len(s.queue) > 0 {
+		keep = min(len(s.queue), burstFrames)
+	}
+	s.queue = append(s.queue[:keep:keep], goodbye)
+	if s.writing {
+		s.mu.Unlock()
+		// A client that does not read must not hold the goodbye for as long as a write may take.
+		s.edge.begin(func() {
+			select {
+			case <-time.After(farewell):
+			case <-s.edge.stopping.Done():
+			}
+			s.finish(l)
+		})
+		return
+	}
+	s.flush()
+}
+
+// finish takes the session out of everything and closes its link.
+func (s *session) finish(l link) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended, s.last = true, true
+	s.queue, s.kept = nil, nil
+	topics, rooms := s.topics, s.rooms
+	s.topics, s.rooms = nil, nil
+	if l == nil {
+		l = s.link
+	}
+	s.link = nil
+	s.mu.Unlock()
+	if l != nil {
+		l.close()
+	}
+	s.edge.forget(s, topics, rooms)
+}
+
+// rights returns with what a call is made.
+func (s *session) rights() (token, address string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil || s.last {
+		return "", "", false
+	}
+	return s.token, s.link.address(), true
+}
+
+// begin runs act, unless the edge has stopped.
+func (e *Edge) begin(act func()) bool {
+	e.life.RLock()
+	defer e.life.RUnlock()
+	if e.stopping.Err() != nil {
+		return false
+	}
+	e.running.Go(act)
+	return true
+}
+
+// forget takes an ended session out of the lists.
+func (e *Edge) forget(s *session, topics []*topic, rooms map[string]bool) {
+	if s.unhook != nil {
+		s.unhook()
+	}
+	for _, t := range topics {
+		e.hub.leave(t, s)
+	}
+	e.hub.unwatch(s)
+	e.mu.Lock()
+	if e.sessions[s.id] == s {
+		delete(e.sessions, s.id)
+		e.metrics.sessions.Set(float64(len(e.sessions)))
+	}
+	left := without(e.users[s.user()], s)
+	if len(left) == 0 {
+		delete(e.users, s.user())
+	} else {
+		e.users[s.user()] = left
+	}
+	e.mu.Unlock()
+	for id, unseen := range rooms {
+		if !unseen {
+			e.reports.left(id, s.user())
+		}
+	}
+	e.reports.offline(s.principal)
+	e.logger.LogAttrs(context.Background(), slog.LevelDebug, "session ended", slog.String("session_id", s.id))
+}
+
+// without returns a copy of list without s.
+func without(list []*session, s *session) []*session {
+	out := make([]*session, 0, len(list))
+	for _, other := range list {
+		if other != s {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// sweep ends what nobody else ends: silent and expired sessions, those that were not resumed, and connections that did not
+// sign in.
+func (e *Edge) sweep() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.stopping.Done():
+			return
+		case <-tick.C:
+		}
+		now := e.deps.Now()
+		e.pending.expire(now)
+		for _, s := range e.everyone() {
+			s.check(now)
+		}
+	}
+}
+
+func (s *session) check(now time.Time) {
+	s.mu.Lock()
+	cut, cutAt, expires := s.link == nil, s.cutAt, s.principal.ExpiresAt
+	s.mu.Unlock()
+	switch {
+	case cut && now.Sub(cutAt) > s.edge.cfg.Resume:
+		s.end(nil, "left")
+	case now.After(expires.Add(s.edge.cfg.TokenGrace)):
+		s.end(goodbyeExpired(), "expired")
+	case !cut && now.Unix()-s.heard.Load() > int64(s.edge.cfg.Silence/time.Second):
+		s.edge.metrics.silent.Inc()
+		s.mu.Lock()
+		l := s.link
+		s.mu.Unlock()
+		if l != nil { // a half-open socket: whoever was there may resume
+			l.close()
+			s.cut(l)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package edge
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+func sessionNotFound() *errs.Error {
+	return errs.NotFound(ReasonSessionNotFound, "there is no such session")
+}
+
+// verify checks an access token.
+func (e *Edge) verify(ctx context.Context, token string) (authn.Principal, error) {
+	if token == "" {
+		return authn.Principal{}, errs.Unauthenticated(authn.ReasonTokenMissing, "sign in first")
+	}
+	p, err := e.deps.Verifier.Verify(ctx, token)
+	if err != nil {
+		return authn.Principal{}, err
+	}
+	if e.deps.Revocations.Check(p.SessionID) {
+		return authn.Principal{}, errs.Unauthenticated(authn.ReasonSessionRevoked, "this session was signed out")
+	}
+	return p, nil
+}
+
+// signIn opens or resumes the session of a link. What it returns instead of a session is the link's last frame.
+func (e *Edge) signIn(l link, id uint32, r *edgev1.SignIn) (*session, *frame) {
+	ctx, cancel := context.WithTimeout(e.stopping, askTimeout)
+	defer cancel()
+	p, err := e.verify(ctx, r.GetAccessToken())
+	if err != nil {
+		e.metrics.refused.Inc()
+		return nil, goodbyeRefused(err)
+	}
+	s, last := e.open(ctx, l, id, r, p)
+	if last != nil {
+		e.metrics.refused.Inc()
+	}
+	return s, last
+}
+
+// open is signIn for a caller who is known.
+func (e *Edge) open(
+	ctx context.Context, l link, id uint32, r *edgev1.SignIn, p authn.Principal,
+) (*session, *frame) {
+	if old := r.GetResume(); old != nil {
+		if s := e.session(old.GetSessionId()); s != nil &&
+			s.resume(l, old.GetReceived(), p, r.GetAccessToken(), r.GetAcceptGzip(), e.signedIn(id, s, true)) {
+			s.heard.Store(e.deps.Now().Unix())
+			e.metrics.resumed.Inc()
+			return s, nil
+		}
+	}
+	now := e.deps.Now()
+	s := &session{
+		edge: e, id: e.cfg.Node + "." + rand.Text(), opened: now, principal: p, token: r.GetAccessToken(), link: l,
+		gzip: r.GetAcceptGzip(), writing: true, gone: make(map[string]bool),
+		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), int(4*e.cfg.FrameRate)),
+	}
+	s.heard.Store(now.Unix())
+	others, last := e.admit(s)
+	if last != nil {
+		return nil, last
+	}
+	for _, other := range others {
+		other.end(goodbyeElsewhere(), "elsewhere")
+	}
+	s.unhook = e.deps.Revocations.OnRevoke(p.SessionID, func() { e.begin(func() { s.end(goodbyeRevoked(), "revoked") }) })
+	e.reports.online(p)
+	if err := e.attachAll(ctx, s); err != nil {
+		e.logger.LogAttrs(ctx, slog.LevelWarn, "conversations of a session not read", slog.String("cause", err.Error()))
+		s.end(nil, "unavailable")
+		return nil, goodbyeRefused(errs.Unavailable(errs.ReasonUnavailable, "the server cannot open sessions now").Because(err))
+	}
+	e.welcome(s, id)
+	e.tellOpened(ctx, s)
+	return s, nil
+}
+
+// welcome lets frames out, SignedIn before all that came meanwhile.
+func (e *Edge) welcome(s *session, id uint32) {
+	first := e.signedIn(id, s, false)
+	s.mu.Lock()
+	s.gone = nil
+	s.queue = append([]*frame{first}, s.queue...)
+	s.queued += len(first.plain)
+	s.writing = false
+	if s.ended || s.link == nil {
+		s.mu.Unlock()
+		return
+	}
+	s.flush()
+}
+
+// admit puts a session into the lists, and returns those whose place it takes.
+func (e *Edge) admit(s *session) (others []*session, last *frame) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	mine := e.users[s.user()]
+	for _, other := range mine {
+		if e.replaces(s.principal, other.principal) {
+			others = append(others, other)
+		}
+	}
+	switch {
+	case e.draining:
+		return nil, goodbyeDraining()
+	case len(e.sessions) >= e.cfg.MaxSessions, len(mine)-len(others) >= e.cfg.MaxUserSessions:
+		return nil, goodbyeFull()
+	}
+	e.sessions[s.id] = s
+	e.users[s.user()] = append(without(mine, s), s)
+	e.metrics.sessions.Set(float64(len(e.sessions)))
+	e.metrics.opened.Inc()
+	return others, nil
+}
+
+// replaces is the policy of devices: whether a new connection takes an older one's place. A device has one, but for
+// browsers, whose tabs are one device.
+func (e *Edge) replaces(fresh, old authn.Principal) bool {
+	browser := fresh.Platform == authv1.Platform_PLATFORM_WEB
+	if fresh.DeviceID == old.DeviceID {
+		return !browser
+	}
+	switch e.cfg.Policy {
+	case OneDevice:
+		return true
+	case OneDevicePlatform:
+		return fresh.Platform == old.Platform
+	default:
+		return false
+	}
+}
+
+// attachAll lets a session hear all of its user's conversations. It is in the lists already, so that it misses no change:
+// who is taken out of a conversation while the list is read is not let in again.
+func (e *Edge) attachAll(ctx context.Context, s *session) error {
+	token := ""
+	for {
+		page, err := e.conversations.ListConversationIds(ctx, &chatv1.ListConversationIdsRequest{
+			UserId: s.user(), PageToken: token,
+		})
+		if err != nil {
+			return fmt.Errorf("list conversations: %w", err)
+		}
+		for _, id := range page.GetConversationIds() {
+			s.attach(id)
+			s.mu.Lock()
+			gone := s.gone[id]
+			s.mu.Unlock()
+			if gone {
+				s.detach(id)
+			}
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return nil
+		}
+	}
+}
+
+// tellOpened lets other edges apply the policy of devices.
+func (e *Edge) tellOpened(ctx context.Context, s *session) {
+	event := &edgev1.SessionOpened{
+		UserId: s.user(), DeviceId: s.principal.DeviceID, Platform: s.principal.Platform, SessionId: s.id,
+		OpenedAt: timestamppb.New(s.opened),
+	}
+	if err := bus.Publish(ctx, e.deps.Bus, TopicSessionOpened, s.user(), event); err != nil {
+		e.logger.LogAttrs(ctx, slog.LevelWarn, "other edges not told of a session", slog.String("cause", err.Error()))
+	}
+}
+
+// onSessionOpened handles edge.session_opened.
+func (e *Edge) onSessionOpened(_ context.Context, _ string, opened *edgev1.SessionOpened) error {
+	fresh := authn.Principal{
+		UserID: opened.GetUserId(), DeviceID: opened.GetDeviceId(), Platform: opened.GetPlatform(),
+	}
+	at := opened.GetOpenedAt().AsTime()
+	for _, s := range e.sessionsOf(opened.GetUserId()) {
+		if s.id != opened.GetSessionId() && !s.opened.After(at) && e.replaces(fresh, s.principal) {
+			s.end(goodbyeElsewhere(), "elsewhere")
+		}
+	}
+	return nil
+}
+
+// pace is how many sessions a second a push to everyone reaches, where nobody says.
+const pace = 5_000
+
+// paced pushes to sessions at a pace.
+func (e *Edge) paced(events [][]byte, to []*session, perSecond int) {
+	if perSecond <= 0 {
+		perSecond = pace
+	}
+	const slices = 20 // of a second
+	tick := time.NewTicker(time.Second / slices)
+	defer tick.Stop()
+	step := max(1, perSecond/slices)
+	for len(to) > 0 {
+		n := min(step, len(to))
+		e.deliver(events, to[:n])
+		to = to[n:]
+		select {
+		case <-tick.C:
+		case <-e.stopping.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package edge
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
+)
+
+var _ edgev1connect.EdgeServiceHandler = (*edgeHandler)(nil)
+
+// heartbeat is the silence after which a stream is told that all is well.
+const heartbeat = 15 * time.Second
+
+// edgeHandler speaks EdgeService.
+type edgeHandler struct{ edge *Edge }
+
+// ListAccessPoints implements EdgeService.
+func (h *edgeHandler) ListAccessPoints(
+	_ context.Context, r *edgev1.ListAccessPointsRequest,
+) (*edgev1.ListAccessPointsResponse, error) {
+	return &edgev1.ListAccessPointsResponse{AccessPoints: h.edge.accessPoints(r.GetZone())}, nil
+}
+
+// Connect implements EdgeService.
+func (h *edgeHandler) Connect(
+	ctx context.Context, r *edgev1.ConnectRequest, stream *connect.ServerStream[edgev1.ConnectResponse],
+) error {
+	e := h.edge
+	if !e.ready.Load() {
+		return errs.Unavailable(errs.ReasonUnavailable, "the server is starting, try again in a moment")
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	l := &streamLink{stream: stream, wire: wireFrom(ctx), end: end}
+	in := r.GetSignIn()
+	if in == nil {
+		in = &edgev1.SignIn{}
+	}
+	token := ""
+	if call, ok := connect.CallInfoForHandlerContext(ctx); ok {
+		_, token, _ = strings.Cut(call.RequestHeader().Get("Authorization"), " ")
+		l.peer = call.RequestHeader().Get(e.deps.ClientAddressHeader)
+	}
+	s, last := e.open(ctx, l, 0, &edgev1.SignIn{
+		AccessToken: strings.TrimSpace(token), Resume: in.GetResume(), AcceptGzip: in.GetAcceptGzip(),
+	}, authn.MustFrom(ctx))
+	if last != nil {
+		return refusedStream(last)
+	}
+	for i, enter := range r.GetEnter() {
+		s.send(s.enter(uint32(i+1), enter)) //nolint:gosec // at most 20
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.cut(l)
+			l.wait()
+			return nil
+		case <-beat.C:
+			// Writing to it is how a stream shows that somebody listens.
+			s.heard.Store(e.deps.Now().Unix())
+			s.send(newFrame(&edgev1.ServerFrame{Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
+		}
+	}
+}
+
+// refusedStream turns a Goodbye before SignedIn into the error of the RPC.
+func refusedStream(last *frame) error {
+	f, err := decode(last.plain)
+	if err != nil {
+		return err
+	}
+	switch f.GetGoodbye().GetReason() {
+	case edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING:
+		return errs.Unavailable(ReasonDraining, "the server stops, come back")
+	case edgev1.GoodbyeReason_GOODBYE_REASON_FULL:
+		return errs.ResourceExhausted(ReasonTooManySessions, "too many are connected here")
+	default:
+		return errs.Unavailable(errs.ReasonUnavailable, "%s", f.GetGoodbye().GetMessage())
+	}
+}
+
+// Send implements EdgeService.
+func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.SendResponse, error) {
+	p := authn.MustFrom(ctx)
+	s := h.edge.session(r.GetSessionId())
+	if s == nil || s.user() != p.UserID || s.principal.DeviceID != p.DeviceID {
+		return nil, sessionNotFound()
+	}
+	now := h.edge.deps.Now()
+	s.heard.Store(now.Unix())
+	if !s.frames.AllowN(now, 1) {
+		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "too many frames, slow down")
+	}
+	f := r.GetFrame()
+	var out *frame
+	switch kind := f.GetKind().(type) {
+	case *edgev1.ClientFrame_Ping:
+		out = newFrame(&edgev1.ServerFrame{Id: f.GetId(), Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}})
+	case *edgev1.ClientFrame_Ack:
+		if !s.acknowledge(kind.Ack.GetReceived()) {
+			return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame.ack.received: more than was sent")
+		}
+		return &edgev1.SendResponse{}, nil
+	case *edgev1.ClientFrame_Typing:
+		s.typing(kind.Typing)
+		return &edgev1.SendResponse{}, nil
+	case *edgev1.ClientFrame_Leave:
+		s.leave(kind.Leave.GetConversationId())
+		out = done(f.GetId())
+	case *edgev1.ClientFrame_Enter:
+		out = s.enter(f.GetId(), kind.Enter)
+	case *edgev1.ClientFrame_Watch:
+		out = s.watch(f.GetId(), kind.Watch.GetUserIds())
+	case *edgev1.ClientFrame_Renew:
+		out = s.renew(f.GetId(), kind.Renew.GetAccessToken())
+	default:
+		return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame: this kind does not go here")
+	}
+	answer, err := decode(out.plain)
+	if err != nil {
+		return nil, err
+	}
+	return &edgev1.SendResponse{Frame: answer}, nil
+}
+
+// streamLink is a Connect stream as a link.
+type streamLink struct {
+	stream *connect.ServerStream[edgev1.ConnectResponse]
+	wire   *wire
+	end    context.CancelFunc
+	peer   string
+
+	mu     sync.Mutex
+	closed bool
+}
+
+func (l *streamLink) form() form { return formBare }
+
+func (l *streamLink) try([]byte) (int, error) { return 0, nil }
+
+func (l *streamLink) address() string { return net.JoinHostPort(l.peer, "0") }
+
+// write implements link. After the handler has returned, the stream must not be touched.
+func (l *streamLink) write(bufs net.Buffers, timeout time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wire.expire(timeout)
+	for _, b := range bufs {
+		if l.closed {
+			return net.ErrClosed
+		}
+		f, err := decode(b)
+		if err != nil {
+			return err
+		}
+		if err := l.stream.Send(&edgev1.ConnectResponse{Frame: f}); err != nil {
+			return err
+		}
+	}
+	l.wire.unlimited()
+	return nil
+}
+
+func (l *streamLink) close() { l.end() }
+
+// wait returns once nobody writes any more.
+func (l *streamLink) wait() {
+	l.wire.expire(0)
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+}
+
+// wire reaches the HTTP response under a stream, which connect hides from handlers.
+type wire struct {
+	controller *http.ResponseController
+	used       atomic.Bool
+}
+
+// expire lets writes fail once d has passed. A transport without deadlines has to notice dead peers itself.
+func (w *wire) expire(d time.Duration) {
+	if w != nil {
+		w.used.Store(true)
+		_ = w.controller.SetWriteDeadline(time.Now().Add(d))
+	}
+}
+
+func (w *wire) unlimited() {
+	if w != nil {
+		_ = w.controller.SetWriteDeadline(time.Time{})
+	}
+}
+
+type wireKey struct{}
+
+// expirable gives next's handlers their wire.
+func expirable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		under := &wire{controller: http.NewResponseController(w)}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wireKey{}, under)))
+		if under.used.Load() && r.ProtoMajor == 1 { // the connection may carry another request
+			under.unlimited()
+		}
+	})
+}
+
+func wireFrom(ctx context.Context) *wire {
+	w, _ := ctx.Value(wireKey{}).(*wire)
+	return w
+}

@@ -1,0 +1,267 @@
+package edge
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	// frameBytes is how large a Push of merged events grows.
+	frameBytes = 64 << 10
+	// A busy topic with more than mergeFrom sessions waits mergeStep for each event a second, mergeMost at the most, between
+	// two frames: a write costs the same with one event and with twenty.
+	mergeFrom = 16
+	mergeStep = 500 * time.Microsecond
+	mergeMost = 100 * time.Millisecond
+)
+
+// hub knows who hears what here. A topic is a conversation that somebody of this edge is in.
+type hub struct {
+	edge    *Edge
+	workers int
+
+	mu       sync.Mutex
+	topics   map[string]*topic
+	watchers map[string]map[*session]struct{} // by watched user
+
+	work   sync.Mutex
+	ready  []*topic
+	wake   *sync.Cond
+	closed bool
+}
+
+func newHub(e *Edge, workers int) *hub {
+	h := &hub{
+		edge: e, workers: workers, topics: make(map[string]*topic), watchers: make(map[string]map[*session]struct{}),
+	}
+	h.wake = sync.NewCond(&h.work)
+	return h
+}
+
+// topic is one conversation here. It is flushed by one goroutine at a time: what comes meanwhile goes into its next frame.
+type topic struct {
+	hub *hub
+	id  string
+
+	mu        sync.Mutex
+	sessions  map[*session]struct{}
+	list      []*session // of sessions; nil when it has to be made again
+	events    [][]byte   // that wait for the next frame
+	size      int
+	scheduled bool
+	rate      float64 // events a second, lately
+	flushedAt time.Time
+
+	epoch, seq, change int64 // of the last message and change that were told
+	people             int   // as presence told, 0 when it did not
+	entered            map[string]int
+
+	flushing sync.Mutex
+}
+
+// topic returns a conversation's topic, nil where nobody here is in it.
+func (h *hub) topic(id string) *topic {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.topics[id]
+}
+
+// join lets a session hear a conversation. It reports false when it heard it before.
+func (h *hub) join(id string, s *session) (*topic, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[id]
+	if t == nil {
+		t = &topic{hub: h, id: id, sessions: make(map[*session]struct{}, 1)}
+		h.topics[id] = t
+		h.edge.metrics.topics.Set(float64(len(h.topics)))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.sessions[s]; ok {
+		return t, false
+	}
+	t.sessions[s], t.list = struct{}{}, nil
+	return t, true
+}
+
+// leave takes a session out of a topic, and the topic away with the last one.
+func (h *hub) leave(t *topic, s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, s)
+	t.list = nil
+	if len(t.sessions) == 0 && h.topics[t.id] == t {
+		delete(h.topics, t.id)
+		h.edge.metrics.topics.Set(float64(len(h.topics)))
+	}
+}
+
+// tell adds an encoded event, which is shared: nobody may change it.
+func (t *topic) tell(event []byte) {
+	t.mu.Lock()
+	t.events = append(t.events, event)
+	t.size += len(event)
+	if t.scheduled {
+		t.mu.Unlock()
+		return
+	}
+	t.scheduled = true
+	wait := t.wait(t.hub.edge.deps.Now())
+	t.mu.Unlock()
+	if wait <= 0 {
+		t.hub.schedule(t)
+		return
+	}
+	time.AfterFunc(wait, func() { t.hub.schedule(t) })
+}
+
+// wait returns how long the topic has to wait for its next frame. The lock is held.
+func (t *topic) wait(now time.Time) time.Duration {
+	if len(t.sessions) <= mergeFrom {
+		return 0
+	}
+	gap := min(mergeMost, time.Duration(t.rate*float64(mergeStep)))
+	return min(mergeMost, gap-now.Sub(t.flushedAt)) // a clock that jumped must not hold it
+}
+
+// take returns the events that wait and who is to have them.
+func (t *topic) take(now time.Time) (events [][]byte, to []*session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	events = t.events
+	t.events, t.size, t.scheduled = nil, 0, false
+	if len(t.sessions) > mergeFrom { // events a second, each counted for about a second
+		passed := max(0, now.Sub(t.flushedAt).Seconds())
+		t.rate = t.rate*math.Exp(-passed) + float64(len(events))
+	}
+	t.flushedAt = now
+	if t.list == nil {
+		t.list = make([]*session, 0, len(t.sessions))
+		for s := range t.sessions {
+			t.list = append(t.list, s)
+		}
+	}
+	return events, t.list
+}
+
+// flush writes what waits.
+func (t *topic) flush() {
+	t.flushing.Lock()
+	defer t.flushing.Unlock()
+	events, to := t.take(t.hub.edge.deps.Now())
+	t.hub.edge.deliver(events, to)
+}
+
+// deliver pushes events to sessions in as few frames as their size allows.
+func (e *Edge) deliver(events [][]byte, to []*session) {
+	for len(events) > 0 && len(to) > 0 {
+		n, size := 0, 0
+		for n < len(events) && (n == 0 || size+len(events[n]) <= frameBytes) {
+			size += len(events[n])
+			n++
+		}
+		f := pushFrame(events[:n])
+		for _, s := range to {
+			s.send(f)
+		}
+		e.metrics.pushed.Add(float64(n * len(to)))
+		e.metrics.frames.Add(float64(len(to)))
+		events = events[n:]
+	}
+}
+
+// schedule hands a topic to the workers.
+func (h *hub) schedule(t *topic) {
+	h.work.Lock()
+	h.ready = append(h.ready, t)
+	h.work.Unlock()
+	h.wake.Signal()
+}
+
+// start begins the workers.
+func (h *hub) start(running *sync.WaitGroup) {
+	for range h.workers {
+		running.Go(h.run)
+	}
+}
+
+func (h *hub) run() {
+	for {
+		h.work.Lock()
+		for len(h.ready) == 0 && !h.closed {
+			h.wake.Wait()
+		}
+		if h.closed {
+			h.work.Unlock()
+			return
+		}
+		t := h.ready[0]
+		h.ready[0] = nil
+		h.ready = h.ready[1:]
+		if len(h.ready) == 0 {
+			h.ready = nil
+		}
+		h.work.Unlock()
+		t.flush()
+	}
+}
+
+func (h *hub) close() {
+	h.work.Lock()
+	h.closed = true
+	h.work.Unlock()
+	h.wake.Broadcast()
+}
+
+// watch lets a session follow users, in place of those that it followed.
+func (h *hub) watch(s *session, users []string) {
+	h.unwatch(s)
+	set := make(map[string]struct{}, len(users))
+	h.mu.Lock()
+	for _, u := range users {
+		if h.watchers[u] == nil {
+			h.watchers[u] = make(map[*session]struct{}, 1)
+		}
+		h.watchers[u][s] = struct{}{}
+		set[u] = struct{}{}
+	}
+	h.mu.Unlock()
+	s.mu.Lock()
+	s.watched = set
+	ended := s.ended
+	s.mu.Unlock()
+	if ended {
+		h.unwatch(s)
+	}
+}
+
+// unwatch takes a session's list away.
+func (h *hub) unwatch(s *session) {
+	s.mu.Lock()
+	set := s.watched
+	s.watched = nil
+	s.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for u := range set {
+		delete(h.watchers[u], s)
+		if len(h.watchers[u]) == 0 {
+			delete(h.watchers, u)
+		}
+	}
+}
+
+// watching returns who follows a user here.
+func (h *hub) watching(userID string) []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]*session, 0, len(h.watchers[userID]))
+	for s := range h.watchers[userID] {
+		out = append(out, s)
+	}
+	return out
+}
