@@ -164,6 +164,7 @@ func (k *conn) readRaw(take func(b []byte) error) error {
 	var buf *[]byte
 	var n int
 	var problem error
+	taken := make(chan error, 1)
 	get := func(fd uintptr) bool {
 		b, ok := buffers.Get().(*[]byte)
 		if !ok {
@@ -192,10 +193,11 @@ func (k *conn) readRaw(take func(b []byte) error) error {
 			}
 			return io.EOF
 		}
-		// In a goroutine of its own: what frames need of stack is not kept by a connection that waits.
-		done := make(chan error, 1)
-		go func() { done <- take((*buf)[:n]) }()
-		err := <-done
+		// By a worker: what frames need of stack is not kept by a connection that waits.
+		if !k.edge.hand(func() { taken <- take((*buf)[:n]) }) {
+			return net.ErrClosed
+		}
+		err := <-taken
 		buffers.Put(buf)
 		if err != nil {
 			return err

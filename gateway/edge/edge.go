@@ -192,6 +192,7 @@ type Edge struct {
 	stop     context.CancelFunc
 	stopping context.Context //nolint:containedctx // the edge's life
 	ready    atomic.Bool
+	work     chan func() // to a worker that rests
 }
 
 // New makes an edge. Nothing runs before Start.
@@ -210,7 +211,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	e := &Edge{
 		cfg: cfg, deps: deps, logger: deps.Logger.With(slog.String("service", "edge")), metrics: m,
 		reports: newReports(), nodes: newNodes(), pending: newPending(cfg.MaxPending),
-		sessions: make(map[string]*session), users: make(map[string][]*session),
+		sessions: make(map[string]*session), users: make(map[string][]*session), work: make(chan func()),
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.hub = newHub(e, 2*runtime.GOMAXPROCS(0))

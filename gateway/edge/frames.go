@@ -19,6 +19,8 @@ import (
 )
 
 const (
+	// maxProcedure is the longest name of an RPC, as the contract has it.
+	maxProcedure = 200
 	// maxRooms is how many live rooms a session may be in.
 	maxRooms = 20
 	// typingEvery is how often, at most, it is told that a user types in a conversation.
@@ -36,6 +38,12 @@ func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
 	f := &edgev1.ClientFrame{}
 	if err := proto.Unmarshal(payload, f); err != nil {
 		return nil, goodbyeBadFrame("this is no ClientFrame")
+	}
+	if c := f.GetCall(); c != nil { // most frames; the RPC checks its own message
+		if len(c.GetProcedure()) == 0 || len(c.GetProcedure()) > maxProcedure || c.GetTimeoutMs() < 0 {
+			return nil, goodbyeBadFrame("call: the procedure or the timeout is not valid")
+		}
+		return f, nil
 	}
 	if err := protovalidate.Validate(f); err != nil {
 		return nil, goodbyeBadFrame(strings.ReplaceAll(err.Error(), "\n", " "))
@@ -97,7 +105,7 @@ func (s *session) inFlight(id uint32, act func() *frame) {
 		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
 		return
 	}
-	if !s.edge.begin(func() {
+	if !s.edge.hand(func() {
 		defer s.calls.Add(-1)
 		s.send(act())
 	}) {

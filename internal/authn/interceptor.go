@@ -103,6 +103,12 @@ func (i *interceptor) authenticate(ctx context.Context, header http.Header) (Pri
 	if err != nil || !ok {
 		return Principal{}, false, err
 	}
+	if p, known := i.verifier.remembered(ctx, token); known { // most calls; whose token it is need not be read again
+		if i.revocations.Check(p.SessionID) {
+			return Principal{}, false, sessionRevoked()
+		}
+		return p, true, nil
+	}
 	if issuerOf(token) == ServiceIssuer {
 		p, err := i.services.Verify(token)
 		return p, err == nil, err

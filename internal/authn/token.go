@@ -112,14 +112,8 @@ func newParser(issuer string, now func() time.Time) *jwt.Parser {
 // Verify returns whom an access token stands for. Errors: UNAUTHENTICATED (TOKEN_INVALID, TOKEN_EXPIRED), UNAVAILABLE
 // when the keys cannot be had.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
-	sum := sha256.Sum256([]byte(token))
-	if t, ok := v.known.Get(sum); ok {
-		now := v.now()
-		_, err := v.keys.Key(ctx, t.keyID)
-		if err == nil && now.Before(t.principal.ExpiresAt) && !now.Before(t.notBefore) {
-			return t.principal, nil
-		}
-		v.known.Remove(sum) // what is wrong with it is found out below
+	if p, ok := v.remembered(ctx, token); ok {
+		return p, nil
 	}
 	var claims accessClaims
 	var usedKey string
@@ -144,8 +138,23 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if claims.NotBefore != nil {
 		t.notBefore = claims.NotBefore.Time
 	}
-	v.known.Add(sum, t)
+	v.known.Add(sha256.Sum256([]byte(token)), t)
 	return p, nil
+}
+
+// remembered returns whom a token stands for that was checked before and is still good.
+func (v *Verifier) remembered(ctx context.Context, token string) (Principal, bool) {
+	sum := sha256.Sum256([]byte(token))
+	t, ok := v.known.Get(sum)
+	if !ok {
+		return Principal{}, false
+	}
+	now := v.now()
+	if _, err := v.keys.Key(ctx, t.keyID); err != nil || !now.Before(t.principal.ExpiresAt) || now.Before(t.notBefore) {
+		v.known.Remove(sum) // what is wrong with it is found out as if it were new
+		return Principal{}, false
+	}
+	return t.principal, true
 }
 
 // parse fills claims from a token whose signature, issuer, audience and times hold.
