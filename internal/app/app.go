@@ -26,6 +26,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/bus"
@@ -39,6 +40,7 @@ import (
 	"github.com/stoa-live/stoa/services/auth"
 	"github.com/stoa-live/stoa/services/chat"
 	"github.com/stoa-live/stoa/services/live"
+	"github.com/stoa-live/stoa/services/presence"
 )
 
 // AccessLifetime is how long access tokens live, and so how long revocations are remembered.
@@ -48,7 +50,7 @@ const AccessLifetime = 15 * time.Minute
 func publicServices() []string {
 	return []string{
 		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, adminv1connect.AdminServiceName,
-		sitev1connect.SiteServiceName, edgev1connect.EdgeServiceName,
+		sitev1connect.SiteServiceName, edgev1connect.EdgeServiceName, presencev1connect.PresenceServiceName,
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
 }
@@ -142,6 +144,12 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	present, err := opened(a, "presence", func(d service.Deps) (*presence.Service, error) {
+		return presence.New(ctx, presence.Config{}, d)
+	}, named)
+	if err != nil {
+		return nil, err
+	}
 	liveConfig, err := liveConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -162,7 +170,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, err
 	}
 	services := map[string]service.Service{
-		"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin, "edge": a.edge,
+		"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin, "presence": present, "edge": a.edge,
 	}
 	mux, err := a.mount(services, stack, cfg.MaxBody)
 	if err != nil {
@@ -179,7 +187,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, err
 	}
 	// Auth first: the others look people up when they start.
-	for _, name := range []string{"auth", "chat", "live", "admin", "edge"} {
+	for _, name := range []string{"auth", "chat", "presence", "live", "admin", "edge"} {
 		if err := services[name].Start(ctx); err != nil {
 			return nil, fmt.Errorf("start %s: %w", name, err)
 		}
