@@ -14,6 +14,7 @@ import (
 
 	"github.com/stoa-live/stoa/gateway"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/testkit"
 )
@@ -36,7 +37,7 @@ func TestRateLimitInEveryProtocol(t *testing.T) {
 			if wire.Meta().Get("Retry-After") != "1000" || errs.Metadata(err)["retry_after_ms"] != "1000000" {
 				t.Errorf("told to wait %q s, %q ms", wire.Meta().Get("Retry-After"), errs.Metadata(err)["retry_after_ms"])
 			}
-			stream, err := w.client(p).Subscribe(t.Context(), &chatv1.SubscribeRequest{})
+			stream, err := w.client(p).Connect(t.Context(), &edgev1.ConnectRequest{})
 			if err == nil {
 				for stream.Receive() {
 					t.Error("the stream has events")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stoa-live/stoa/gateway"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/memhttp"
 	"github.com/stoa-live/stoa/internal/telemetry"
 	"github.com/stoa-live/stoa/internal/testkit"
@@ -34,7 +35,7 @@ func slow(t *testing.T, local http.Handler, do func(*testing.T, *memhttp.Server)
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		g, err := gateway.New(gateway.Config{
-			Services: []string{chatv1connect.ChatServiceName, unknown}, Local: local, IsLocal: func(string) bool { return true },
+			Services: []string{chatv1connect.ChatServiceName, edgev1connect.EdgeServiceName, unknown}, Local: local, IsLocal: func(string) bool { return true },
 			Playback: local, Metrics: telemetry.NewMetrics(), Logger: discard(), MaxBody: maxBody,
 			Web: fstest.MapFS{"app/index.html": {}, "console/index.html": {}, "app/assets/a.js": {Data: noise(large)}},
 		})
@@ -357,7 +358,7 @@ func proxied(t *testing.T, handler http.Handler) (*memhttp.Server, *testkit.Log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := gateway.Config{Services: []string{chatv1connect.ChatServiceName}, Metrics: telemetry.NewMetrics(), Logger: logger, MaxBody: maxBody}
+	config := gateway.Config{Services: []string{chatv1connect.ChatServiceName, edgev1connect.EdgeServiceName}, Metrics: telemetry.NewMetrics(), Logger: logger, MaxBody: maxBody}
 	remote(t, handler)(&config)
 	g, err := gateway.New(config)
 	if err != nil {

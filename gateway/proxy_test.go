@@ -10,6 +10,7 @@ import (
 
 	"github.com/stoa-live/stoa/gateway"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/testkit"
 )
@@ -40,13 +41,13 @@ func TestLocalAndRemoteServicesAnswerAlike(t *testing.T) {
 				if !errs.Is(err, connect.CodeNotFound, "CONVERSATION_NOT_FOUND") {
 					t.Errorf("a refusal: %v", err)
 				}
-				stream, err := w.client(p).Subscribe(t.Context(), &chatv1.SubscribeRequest{})
+				stream, err := w.client(p).Connect(t.Context(), &edgev1.ConnectRequest{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				var events int64
+				var events uint32
 				for stream.Receive() {
-					if stream.Msg().GetEvent().GetMessage().GetSeq() != events {
+					if stream.Msg().GetFrame().GetId() != events {
 						t.Errorf("event %d is %v", events, stream.Msg())
 					}
 					events++
@@ -90,7 +91,7 @@ func TestUnreachableService(t *testing.T) {
 			if strings.Contains(err.Error(), "memory") || strings.Contains(err.Error(), "dial") {
 				t.Errorf("it says how the house is built: %v", err)
 			}
-			stream, err := w.client(p).Subscribe(t.Context(), &chatv1.SubscribeRequest{})
+			stream, err := w.client(p).Connect(t.Context(), &edgev1.ConnectRequest{})
 			if err == nil {
 				for stream.Receive() {
 					t.Error("the stream has events")
@@ -128,7 +129,7 @@ func TestStreamsAreFlushed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := testkit.Protocol{HTTP2: true, Options: []connect.ClientOption{connect.WithProtoJSON()}}
-	stream, err := w.client(p).Subscribe(ctx, &chatv1.SubscribeRequest{})
+	stream, err := w.client(p).Connect(ctx, &edgev1.ConnectRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

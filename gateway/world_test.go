@@ -16,6 +16,8 @@ import (
 	"github.com/stoa-live/stoa/gateway"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/memhttp"
 	"github.com/stoa-live/stoa/internal/registry"
@@ -26,13 +28,14 @@ import (
 
 const (
 	like      = "/stoa.chat.v1.ChatService/Like"
-	subscribe = "/stoa.chat.v1.ChatService/Subscribe"
+	subscribe = "/stoa.edge.v1.EdgeService/Connect"
 	maxBody   = 4 << 10
 )
 
 // chat is a service behind the gateway: it keeps what arrives.
 type chat struct {
 	chatv1connect.UnimplementedChatServiceHandler
+	edgev1connect.UnimplementedEdgeServiceHandler
 
 	seen chan http.Header
 }
@@ -49,11 +52,10 @@ func (c chat) Like(ctx context.Context, r *chatv1.LikeRequest) (*chatv1.LikeResp
 	return &chatv1.LikeResponse{}, nil
 }
 
-// Subscribe sends three events, each when the one before was asked for by nobody: it ends by an error with a reason.
-func (c chat) Subscribe(_ context.Context, _ *chatv1.SubscribeRequest, s *connect.ServerStream[chatv1.SubscribeResponse]) error {
-	for seq := range int64(3) {
-		event := &chatv1.Event{Kind: &chatv1.Event_Message{Message: &chatv1.Message{Seq: seq}}}
-		if err := s.Send(&chatv1.SubscribeResponse{Event: event}); err != nil {
+// Connect sends three events, each when the one before was asked for by nobody: it ends by an error with a reason.
+func (c chat) Connect(_ context.Context, _ *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse]) error {
+	for id := range uint32(3) {
+		if err := s.Send(&edgev1.ConnectResponse{Frame: &edgev1.ServerFrame{Id: id}}); err != nil {
 			return err
 		}
 	}
@@ -81,7 +83,7 @@ func serve(t *testing.T, changes ...func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	config := gateway.Config{
-		Services: []string{chatv1connect.ChatServiceName}, Local: services(w.seen), IsLocal: func(string) bool { return true },
+		Services: []string{chatv1connect.ChatServiceName, edgev1connect.EdgeServiceName}, Local: services(w.seen), IsLocal: func(string) bool { return true },
 		JWKS:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"keys":[]}`) }),
 		Web:     testkit.Web(),
 		Metrics: w.metrics, Logger: logger, MaxBody: maxBody,
@@ -123,6 +125,7 @@ func services(seen chan http.Header) *http.ServeMux {
 	options := connect.WithHandlerOptions(connect.WithReadMaxBytes(maxBody),
 		connect.WithInterceptors(telemetry.NewRequestIDInterceptor(), errs.NewInterceptor(discard())))
 	rpc.Handle(mux)(chatv1connect.NewChatServiceHandler(chat{seen: seen}, options))
+	rpc.Handle(mux)(edgev1connect.NewEdgeServiceHandler(chat{seen: seen}, options))
 	rpc.Handle(mux)(chatv1connect.NewConversationServiceHandler(chatv1connect.UnimplementedConversationServiceHandler{}, options))
 	return mux
 }
@@ -140,8 +143,10 @@ func remote(t *testing.T, handler http.Handler) func(*gateway.Config) {
 			t.Error(err)
 		}
 	})
-	if err := reg.Register(t.Context(), "chat", registry.Endpoint{BaseURL: there.URL(), Client: there.Client()}); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"chat", "edge"} {
+		if err := reg.Register(t.Context(), name, registry.Endpoint{BaseURL: there.URL(), Client: there.Client()}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if handler == nil {
 		if err := there.Close(); err != nil {
@@ -154,9 +159,18 @@ func remote(t *testing.T, handler http.Handler) func(*gateway.Config) {
 	}
 }
 
-// client calls the chat service by a protocol.
-func (w *world) client(p testkit.Protocol) chatv1connect.ChatServiceClient {
-	return chatv1connect.NewChatServiceClient(w.http(p.HTTP2), w.server.URL, p.Options...)
+// client has a unary RPC and a stream.
+type client struct {
+	chatv1connect.ChatServiceClient
+	edgev1connect.EdgeServiceClient
+}
+
+// client calls the service by a protocol.
+func (w *world) client(p testkit.Protocol) client {
+	return client{
+		chatv1connect.NewChatServiceClient(w.http(p.HTTP2), w.server.URL, p.Options...),
+		edgev1connect.NewEdgeServiceClient(w.http(p.HTTP2), w.server.URL, p.Options...),
+	}
 }
 
 func (w *world) http(http2 bool) *http.Client {

@@ -44,7 +44,9 @@ const (
 	ReasonSessionNotFound = "SESSION_NOT_FOUND"
 	ReasonTooManySessions = "TOO_MANY_SESSIONS"
 	ReasonDraining        = "DRAINING"
-	ReasonNotEntered      = "NOT_ENTERED"
+	ReasonSlowConsumer    = "SLOW_CONSUMER"
+
+	ReasonSignedInElsewhere = "SIGNED_IN_ELSEWHERE"
 )
 
 // Topics of this package's events.

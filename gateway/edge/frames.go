@@ -167,13 +167,13 @@ func (s *session) enter(id uint32, r *edgev1.Enter) *frame {
 		s.rooms = make(map[string]bool, 1)
 	}
 	s.rooms[room] = r.GetUnseen()
-	s.mu.Unlock()
-	if entered && !unseen {
+	if entered && !unseen && !s.away {
 		s.edge.reports.left(room, p.UserID)
 	}
-	if !r.GetUnseen() {
+	if !r.GetUnseen() && !s.away {
 		s.edge.reports.entered(room, p.UserID)
 	}
+	s.mu.Unlock()
 	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Entered{Entered: &edgev1.Entered{
 		Position: answer.GetPosition(), LikeCount: answer.GetLikeCount(), People: s.edge.people(room),
 	}}})
@@ -195,13 +195,12 @@ func (s *session) leave(room string) {
 	s.mu.Lock()
 	unseen, ok := s.rooms[room]
 	delete(s.rooms, room)
-	s.mu.Unlock()
-	if !ok {
-		return
-	}
-	s.detach(room)
-	if !unseen {
+	if ok && !unseen && !s.away {
 		s.edge.reports.left(room, s.user())
+	}
+	s.mu.Unlock()
+	if ok {
+		s.detach(room)
 	}
 }
 

@@ -61,6 +61,8 @@ type session struct {
 	writing   bool
 	last      bool // the queue ends with a Goodbye: nothing more is taken
 	ended     bool
+	away      bool // its user is not reported as here: it is cut, or has ended
+	why       string // it ended, or ends, as metrics name it
 	kept      []*frame
 	keptBytes int
 	pushed    int64 // pushes that were put into the queue
@@ -243,6 +245,7 @@ func (s *session) cut(l link) {
 	}
 	s.link, s.writing, s.offset = nil, false, 0
 	s.cutAt = s.edge.deps.Now()
+	s.goAway()
 	ending := s.last
 	s.mu.Unlock()
 	if ending {
@@ -272,6 +275,7 @@ func (s *session) resume(l link, received int64, p authn.Principal, token string
 		s.queued += len(f.plain)
 	}
 	s.link, s.principal, s.token, s.gzip, s.writing = l, p, token, packs, true
+	s.comeBack()
 	s.mu.Unlock()
 	if old != nil {
 		old.close()
@@ -282,6 +286,35 @@ func (s *session) resume(l link, received int64, p authn.Principal, token string
 	return true
 }
 
+// goAway reports the user as gone, who may come right back: presence has patience, and numbers of people need none. The
+// lock is held.
+func (s *session) goAway() {
+	if s.away {
+		return
+	}
+	s.away = true
+	s.edge.reports.offline(s.principal)
+	for id, unseen := range s.rooms {
+		if !unseen {
+			s.edge.reports.left(id, s.user())
+		}
+	}
+}
+
+// comeBack reports the user as here again. The lock is held.
+func (s *session) comeBack() {
+	if !s.away {
+		return
+	}
+	s.away = false
+	s.edge.reports.online(s.principal)
+	for id, unseen := range s.rooms {
+		if !unseen {
+			s.edge.reports.entered(id, s.user())
+		}
+	}
+}
+
 // end says goodbye, nothing where there is nobody to hear it, and takes the session out of everything. why labels it.
 func (s *session) end(goodbye *frame, why string) {
 	s.mu.Lock()
@@ -289,7 +322,7 @@ func (s *session) end(goodbye *frame, why string) {
 		s.mu.Unlock()
 		return
 	}
-	s.last = true
+	s.last, s.why = true, why
 	l := s.link
 	s.edge.metrics.ended.WithLabelValues(why).Inc()
 	if l == nil || goodbye == nil {
@@ -327,7 +360,8 @@ func (s *session) finish(l link) {
 	}
 	s.ended, s.last = true, true
 	s.queue, s.kept = nil, nil
-	topics, rooms := s.topics, s.rooms
+	s.goAway()
+	topics := s.topics
 	s.topics, s.rooms = nil, nil
 	if l == nil {
 		l = s.link
@@ -337,7 +371,7 @@ func (s *session) finish(l link) {
 	if l != nil {
 		l.close()
 	}
-	s.edge.forget(s, topics, rooms)
+	s.edge.forget(s, topics)
 }
 
 // rights returns with what a call is made.
@@ -362,7 +396,7 @@ func (e *Edge) begin(act func()) bool {
 }
 
 // forget takes an ended session out of the lists.
-func (e *Edge) forget(s *session, topics []*topic, rooms map[string]bool) {
+func (e *Edge) forget(s *session, topics []*topic) {
 	if s.unhook != nil {
 		s.unhook()
 	}
@@ -382,12 +416,6 @@ func (e *Edge) forget(s *session, topics []*topic, rooms map[string]bool) {
 		e.users[s.user()] = left
 	}
 	e.mu.Unlock()
-	for id, unseen := range rooms {
-		if !unseen {
-			e.reports.left(id, s.user())
-		}
-	}
-	e.reports.offline(s.principal)
 	e.logger.LogAttrs(context.Background(), slog.LevelDebug, "session ended", slog.String("session_id", s.id))
 }
 

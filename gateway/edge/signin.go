@@ -68,7 +68,7 @@ func (e *Edge) open(
 	now := e.deps.Now()
 	s := &session{
 		edge: e, id: e.cfg.Node + "." + rand.Text(), opened: now, principal: p, token: r.GetAccessToken(), link: l,
-		gzip: r.GetAcceptGzip(), writing: true, gone: make(map[string]bool),
+		gzip: r.GetAcceptGzip(), writing: true, away: true, gone: make(map[string]bool),
 		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), int(4*e.cfg.FrameRate)),
 	}
 	s.heard.Store(now.Unix())
@@ -80,7 +80,11 @@ func (e *Edge) open(
 		other.end(goodbyeElsewhere(), "elsewhere")
 	}
 	s.unhook = e.deps.Revocations.OnRevoke(p.SessionID, func() { e.begin(func() { s.end(goodbyeRevoked(), "revoked") }) })
-	e.reports.online(p)
+	s.mu.Lock()
+	if !s.ended {
+		s.comeBack()
+	}
+	s.mu.Unlock()
 	if err := e.attachAll(ctx, s); err != nil {
 		e.logger.LogAttrs(ctx, slog.LevelWarn, "conversations of a session not read", slog.String("cause", err.Error()))
 		s.end(nil, "unavailable")
@@ -130,11 +134,10 @@ func (e *Edge) admit(s *session) (others []*session, last *frame) {
 }
 
 // replaces is the policy of devices: whether a new connection takes an older one's place. A device has one, but for
-// browsers, whose tabs are one device.
+// browsers, whose tabs are one device, and for tools and servers.
 func (e *Edge) replaces(fresh, old authn.Principal) bool {
-	browser := fresh.Platform == authv1.Platform_PLATFORM_WEB
 	if fresh.DeviceID == old.DeviceID {
-		return !browser
+		return fresh.Platform != authv1.Platform_PLATFORM_WEB && fresh.Platform != authv1.Platform_PLATFORM_CLI
 	}
 	switch e.cfg.Policy {
 	case OneDevice:

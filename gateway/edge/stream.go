@@ -68,12 +68,34 @@ func (h *edgeHandler) Connect(
 		case <-ctx.Done():
 			s.cut(l)
 			l.wait()
-			return nil
+			return s.reason()
 		case <-beat.C:
 			// Writing to it is how a stream shows that somebody listens.
 			s.heard.Store(e.deps.Now().Unix())
 			s.send(newFrame(&edgev1.ServerFrame{Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
 		}
+	}
+}
+
+// reason is why a stream ended, in the words of the RPC; nil where its client left.
+func (s *session) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.why {
+	case "drained":
+		return errs.Unavailable(ReasonDraining, "the server stops, come back")
+	case "revoked":
+		return errs.Unauthenticated(authn.ReasonSessionRevoked, "this session was signed out")
+	case "expired":
+		return errs.Unauthenticated(authn.ReasonTokenExpired, "the token expired and no other came")
+	case "slow":
+		return errs.ResourceExhausted(ReasonSlowConsumer, "this stream was read too slowly, come back and sync")
+	case "elsewhere":
+		return errs.New(connect.CodeAborted, ReasonSignedInElsewhere, "another connection took this one's place")
+	case "kicked", "flood":
+		return errs.PermissionDenied(errs.ReasonForbidden, "a back end ended this connection")
+	default:
+		return nil
 	}
 }
 
@@ -179,10 +201,13 @@ func (l *streamLink) close() { l.end() }
 
 // wait returns once nobody writes any more.
 func (l *streamLink) wait() {
-	l.wire.expire(0)
-	l.mu.Lock()
+	if !l.mu.TryLock() {
+		l.wire.expire(farewell)
+		l.mu.Lock()
+	}
 	l.closed = true
 	l.mu.Unlock()
+	l.wire.expire(farewell) // for the RPC's own end
 }
 
 // wire reaches the HTTP response under a stream, which connect hides from handlers.

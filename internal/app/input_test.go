@@ -68,7 +68,7 @@ func TestBadInputInEveryProtocol(t *testing.T) {
 	user := s.User(t, "user")
 	const (
 		register  = "/stoa.auth.v1.AuthService/RegisterDevice"
-		subscribe = "/stoa.chat.v1.ChatService/Subscribe"
+		subscribe = "/stoa.edge.v1.EdgeService/Connect"
 		create    = "/stoa.live.v1.LiveService/CreateRoom"
 		list      = "/stoa.live.v1.LiveService/ListRooms"
 	)
@@ -80,7 +80,7 @@ func TestBadInputInEveryProtocol(t *testing.T) {
 		says                   string // part of the message
 	}{
 		"unknown field":           {register, "json", `{"platform":"PLATFORM_WEB","modell":"x"}`, connect.CodeInvalidArgument, invalid, `"modell"`},
-		"unknown field of stream": {subscribe, "json", `{"conversationId":"c","since":1}`, connect.CodeInvalidArgument, invalid, `"since"`},
+		"unknown field of stream": {subscribe, "json", `{"since":1}`, connect.CodeInvalidArgument, invalid, `"since"`},
 		"number for string":       {register, "json", `{"model":5}`, connect.CodeInvalidArgument, invalid, "line 1"},
 		"string for number":       {list, "json", `{"pageSize":"many"}`, connect.CodeInvalidArgument, invalid, "line 1"},
 		"number out of range":     {list, "json", `{"pageSize":99999999999}`, connect.CodeInvalidArgument, invalid, "line 1"},
@@ -102,11 +102,11 @@ func TestBadInputInEveryProtocol(t *testing.T) {
 		"garbage for a stream":    {subscribe, "proto", "\x0a\x7f", connect.CodeInvalidArgument, invalid, "cannot be read"},
 		"too long a field":        {register, "json", `{"platform":1,"model":"` + long(65) + `"}`, connect.CodeInvalidArgument, invalid, "model"},
 		"too long a title":        {create, "json", `{"title":"` + long(81) + `","categoryId":"games","requestId":"12345678"}`, connect.CodeInvalidArgument, invalid, "title"},
-		"nothing to subscribe to": {subscribe, "json", `{}`, connect.CodeInvalidArgument, invalid, "conversation_id"},
+		"nothing to subscribe to": {subscribe, "json", `{"enter":[{}]}`, connect.CodeInvalidArgument, invalid, "conversation_id"},
 		"message over its limit":  {register, "json", `{"model":"` + long(1<<20) + `"}`, connect.CodeResourceExhausted, errs.ReasonRequestTooLarge, ""},
 		"binary over its limit":   {register, "proto", long(1<<20 + 1), connect.CodeResourceExhausted, errs.ReasonRequestTooLarge, ""},
 		"body over the limit":     {register, "json", `{"model":"` + long(5<<20) + `"}`, connect.CodeResourceExhausted, errs.ReasonRequestTooLarge, ""},
-		"stream over its limit":   {subscribe, "json", `{"conversationId":"` + long(1<<20) + `"}`, connect.CodeResourceExhausted, errs.ReasonRequestTooLarge, ""},
+		"stream over its limit":   {subscribe, "json", `{"enter":[{"conversationId":"` + long(1<<20) + `"}]}`, connect.CodeResourceExhausted, errs.ReasonRequestTooLarge, ""},
 	}
 	for _, p := range testkit.Protocols() {
 		if !strings.Contains(p.Name, "binary") { // the cases choose their codec
@@ -125,7 +125,7 @@ func TestBadInputInEveryProtocol(t *testing.T) {
 				if !strings.Contains(text, c.says) || len(text) > 1000 {
 					t.Errorf("%s: it says %.300q", name, text)
 				}
-				for _, inside := range []string{"authv1", "livev1", "chatv1", "proto:", "unmarshal", "github.com"} {
+				for _, inside := range []string{"authv1", "livev1", "chatv1", "edgev1", "proto:", "unmarshal", "github.com"} {
 					if strings.Contains(text, inside) {
 						t.Errorf("%s: it shows the house from inside: %q", name, text)
 					}

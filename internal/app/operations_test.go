@@ -44,7 +44,7 @@ func rpcs() map[string]protoreflect.MethodDescriptor {
 
 // internal tells the services that clients must not reach.
 func internal(procedure string) bool {
-	for _, name := range []string{"stoa.auth.v1.DirectoryService", "stoa.live.v1.ControlService", "stoa.chat.v1.ConversationService"} {
+	for _, name := range []string{"stoa.auth.v1.DirectoryService", "stoa.live.v1.ControlService", "stoa.chat.v1.ConversationService", "stoa.edge.v1.PushService"} {
 		if strings.HasPrefix(procedure, "/"+name+"/") {
 			return true
 		}
@@ -122,14 +122,14 @@ func TestReflection(t *testing.T) {
 			defer stream.Close() //nolint:errcheck // a test
 			names, err := stream.ListServices()
 			want := []protoreflect.FullName{
-				"stoa.admin.v1.AdminService", "stoa.auth.v1.AuthService", "stoa.chat.v1.ChatService", "stoa.live.v1.LiveService",
-				"stoa.site.v1.SiteService",
+				"stoa.admin.v1.AdminService", "stoa.auth.v1.AuthService", "stoa.chat.v1.ChatService", "stoa.chat.v1.GroupService",
+				"stoa.edge.v1.EdgeService", "stoa.live.v1.LiveService", "stoa.presence.v1.PresenceService", "stoa.site.v1.SiteService",
 			}
 			slices.Sort(names)
 			if err != nil || !slices.Equal(names, want) {
 				t.Errorf("services: %v, %v", names, err)
 			}
-			files, err := stream.FileContainingSymbol("stoa.chat.v1.ChatService.Subscribe")
+			files, err := stream.FileContainingSymbol("stoa.chat.v1.ChatService.Sync")
 			if err != nil || !slices.ContainsFunc(files, func(f *descriptorpb.FileDescriptorProto) bool { return f.GetPackage() == "stoa.chat.v1" }) {
 				t.Fatalf("describe: %v, %v", files, err)
 			}

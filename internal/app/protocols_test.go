@@ -21,6 +21,8 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
@@ -36,13 +38,15 @@ type clients struct {
 	auth  authv1connect.AuthServiceClient
 	live  livev1connect.LiveServiceClient
 	chat  chatv1connect.ChatServiceClient
+	edge  edgev1connect.EdgeServiceClient
 	admin adminv1connect.AdminServiceClient
 }
 
 func as(s *testkit.Server, p testkit.Protocol, token string) clients {
 	return clients{
 		testkit.Client(s, p, token, authv1connect.NewAuthServiceClient), testkit.Client(s, p, token, livev1connect.NewLiveServiceClient),
-		testkit.Client(s, p, token, chatv1connect.NewChatServiceClient), testkit.Client(s, p, token, adminv1connect.NewAdminServiceClient),
+		testkit.Client(s, p, token, chatv1connect.NewChatServiceClient), testkit.Client(s, p, token, edgev1connect.NewEdgeServiceClient),
+		testkit.Client(s, p, token, adminv1connect.NewAdminServiceClient),
 	}
 }
 
@@ -76,43 +80,69 @@ func message(conversationID, text string) *chatv1.SendMessageRequest {
 // patience is after what time a stream that should have ended fails its test.
 const patience = time.Minute
 
-// subscription is a stream of events.
+// subscription is a long connection in one room.
 type subscription struct {
 	t      *testing.T
-	stream *connect.ServerStreamForClient[chatv1.SubscribeResponse]
+	stream *connect.ServerStreamForClient[edgev1.ConnectResponse]
 	stop   context.CancelFunc
+	seq    int64 // of the last message that was read or told
+	told   []*chatv1.Event
 }
 
-// subscribe joins a conversation and waits for the end of the greeting.
+// subscribe enters a room, and reads what was said there before.
 func (c clients) subscribe(t *testing.T, conversationID string) (*subscription, []*chatv1.Message) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
-	stream, err := c.chat.Subscribe(ctx, &chatv1.SubscribeRequest{ConversationId: conversationID})
+	stream, err := c.edge.Connect(ctx, &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: conversationID}}})
 	if err != nil {
-		t.Fatalf("subscribe: %v", err)
+		t.Fatalf("connect: %v", err)
 	}
-	s := &subscription{t, stream, stop}
+	s := &subscription{t: t, stream: stream, stop: stop}
 	t.Cleanup(s.leave)
-	var history []*chatv1.Message
-	s.until("the end of the greeting", func(e *chatv1.Event) bool {
-		if m := e.GetMessage(); m != nil {
-			history = append(history, m)
+	for s.stream.Receive() {
+		f := s.stream.Msg().GetFrame()
+		if f.GetError() != nil {
+			t.Fatalf("enter: %v", f.GetError())
 		}
-		return e.GetSubscribed() != nil
-	})
-	return s, history
+		if f.GetEntered() == nil {
+			continue
+		}
+		list, err := c.chat.ListMessages(t.Context(), &chatv1.ListMessagesRequest{ConversationId: conversationID, PageSize: 200})
+		if err != nil {
+			t.Fatalf("read history: %v", err)
+		}
+		for _, m := range list.GetMessages() {
+			s.seq = m.GetSeq()
+		}
+		return s, list.GetMessages()
+	}
+	t.Fatalf("the stream ended before the room was entered: %v", s.stream.Err())
+	return nil, nil
 }
 
-// until reads events up to the first that is wanted.
+// until reads events up to the first that is wanted. What history had is not told again.
 func (s *subscription) until(what string, wanted func(*chatv1.Event) bool) *chatv1.Event {
 	s.t.Helper()
-	for s.stream.Receive() {
-		if e := s.stream.Msg().GetEvent(); wanted(e) {
-			return e
+	for {
+		for len(s.told) > 0 {
+			e := s.told[0]
+			s.told = s.told[1:]
+			if m := e.GetMessage(); m != nil && m.GetSeq() <= s.seq {
+				continue
+			}
+			if wanted(e) {
+				return e
+			}
+		}
+		if !s.stream.Receive() {
+			s.t.Fatalf("the stream ended before %s: %v", what, s.stream.Err())
+		}
+		for _, e := range s.stream.Msg().GetFrame().GetPush().GetEvents() {
+			if e.GetChat() != nil {
+				s.told = append(s.told, e.GetChat())
+			}
 		}
 	}
-	s.t.Fatalf("the stream ended before %s: %v", what, s.stream.Err())
-	return nil
 }
 
 // end reads to the end and returns why it came.
@@ -202,7 +232,7 @@ func everything(t *testing.T, s *testkit.Server, p testkit.Protocol, operator te
 	if fields := violations(err); !slices.Contains(fields, "title") {
 		t.Errorf("the wrong fields are said to be %q", fields)
 	}
-	stream, err := as(s, p, "").chat.Subscribe(ctx, &chatv1.SubscribeRequest{ConversationId: room.GetConversationId()})
+	stream, err := as(s, p, "").edge.Connect(ctx, &edgev1.ConnectRequest{})
 	if err == nil {
 		err = (&subscription{t: t, stream: stream}).end()
 		_ = stream.Close()

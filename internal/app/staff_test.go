@@ -56,8 +56,8 @@ func TestModeratorsKeepTheTalk(t *testing.T) {
 	if _, err := staff.admin.DeleteMessage(ctx, &adminv1.DeleteMessageRequest{ConversationId: talk, Position: position(rude), Reason: "rude"}); err != nil {
 		t.Fatal(err)
 	}
-	gone := events.until("the message is taken away", func(e *chatv1.Event) bool { return e.GetMessageDeleted() != nil })
-	if gone.GetMessageDeleted().GetPosition().GetSeq() != rude.GetSeq() {
+	gone := events.until("the message is taken away", func(e *chatv1.Event) bool { return e.GetMessageChanged() != nil })
+	if gone.GetMessageChanged().GetSeq() != rude.GetSeq() {
 		t.Errorf("another message is taken away: %v", gone)
 	}
 	_, history := owner.subscribe(t, talk)

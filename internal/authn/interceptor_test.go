@@ -12,8 +12,8 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
-	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
@@ -55,28 +55,28 @@ func (l live) ListCategories(
 	return &livev1.ListCategoriesResponse{}, nil
 }
 
-type chat struct {
-	chatv1connect.UnimplementedChatServiceHandler
+type edge struct {
+	edgev1connect.UnimplementedEdgeServiceHandler
 
 	stubborn chan struct{} // a handler that does not look at its context sends whenever this lets it
 }
 
-func (c chat) Subscribe(
-	ctx context.Context, r *chatv1.SubscribeRequest, s *connect.ServerStream[chatv1.SubscribeResponse],
+func (c edge) Connect(
+	ctx context.Context, r *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse],
 ) error {
-	if err := s.Send(&chatv1.SubscribeResponse{}); err != nil {
+	if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 		return err
 	}
-	if r.GetConversationId() == "stubborn" {
+	if r.GetEnter()[0].GetConversationId() == "stubborn" {
 		for range c.stubborn {
-			if err := s.Send(&chatv1.SubscribeResponse{}); err != nil {
+			if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	<-ctx.Done()
-	if r.GetConversationId() == "content" {
+	if r.GetEnter()[0].GetConversationId() == "content" {
 		return nil
 	}
 	return ctx.Err()
@@ -98,7 +98,7 @@ func serve(t *testing.T) *world {
 	mux.Handle(authv1connect.NewAuthServiceHandler(auth{}, options))
 	mux.Handle(authv1connect.NewDirectoryServiceHandler(directory{}, options))
 	mux.Handle(livev1connect.NewLiveServiceHandler(live{seen: w.seen}, options))
-	mux.Handle(chatv1connect.NewChatServiceHandler(chat{stubborn: w.stubborn}, options))
+	mux.Handle(edgev1connect.NewEdgeServiceHandler(edge{stubborn: w.stubborn}, options))
 	w.server = memhttp.NewServer(mux)
 	t.Cleanup(func() {
 		if err := w.server.Close(); err != nil {
@@ -269,9 +269,9 @@ func TestRevocationEndsStreams(t *testing.T) {
 			t.Run(name+" "+handler, func(t *testing.T) {
 				w := serve(t)
 				gone, stays := w.User("gone", authv1.Role_ROLE_GUEST), w.User("stays", authv1.Role_ROLE_GUEST)
-				open := func(p authn.Principal, conversation string) *connect.ServerStreamForClient[chatv1.SubscribeResponse] {
-					s, err := chatv1connect.NewChatServiceClient(w.server.Client(), w.server.URL(), protocol, w.As(t, p)).
-						Subscribe(t.Context(), &chatv1.SubscribeRequest{ConversationId: conversation})
+				open := func(p authn.Principal, conversation string) *connect.ServerStreamForClient[edgev1.ConnectResponse] {
+					s, err := edgev1connect.NewEdgeServiceClient(w.server.Client(), w.server.URL(), protocol, w.As(t, p)).
+						Connect(t.Context(), &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: conversation}}})
 					if err != nil || !s.Receive() {
 						t.Fatal(errors.Join(err, s.Err()))
 					}
@@ -307,8 +307,8 @@ func TestRevokedSessionOpensNoStream(t *testing.T) {
 	w := serve(t)
 	p := w.User("u", authv1.Role_ROLE_USER)
 	w.Revocations.Add(p.SessionID, time.Now())
-	s, err := chatv1connect.NewChatServiceClient(w.server.Client(), w.server.URL(), w.As(t, p)).
-		Subscribe(t.Context(), &chatv1.SubscribeRequest{ConversationId: "polite"})
+	s, err := edgev1connect.NewEdgeServiceClient(w.server.Client(), w.server.URL(), w.As(t, p)).
+		Connect(t.Context(), &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: "polite"}}})
 	if err == nil {
 		if s.Receive() {
 			t.Error("an event for a revoked session")

@@ -18,6 +18,8 @@ import (
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/memhttp"
 )
@@ -25,19 +27,20 @@ import (
 // chat answers every call with what its conversation's name asks for.
 type chat struct {
 	chatv1connect.UnimplementedChatServiceHandler
+	edgev1connect.UnimplementedEdgeServiceHandler
 }
 
 func (chat) Like(ctx context.Context, r *chatv1.LikeRequest) (*chatv1.LikeResponse, error) {
 	return &chatv1.LikeResponse{}, act(r.GetConversationId())
 }
 
-func (chat) Subscribe(
-	_ context.Context, r *chatv1.SubscribeRequest, s *connect.ServerStream[chatv1.SubscribeResponse],
+func (chat) Connect(
+	_ context.Context, r *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse],
 ) error {
-	if err := s.Send(&chatv1.SubscribeResponse{}); err != nil {
+	if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 		return err
 	}
-	return act(r.GetConversationId())
+	return act(r.GetEnter()[0].GetConversationId())
 }
 
 func act(name string) error {
@@ -77,10 +80,13 @@ func serveChat(t *testing.T) (*memhttp.Server, *lockedBuffer) {
 	t.Helper()
 	log := &lockedBuffer{}
 	mux := http.NewServeMux()
-	path, handler := chatv1connect.NewChatServiceHandler(chat{}, connect.WithReadMaxBytes(limit), connect.WithInterceptors(
+	options := connect.WithHandlerOptions(connect.WithReadMaxBytes(limit), connect.WithInterceptors(
 		errs.NewInterceptor(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		connectvalidate.NewInterceptor(),
 	))
+	path, handler := chatv1connect.NewChatServiceHandler(chat{}, options)
+	mux.Handle(path, errs.Middleware(handler))
+	path, handler = edgev1connect.NewEdgeServiceHandler(chat{}, options)
 	mux.Handle(path, errs.Middleware(handler))
 	s := memhttp.NewServer(mux)
 	t.Cleanup(func() {
@@ -91,8 +97,14 @@ func serveChat(t *testing.T) (*memhttp.Server, *lockedBuffer) {
 	return s, log
 }
 
+// client has a unary RPC and a stream.
+type client struct {
+	chatv1connect.ChatServiceClient
+	edgev1connect.EdgeServiceClient
+}
+
 // everyWire runs a test over each protocol and codec.
-func everyWire(t *testing.T, run func(t *testing.T, client chatv1connect.ChatServiceClient, log *lockedBuffer)) {
+func everyWire(t *testing.T, run func(t *testing.T, client client, log *lockedBuffer)) {
 	protocols := map[string]connect.ClientOption{
 		"connect": connect.WithClientOptions(), "grpc": connect.WithGRPC(), "grpc-web": connect.WithGRPCWeb(),
 	}
@@ -101,7 +113,10 @@ func everyWire(t *testing.T, run func(t *testing.T, client chatv1connect.ChatSer
 		for codec, asCodec := range codecs {
 			t.Run(protocol+" "+codec, func(t *testing.T) {
 				s, log := serveChat(t)
-				run(t, chatv1connect.NewChatServiceClient(s.Client(), s.URL(), asProtocol, asCodec), log)
+				run(t, client{
+					chatv1connect.NewChatServiceClient(s.Client(), s.URL(), asProtocol, asCodec),
+					edgev1connect.NewEdgeServiceClient(s.Client(), s.URL(), asProtocol, asCodec),
+				}, log)
 			})
 		}
 	}
@@ -109,7 +124,7 @@ func everyWire(t *testing.T, run func(t *testing.T, client chatv1connect.ChatSer
 
 // both calls the unary RPC and the stream, and hands their errors to check.
 func both(
-	t *testing.T, client chatv1connect.ChatServiceClient, conversation string, check func(t *testing.T, err *connect.Error),
+	t *testing.T, client client, conversation string, check func(t *testing.T, err *connect.Error),
 ) {
 	t.Helper()
 	run := func(kind string, err error) {
@@ -122,7 +137,7 @@ func both(
 	}
 	_, err := client.Like(t.Context(), &chatv1.LikeRequest{ConversationId: conversation, Count: 1})
 	run("unary", err)
-	stream, err := client.Subscribe(t.Context(), &chatv1.SubscribeRequest{ConversationId: conversation})
+	stream, err := client.Connect(t.Context(), &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: conversation}}})
 	if err == nil {
 		for stream.Receive() {
 		}
@@ -133,7 +148,7 @@ func both(
 }
 
 func TestRefusalsOverEveryWire(t *testing.T) {
-	everyWire(t, func(t *testing.T, client chatv1connect.ChatServiceClient, log *lockedBuffer) {
+	everyWire(t, func(t *testing.T, client client, log *lockedBuffer) {
 		both(t, client, "refused", func(t *testing.T, err *connect.Error) {
 			info := detail[*errdetails.ErrorInfo](t, err)
 			if !errs.Is(err, connect.CodeNotFound, "CONVERSATION_NOT_FOUND") || info.GetMetadata()["id"] != "refused" ||
@@ -160,13 +175,14 @@ func TestRefusalsOverEveryWire(t *testing.T) {
 }
 
 func TestViolationsOverEveryWire(t *testing.T) {
-	everyWire(t, func(t *testing.T, client chatv1connect.ChatServiceClient, _ *lockedBuffer) {
+	everyWire(t, func(t *testing.T, client client, _ *lockedBuffer) {
 		both(t, client, "", func(t *testing.T, err *connect.Error) {
 			if !errs.Is(err, connect.CodeInvalidArgument, "INVALID_ARGUMENT") {
 				t.Fatalf("got %v", err)
 			}
 			bad := detail[*errdetails.BadRequest](t, err)
-			if n := len(bad.GetFieldViolations()); n != 1 || bad.GetFieldViolations()[0].GetField() != "conversation_id" {
+			if n := len(bad.GetFieldViolations()); n != 1 || bad.GetFieldViolations()[0].GetField() != "conversation_id" &&
+				bad.GetFieldViolations()[0].GetField() != "enter[0].conversation_id" {
 				t.Errorf("bad request is %v", bad)
 			}
 			if detail[*validate.Violations](t, err) == nil {
@@ -180,7 +196,7 @@ func TestViolationsOverEveryWire(t *testing.T) {
 }
 
 func TestTooLargeOverEveryWire(t *testing.T) {
-	everyWire(t, func(t *testing.T, client chatv1connect.ChatServiceClient, _ *lockedBuffer) {
+	everyWire(t, func(t *testing.T, client client, _ *lockedBuffer) {
 		both(t, client, strings.Repeat("x", 2*limit), func(t *testing.T, err *connect.Error) {
 			if !errs.Is(err, connect.CodeResourceExhausted, "REQUEST_TOO_LARGE") || strings.Contains(err.Message(), "configured") {
 				t.Errorf("got %v", err)

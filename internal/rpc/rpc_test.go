@@ -20,6 +20,8 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/memhttp"
@@ -45,6 +47,7 @@ func (directory) BatchGetUsers(
 // chat calls its neighbour for each like.
 type chat struct {
 	chatv1connect.UnimplementedChatServiceHandler
+	edgev1connect.UnimplementedEdgeServiceHandler
 
 	users authv1connect.DirectoryServiceClient
 	ids   chan string
@@ -69,13 +72,13 @@ func (c chat) Like(ctx context.Context, r *chatv1.LikeRequest) (*chatv1.LikeResp
 	return &chatv1.LikeResponse{}, nil
 }
 
-func (chat) Subscribe(
-	ctx context.Context, _ *chatv1.SubscribeRequest, s *connect.ServerStream[chatv1.SubscribeResponse],
+func (chat) Connect(
+	ctx context.Context, _ *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse],
 ) error {
 	if _, limited := ctx.Deadline(); limited {
 		return errors.New("a stream has a deadline")
 	}
-	if err := s.Send(&chatv1.SubscribeResponse{}); err != nil {
+	if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -150,14 +153,24 @@ func serve(t *testing.T) *world {
 	}
 	rpc.Handle(mux)(authv1connect.NewDirectoryServiceHandler(directory{}, handlers))
 	rpc.Handle(mux)(chatv1connect.NewChatServiceHandler(chat{users: users, ids: w.ids}, handlers))
+	rpc.Handle(mux)(edgev1connect.NewEdgeServiceHandler(chat{}, handlers))
 	rpc.Mount(mux, logger, chatv1connect.ChatServiceName)
 	return w
 }
 
-func (w *world) client(t *testing.T, options ...connect.ClientOption) chatv1connect.ChatServiceClient {
+// client has a unary RPC and a stream.
+type client struct {
+	chatv1connect.ChatServiceClient
+	edgev1connect.EdgeServiceClient
+}
+
+func (w *world) client(t *testing.T, options ...connect.ClientOption) client {
 	t.Helper()
 	options = append(options, w.As(t, w.User("u", authv1.Role_ROLE_USER)))
-	return chatv1connect.NewChatServiceClient(w.server.Client(), w.server.URL(), options...)
+	return client{
+		chatv1connect.NewChatServiceClient(w.server.Client(), w.server.URL(), options...),
+		edgev1connect.NewEdgeServiceClient(w.server.Client(), w.server.URL(), options...),
+	}
 }
 
 func (w *world) like(t *testing.T, conversation string, options ...connect.ClientOption) error {
@@ -257,14 +270,14 @@ func TestErrorsOfEachLayer(t *testing.T) {
 func TestStreamsHaveNoDeadlineAndAreCounted(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, protocol connect.ClientOption) {
 		w := serve(t)
-		stream, err := w.client(t, protocol).Subscribe(t.Context(), &chatv1.SubscribeRequest{ConversationId: "c"})
+		stream, err := w.client(t, protocol).Connect(t.Context(), &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: "c"}}})
 		if err != nil || !stream.Receive() {
 			t.Fatal(errors.Join(err, stream.Err()))
 		}
 		if !telemetry.ValidRequestID(stream.ResponseHeader().Get("X-Request-Id")) {
 			t.Error("the stream has no request id")
 		}
-		if page := w.metrics(t); !strings.Contains(page, `stoa_rpc_streams_in_flight{procedure="/stoa.chat.v1.ChatService/Subscribe"} 1`) {
+		if page := w.metrics(t); !strings.Contains(page, `stoa_rpc_streams_in_flight{procedure="/stoa.edge.v1.EdgeService/Connect"} 1`) {
 			t.Error("the open stream is not counted")
 		}
 		w.Revocations.Add("session-u", time.Now())

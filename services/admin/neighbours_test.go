@@ -261,7 +261,7 @@ func (k *talk) ListMutes(_ context.Context, r *chatv1.ListMutesRequest) (*chatv1
 }
 
 func (k *talk) GetTotals(context.Context, *chatv1.GetTotalsRequest) (*chatv1.GetTotalsResponse, error) {
-	return &chatv1.GetTotalsResponse{MessageCount: k.messages.Load(), SubscriptionCount: 1}, nil
+	return &chatv1.GetTotalsResponse{MessageCount: k.messages.Load()}, nil
 }
 
 // mute puts a mute in "d", past the service.

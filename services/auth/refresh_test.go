@@ -11,8 +11,8 @@ import (
 	"connectrpc.com/connect"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
-	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
 )
 
@@ -218,9 +218,9 @@ func TestARevokedSessionsOpenStreamEnds(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, options ...connect.ClientOption) {
 		w := serve(t)
 		in := w.guest(w.device())
-		chat := chatv1connect.NewChatServiceClient(w.server.Client(), w.server.URL(),
+		edge := edgev1connect.NewEdgeServiceClient(w.server.Client(), w.server.URL(),
 			append(options, authntest.WithToken(in.GetAccessToken()))...)
-		stream, err := chat.Subscribe(t.Context(), &chatv1.SubscribeRequest{ConversationId: "c"})
+		stream, err := edge.Connect(t.Context(), &edgev1.ConnectRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,8 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
-	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
@@ -180,7 +180,7 @@ func mountAt(t testing.TB, p place, changes ...func(*auth.Config)) *world {
 	}
 	mux := http.NewServeMux()
 	w.service.Mount(rpc.Handle(mux), options)
-	rpc.Handle(mux)(chatv1connect.NewChatServiceHandler(neighbour{}, options))
+	rpc.Handle(mux)(edgev1connect.NewEdgeServiceHandler(neighbour{}, options))
 	rpc.Handle(mux)(sitev1connect.NewSiteServiceHandler(w.site, options))
 	mux.Handle("/.well-known/jwks.json", w.service.JWKS())
 	w.mux, w.server = mux, memhttp.NewServer(mux)
@@ -223,13 +223,13 @@ func (w *world) subscribe(events bus.Bus) {
 
 // neighbour streams until its caller's session ends.
 type neighbour struct {
-	chatv1connect.UnimplementedChatServiceHandler
+	edgev1connect.UnimplementedEdgeServiceHandler
 }
 
-func (neighbour) Subscribe(
-	ctx context.Context, _ *chatv1.SubscribeRequest, s *connect.ServerStream[chatv1.SubscribeResponse],
+func (neighbour) Connect(
+	ctx context.Context, _ *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse],
 ) error {
-	if err := s.Send(&chatv1.SubscribeResponse{}); err != nil {
+	if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 		return err
 	}
 	<-ctx.Done()

@@ -9,8 +9,8 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
@@ -79,8 +79,9 @@ func TestListRooms(t *testing.T) {
 	}
 	id := func(i int) string { return rooms[i].GetId() }
 	viewers := func(i, count int) {
-		n.must(bus.Publish(t.Context(), n.bus, "chat.viewers_changed", rooms[i].GetConversationId(),
-			&chatv1.ViewersChanged{ConversationId: rooms[i].GetConversationId(), Count: int32(count)}))
+		n.must(bus.Publish(t.Context(), n.bus, "presence.people_changed", "", &presencev1.PeopleChanged{
+			Counts: []*presencev1.PeopleCount{{ConversationId: rooms[i].GetConversationId(), Count: int32(count)}},
+		}))
 		n.eventually("the count is known", func() bool {
 			res, err := n.as("x").ListRooms(t.Context(), &livev1.ListRoomsRequest{PageSize: 100})
 			n.must(err)

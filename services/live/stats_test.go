@@ -6,8 +6,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/services/live/hub"
@@ -85,8 +85,9 @@ func TestViewersAreCountedAsPeople(t *testing.T) {
 		defer n.watch("bob", room.GetId()).Close() //nolint:errcheck // a test
 	}
 	for _, count := range []int32{7, 0, 1} {
-		n.must(bus.Publish(t.Context(), n.bus, "chat.viewers_changed", room.GetConversationId(),
-			&chatv1.ViewersChanged{ConversationId: room.GetConversationId(), Count: count}))
+		n.must(bus.Publish(t.Context(), n.bus, "presence.people_changed", "", &presencev1.PeopleChanged{
+			Counts: []*presencev1.PeopleCount{{ConversationId: room.GetConversationId(), Count: count}},
+		}))
 		n.eventually("the count is right", func() bool { return n.get(room.GetId()).GetBroadcast().GetViewerCount() == count })
 	}
 	st, err := n.as("x").GetStreamStats(t.Context(), &livev1.GetStreamStatsRequest{RoomId: room.GetId()})

@@ -14,6 +14,7 @@ import (
 	ent "github.com/stoa-live/stoa/gen/ent/live"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/pagination"
@@ -36,12 +37,17 @@ func tell[E proto.Message](t *talk, topic string, event E) {
 	t.must(bus.Publish(t.t.Context(), t.bus, topic, t.id, event))
 }
 
+func (t *talk) happened(event *chatv1.Event) {
+	t.t.Helper()
+	tell(t, "chat.conversation_events", &chatv1.ConversationEvents{ConversationId: t.id, Events: []*chatv1.Event{event}})
+}
+
 func (t *talk) message(epoch, seq int64, sentAt time.Time) {
 	t.t.Helper()
 	t.seq = seq
-	tell(t, "chat.message_stored", &chatv1.MessageStored{Message: &chatv1.Message{
+	t.happened(&chatv1.Event{ConversationId: t.id, Kind: &chatv1.Event_Message{Message: &chatv1.Message{
 		ConversationId: t.id, Epoch: epoch, Seq: seq, SentAt: timestamppb.New(sentAt),
-	}})
+	}}})
 }
 
 // messages are the next n, written now.
@@ -54,12 +60,14 @@ func (t *talk) messages(n int) {
 
 func (t *talk) likes(count int32) {
 	t.t.Helper()
-	tell(t, "chat.likes_added", &chatv1.LikesAdded{ConversationId: t.id, Likes: &chatv1.Likes{Count: count}})
+	t.happened(&chatv1.Event{ConversationId: t.id, Kind: &chatv1.Event_Likes{Likes: &chatv1.Likes{Count: count}}})
 }
 
 func (t *talk) viewers(count int32) {
 	t.t.Helper()
-	tell(t, "chat.viewers_changed", &chatv1.ViewersChanged{ConversationId: t.id, Count: count})
+	tell(t, "presence.people_changed", &presencev1.PeopleChanged{
+		Counts: []*presencev1.PeopleCount{{ConversationId: t.id, Count: count}},
+	})
 }
 
 // came is a summary without its duration.

@@ -47,8 +47,9 @@ type EdgeServiceClient interface {
 	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
-	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED), RESOURCE_EXHAUSTED
-	// (TOO_MANY_SESSIONS), UNAVAILABLE (DRAINING).
+	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
+	// RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS, SLOW_CONSUMER), ABORTED (SIGNED_IN_ELSEWHERE), PERMISSION_DENIED (FORBIDDEN: a
+	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest) (*connect.ServerStreamForClient[v1.ConnectResponse], error)
 	// Send takes a frame of a session that Connect opened, and returns its answer. Errors: NOT_FOUND (SESSION_NOT_FOUND), also
 	// for other people's, INVALID_ARGUMENT, and what the frame is refused with.
@@ -123,8 +124,9 @@ type EdgeServiceHandler interface {
 	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
-	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED), RESOURCE_EXHAUSTED
-	// (TOO_MANY_SESSIONS), UNAVAILABLE (DRAINING).
+	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
+	// RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS, SLOW_CONSUMER), ABORTED (SIGNED_IN_ELSEWHERE), PERMISSION_DENIED (FORBIDDEN: a
+	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest, *connect.ServerStream[v1.ConnectResponse]) error
 	// Send takes a frame of a session that Connect opened, and returns its answer. Errors: NOT_FOUND (SESSION_NOT_FOUND), also
 	// for other people's, INVALID_ARGUMENT, and what the frame is refused with.
