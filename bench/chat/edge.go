@@ -27,6 +27,7 @@ type edge struct {
 	*socket
 
 	silence  time.Duration
+	noAcks   bool // the floor wants none
 	lastID   uint32
 	received int64
 	onPush   func(body []byte) // nil counts only
@@ -89,7 +90,7 @@ func (e *edge) await(id uint32) ([]byte, error) {
 			if e.onPush != nil {
 				e.onPush(body)
 			}
-			if e.received++; e.received%ackEvery == 0 {
+			if e.received++; e.received%ackEvery == 0 && !e.noAcks {
 				if err := e.write(ackFrame(e.received)); err != nil {
 					return nil, err
 				}

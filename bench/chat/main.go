@@ -49,6 +49,9 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"broadcast", runBroadcast},
+		{"durable", runDurable},
+		{"memory", runMemory},
+		{"returning", runReturning},
 	}
 }
 

@@ -21,7 +21,8 @@ const (
 	opPing   = 9
 	opPong   = 10
 
-	maxFrame = 8 << 20
+	maxFrame  = 8 << 20
+	readAhead = 16 << 10
 )
 
 // socket is a WebSocket connection of either side with the least work a frame: one read call where the frame has come
@@ -163,6 +164,9 @@ func (s *socket) fill(n int) error {
 		}
 		got, err := s.conn.Read(s.in[s.end:])
 		s.end += got
+		if s.end == len(s.in) && len(s.in) < readAhead { // more is likely waiting: fewer read calls from now on
+			s.in = append(s.in, make([]byte, len(s.in))...)
+		}
 		if err != nil && s.end-s.start < n {
 			return err
 		}
