@@ -30,32 +30,34 @@ func groupDesk(binary string) func(context.Context) (*desk, error) {
 // one who is not, and groups of five who are and five who are not. Each sender writes to a direct conversation and to a
 // group in turn.
 func pairsDesk(binary string) func(context.Context) (*desk, error) {
-	return stoaDesk(binary, 2*durableSenders, func(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
-		online := func(i int) person { return users[i%durableSenders] }
-		offline := func(i int) person { return users[durableSenders+i%durableSenders] }
-		var direct [durableSenders][2]string
-		var groups [durableSenders]string
-		err := each(ctx, durableSenders, 8, func(ctx context.Context, i int) (err error) {
-			if direct[i][0], err = s.direct(ctx, online(i), online(i+1)); err != nil {
-				return err
-			}
-			if direct[i][1], err = s.direct(ctx, online(i), offline(i)); err != nil {
-				return err
-			}
-			var members []person
-			for k := range 4 {
-				members = append(members, online(i+1+k), offline(i+k))
-			}
-			groups[i], err = s.group(ctx, online(i), append(members, offline(i+4))...)
+	return stoaDesk(binary, 2*durableSenders, preparePairs)
+}
+
+func preparePairs(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
+	online := func(i int) person { return users[i%durableSenders] }
+	offline := func(i int) person { return users[durableSenders+i%durableSenders] }
+	var direct [durableSenders][2]string
+	var groups [durableSenders]string
+	err := each(ctx, durableSenders, 8, func(ctx context.Context, i int) (err error) {
+		if direct[i][0], err = s.direct(ctx, online(i), online(i+1)); err != nil {
 			return err
-		})
-		return func(i, n int) string {
-			if n%2 == 0 {
-				return direct[i][n/2%2]
-			}
-			return groups[(i+durableSenders-n/2%5)%durableSenders] // the sender is in this one and the four before
-		}, err
+		}
+		if direct[i][1], err = s.direct(ctx, online(i), offline(i)); err != nil {
+			return err
+		}
+		var members []person
+		for k := range 4 {
+			members = append(members, online(i+1+k), offline(i+k))
+		}
+		groups[i], err = s.group(ctx, online(i), append(members, offline(i+4))...)
+		return err
 	})
+	return func(i, n int) string {
+		if n%2 == 0 {
+			return direct[i][n/2%2]
+		}
+		return groups[(i+durableSenders-n/2%5)%durableSenders] // the sender is in this one and the four before
+	}, err
 }
 
 // pairsReceivers is how many of those who are online the n-th message of pairsDesk goes to, its sender included.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -99,16 +100,24 @@ func runDurable(ctx context.Context, o options, out *report) error {
 }
 
 func durable(ctx context.Context, c durableCase, o options) (durableRow, error) {
-	row := durableRow{Server: c.server, Mix: c.mix, Senders: durableSenders}
 	d, err := c.desk(ctx)
 	if err != nil {
-		return row, fmt.Errorf("start server: %w", err)
+		return durableRow{}, fmt.Errorf("start server: %w", err)
 	}
 	defer d.stop()
+	row, err := sendFor(ctx, d, o.window)
+	row.Server, row.Mix = c.server, c.mix
+	return row, err
+}
+
+// sendFor has all senders of a desk send for a window, after a few seconds of warming up.
+func sendFor(ctx context.Context, d *desk, window time.Duration) (durableRow, error) {
+	row := durableRow{Senders: durableSenders}
+	var reach, acks histogram
+	var delivered, acked atomic.Int64
 	seats := make([]*seat, durableSenders)
-	var reach histogram
-	var delivered atomic.Int64
 	for i := range seats {
+		var err error
 		if seats[i], err = d.seat(ctx, i); err != nil {
 			return row, fmt.Errorf("open sender %d: %w", i, err)
 		}
@@ -121,8 +130,6 @@ func durable(ctx context.Context, c durableCase, o options) (durableRow, error) 
 			})
 		}
 	}
-	var acks histogram
-	var acked atomic.Int64
 	sending, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
@@ -144,23 +151,22 @@ func durable(ctx context.Context, c durableCase, o options) (durableRow, error) 
 	reach.reset()
 	ackedBefore, deliveredBefore := acked.Load(), delivered.Load()
 	m, err := startMeter(d.server)
-	if err != nil {
-		return row, err
+	if err == nil {
+		sleep(sending, window)
+		row.Usage, err = m.stop()
 	}
-	sleep(sending, o.window)
-	row.Usage, err = m.stop()
 	ackedInWindow, deliveredInWindow := acked.Load()-ackedBefore, delivered.Load()-deliveredBefore
 	row.P50, row.P99 = millis(acks.percentile(0.5)), millis(acks.percentile(0.99))
 	row.ReachP50, row.ReachP99 = millis(reach.percentile(0.5)), millis(reach.percentile(0.99))
 	stop(nil)
 	wg.Wait()
-	if cause := context.Cause(sending); cause != context.Canceled && err == nil {
+	if cause := context.Cause(sending); !errors.Is(cause, context.Canceled) && err == nil {
 		err = cause
 	}
 	row.Acked = float64(ackedInWindow) / row.Usage.Seconds
 	row.Deliveries = float64(deliveredInWindow) / row.Usage.Seconds
 	row.MicrosEach = row.Usage.ServerCPU * 1e6 / float64(max(ackedInWindow, 1))
-	return row, err
+	return row, errors.Join(err, ctx.Err())
 }
 
 // sendOne sends the n-th message and waits for its answer.

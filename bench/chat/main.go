@@ -52,6 +52,7 @@ func scenarios() []scenario {
 		{"durable", runDurable},
 		{"memory", runMemory},
 		{"returning", runReturning},
+		{"growth", runGrowth},
 	}
 }
 
@@ -72,6 +73,7 @@ func main() {
 	flag.DurationVar(&o.window, "window", 20*time.Second, "length of each measured window")
 	flag.IntVar(&o.members, "members", 3000, "members of the room in broadcast")
 	flag.IntVar(&o.connections, "connections", 15000, "connections in memory; each takes an open file of either process")
+	flag.StringVar(&o.fill, "fill", "0,1000000,10000000", "comma-separated numbers of stored messages in growth; ten million take about 4 GB")
 	flag.StringVar(&o.json, "json", "", "also write the figures to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

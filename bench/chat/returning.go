@@ -63,7 +63,7 @@ func runReturning(ctx context.Context, o options, out *report) error {
 		var took []float64
 		for range returnRounds {
 			start := time.Now()
-			got, err := comeBack(ctx, s, user, c.cursor)
+			got, err := comeBack(ctx, s, user, c.cursor, nil)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.device, err)
 			}
@@ -148,9 +148,9 @@ func syncAll(e *edge, cursor int64) (states []*chatv1.ConversationState, next in
 	}
 }
 
-// comeBack does what a device does that has none of the messages, checks that each conversation came whole and in order,
-// and returns how many texts it got.
-func comeBack(ctx context.Context, s *stoa, user person, cursor int64) (texts int, err error) {
+// comeBack does what a device does that has the messages up to had, or none, of each conversation, checks that each came
+// whole and in order, and returns how many texts it got.
+func comeBack(ctx context.Context, s *stoa, user person, cursor int64, had map[string]int64) (texts int, err error) {
 	e, err := s.openEdge(ctx, user)
 	if err != nil {
 		return 0, err
@@ -164,7 +164,7 @@ func comeBack(ctx context.Context, s *stoa, user person, cursor int64) (texts in
 	last := map[string]int64{}
 	for _, state := range states {
 		c := state.GetConversation()
-		first := max(state.GetMembership().GetFirstSeq(), 1)
+		first := max(state.GetMembership().GetFirstSeq(), had[c.GetId()]+1)
 		if c.GetLastSeq() < first {
 			continue
 		}

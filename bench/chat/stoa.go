@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,14 +37,19 @@ func startStoa(ctx context.Context, binary string) (*stoa, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := startStoaOn(ctx, binary, data)
+	if err != nil {
+		_ = os.RemoveAll(data)
+	}
+	return s, err
+}
+
+// startStoaOn starts on a data folder that is kept.
+func startStoaOn(ctx context.Context, binary, data string) (*stoa, error) {
 	s := &stoa{binary: binary, data: data, client: &http.Client{
 		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64},
 	}}
-	if err := s.start(ctx); err != nil {
-		_ = os.RemoveAll(data)
-		return nil, err
-	}
-	return s, nil
+	return s, s.start(ctx)
 }
 
 func (s *stoa) start(ctx context.Context) error {
@@ -83,11 +87,8 @@ func (s *stoa) stop() {
 
 func (s *stoa) url() string { return "http://" + s.address }
 
-// database is the file that holds the messages.
-func (s *stoa) database() string { return filepath.Join(s.data, "db", "chat.db") }
-
 // person is a signed-in user or guest on a device of their own.
-type person struct{ id, token string }
+type person struct{ id, token, device, username, password string }
 
 // guest registers a device and signs in without a name, which costs no password.
 func (s *stoa) guest(ctx context.Context) (person, error) {
@@ -100,7 +101,7 @@ func (s *stoa) guest(ctx context.Context) (person, error) {
 	if err != nil {
 		return person{}, fmt.Errorf("sign in as guest: %w", err)
 	}
-	return person{session.GetUser().GetId(), session.GetAccessToken()}, nil
+	return person{id: session.GetUser().GetId(), token: session.GetAccessToken(), device: device.GetDeviceId()}, nil
 }
 
 // guests signs in n of them.
@@ -121,14 +122,31 @@ func (s *stoa) users(ctx context.Context, n int) ([]person, error) {
 		if err != nil {
 			return fmt.Errorf("register device: %w", err)
 		}
+		p := person{
+			device: device.GetDeviceId(), username: fmt.Sprintf("bench-%04d-%s", i, strings.ToLower(rand.Text()[:8])), password: rand.Text(),
+		}
 		session, err := auth.SignUp(ctx, &authv1.SignUpRequest{
-			DeviceId: device.GetDeviceId(), Username: fmt.Sprintf("bench-%04d-%s", i, strings.ToLower(rand.Text()[:8])), Password: rand.Text(),
-			Nickname: fmt.Sprintf("sender-%04d", i),
+			DeviceId: p.device, Username: p.username, Password: p.password, Nickname: fmt.Sprintf("sender-%04d", i),
 		})
 		if err != nil {
 			return fmt.Errorf("sign up: %w", err)
 		}
-		people[i] = person{session.GetUser().GetId(), session.GetAccessToken()}
+		p.id, p.token = session.GetUser().GetId(), session.GetAccessToken()
+		people[i] = p
+		return nil
+	})
+}
+
+// signInAgain gets users new tokens.
+func (s *stoa) signInAgain(ctx context.Context, users []person) error {
+	return each(ctx, len(users), 4, func(ctx context.Context, i int) error {
+		p := &users[i]
+		auth := authv1connect.NewAuthServiceClient(s.client, s.url())
+		session, err := auth.SignIn(ctx, &authv1.SignInRequest{DeviceId: p.device, Username: p.username, Password: p.password})
+		if err != nil {
+			return fmt.Errorf("sign in again: %w", err)
+		}
+		p.token = session.GetAccessToken()
 		return nil
 	})
 }
