@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -183,56 +182,34 @@ func (e *edge) asReceiver() *receiver {
 	return &receiver{socket: e.socket, after: after, ping: pingFrame(), interval: e.silence / 2}
 }
 
+// callsInFlight stays below what the server takes of one connection.
+const callsInFlight = 30
+
 // asSender sends messages to a conversation while a goroutine takes the answers.
 func (e *edge) asSender(conversationID string) *sender {
-	var mu sync.Mutex
-	var refused error
-	sent, answered := 0, 0
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	_ = e.conn.SetReadDeadline(time.Time{})
+	flying := make(chan struct{}, callsInFlight)
+	failed := make(chan struct{}) // closed with problem set
+	var problem error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(failed)
 		for {
-			frame, err := e.next()
-			if err == nil {
-				var kind protowire.Number
-				var body []byte
-				switch _, kind, body, err = parseFrame(frame); {
-				case err != nil:
-				case kind == errorKind:
-					err = refusal(body)
-				case kind == goodbyeKind:
-					err = farewell(body)
-				case kind != replyKind:
-					continue
-				}
-			}
-			mu.Lock()
-			answered++
-			refused = errors.Join(refused, err)
-			all := answered == sent
-			mu.Unlock()
-			select {
-			case <-done:
-				if all || err != nil {
-					return
-				}
-			default:
-				if err != nil {
-					return
-				}
+			switch answered, err := e.answer(); {
+			case err != nil:
+				problem = err
+				return
+			case answered:
+				<-flying
 			}
 		}
-	}()
-	_ = e.conn.SetReadDeadline(time.Time{})
+	})
 	ids := newIDs()
 	send := func(text string) error {
-		mu.Lock()
-		sent++
-		err := refused
-		mu.Unlock()
-		if err != nil {
-			return err
+		select {
+		case flying <- struct{}{}:
+		case <-failed:
+			return problem
 		}
 		e.lastID++
 		b, err := appendCall(nil, e.lastID, textMessage(conversationID, ids.next(), text))
@@ -242,22 +219,36 @@ func (e *edge) asSender(conversationID string) *sender {
 		return e.write(b)
 	}
 	return &sender{send: send, close: func() error {
-		close(done)
-		mu.Lock()
-		all := answered >= sent
-		mu.Unlock()
-		if all {
-			e.close()
-		} else {
-			_ = e.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = e.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		defer wg.Wait()
+		defer e.close()
+		for range cap(flying) { // all are answered once none is in flight
+			select {
+			case flying <- struct{}{}:
+			case <-failed:
+				return problem
+			}
 		}
-		<-ended
-		e.close()
-		if all {
-			return nil
-		}
-		return refused
+		return nil
 	}}
+}
+
+// answer takes the next frame, and reports whether it answers a call. A refusal is an error.
+func (e *edge) answer() (bool, error) {
+	frame, err := e.next()
+	if err != nil {
+		return false, err
+	}
+	switch _, kind, body, err := parseFrame(frame); {
+	case err != nil:
+		return false, err
+	case kind == errorKind:
+		return false, refusal(body)
+	case kind == goodbyeKind:
+		return false, farewell(body)
+	default:
+		return kind == replyKind, nil
+	}
 }
 
 // stoaArena is a live room with its members signed in as guests and entered.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -19,9 +21,9 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 )
 
-// stoa is the whole product in a process of its own, with everything that is on by default. Only the limits that keep one
-// address or person from doing what a benchmark does are off: requests from one address, and messages of one user and in
-// one room.
+// stoa is the whole product in a process of its own, with everything that is on by default. Only what keeps one address or
+// person from doing what a benchmark does is off: the limits of requests and new users an address, and of messages a user
+// and room.
 type stoa struct {
 	*process.Process
 
@@ -47,7 +49,7 @@ func startStoa(ctx context.Context, binary string) (*stoa, error) {
 // startStoaOn starts on a data folder that is kept.
 func startStoaOn(ctx context.Context, binary, data string) (*stoa, error) {
 	s := &stoa{binary: binary, data: data, client: &http.Client{
-		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64},
+		Timeout: 30 * time.Second, Transport: &fromAnywhere{under: http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64}},
 	}}
 	return s, s.start(ctx)
 }
@@ -55,12 +57,14 @@ func startStoaOn(ctx context.Context, binary, data string) (*stoa, error) {
 func (s *stoa) start(ctx context.Context) error {
 	httpAddr, err1 := process.FreeAddress()
 	rtmpAddr, err2 := process.FreeAddress()
-	if err := errors.Join(err1, err2); err != nil {
+	edgeAddr, err3 := process.FreeAddress()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	p, err := process.Start([]string{
-		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_DATA_DIR=" + s.data, "STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
+		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data, "STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
 		"STOA_CHAT_USER_RATE=100000", "STOA_CHAT_ROOM_RATE=100000", "STOA_MAX_CONNECTIONS=19500",
+		"STOA_TRUSTED_PROXIES=127.0.0.0/8",
 	}, s.binary, "serve")
 	if err != nil {
 		return err
@@ -86,6 +90,22 @@ func (s *stoa) stop() {
 }
 
 func (s *stoa) url() string { return "http://" + s.address }
+
+// fromAnywhere gives each request an address of its own, as a proxy that the server trusts would: an address may not make
+// as many devices and users as are needed here.
+type fromAnywhere struct {
+	under http.Transport
+	n     atomic.Uint32
+}
+
+func (f *fromAnywhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	n := f.n.Add(1)
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Forwarded-For", netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}).String())
+	return f.under.RoundTrip(r)
+}
+
+func (f *fromAnywhere) CloseIdleConnections() { f.under.CloseIdleConnections() }
 
 // person is a signed-in user or guest on a device of their own.
 type person struct{ id, token, device, username, password string }
