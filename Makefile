@@ -55,12 +55,18 @@ build: web ## Build static binaries for all platforms, with checksums, into dist
 	@cd dist && sha256sum stoa-* > SHA256SUMS && cat SHA256SUMS
 
 .PHONY: bench
-bench: bench-live bench-web ## Run all benchmarks
+bench: bench-live bench-chat bench-web ## Run all benchmarks
 
 .PHONY: bench-live
 bench-live: bin/stoa ## Measure what a viewer costs, beside a floor program and lal's own server
 	go build -o bin/bench-live ./bench/live
 	bin/bench-live -stoa bin/stoa
+
+.PHONY: bench-chat
+bench-chat: bin/stoa ## Measure what talk costs, beside floor programs and Centrifugo (ONLY=broadcast,durable runs a part)
+	cd bench/chat/centrifugo && CGO_ENABLED=0 go build -o $(STOA_CACHE)/bin/ tool
+	go build -o bin/bench-chat ./bench/chat
+	bin/bench-chat -stoa bin/stoa -centrifugo $(STOA_CACHE)/bin/centrifugo -only '$(ONLY)' -json bin/bench-chat.json
 
 .PHONY: bench-web
 bench-web: bin/stoa ## Measure what the web app costs a browser (MINUTES=60 also watches its memory for that long)

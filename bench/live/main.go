@@ -126,7 +126,7 @@ func run(ctx context.Context, s scenario, window time.Duration) (result, error) 
 		defer pub.stop()
 	}
 	time.Sleep(3 * time.Second) // a first group of pictures
-	rssBefore, err := server.rss()
+	rssBefore, err := server.RSS()
 	if err != nil {
 		return result{}, err
 	}
@@ -137,19 +137,19 @@ func run(ctx context.Context, s scenario, window time.Duration) (result, error) 
 	}
 	time.Sleep(4 * time.Second) // bursts for newcomers are over
 	audience.reset()
-	cpuBefore, err := server.cpu()
+	cpuBefore, err := server.CPU()
 	if err != nil {
 		return result{}, err
 	}
 	start := time.Now()
 	time.Sleep(window)
 	elapsed := time.Since(start).Seconds()
-	cpuAfter, err := server.cpu()
+	cpuAfter, err := server.CPU()
 	if err != nil {
 		return result{}, err
 	}
 	bytes, delay, gaps := audience.read()
-	rss, err := server.rss()
+	rss, err := server.RSS()
 	if err != nil {
 		return result{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/stoa-live/stoa/bench/process"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
@@ -22,8 +23,8 @@ import (
 // included. Only the rate limit is off, since all viewers come from one address.
 func stoaTarget(binary string, env ...string) target {
 	return func(ctx context.Context) (*server, error) {
-		rtmpAddr, err1 := freePort()
-		httpAddr, err2 := freePort()
+		rtmpAddr, err1 := process.FreeAddress()
+		httpAddr, err2 := process.FreeAddress()
 		data, err3 := os.MkdirTemp("", "stoa-bench-")
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, err
@@ -31,12 +32,12 @@ func stoaTarget(binary string, env ...string) target {
 		env := append([]string{
 			"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_DATA_DIR=" + data, "STOA_RATE_LIMIT=0", "STOA_LOG_LEVEL=warn",
 		}, env...)
-		cmd, err := start(env, binary, "serve")
+		p, err := process.Start(env, binary, "serve")
 		if err != nil {
 			return nil, err
 		}
-		s := &server{process: cmd, cleanup: func() { _ = os.RemoveAll(data) }}
-		if err := reachable(ctx, httpAddr); err != nil {
+		s := &server{Process: p, cleanup: func() { _ = os.RemoveAll(data) }}
+		if err := process.Reachable(ctx, httpAddr); err != nil {
 			s.stop()
 			return nil, err
 		}
