@@ -18,6 +18,8 @@ const mostHeld = 2_000
  */
 export class Arrivals {
   private held: Event[] | undefined
+  /** The event for which what is missing before it is being read. */
+  private asked: Event | undefined
 
   constructor(private readonly deps: ArrivalsDeps) {}
 
@@ -30,11 +32,12 @@ export class Arrivals {
     this.held = []
   }
 
-  /** Takes an event in. False when something before it is missing: from then on, everything is held. */
+  /** Takes an event in. False when something before it is to be read: until then, everything is held. */
   push(event: Event): boolean {
     if (!this.held) {
-      if (this.take(event, false)) return true
+      if (this.take(event)) return true
       this.held = [event]
+      this.asked = event
       return false
     }
     this.held.push(event)
@@ -42,22 +45,25 @@ export class Arrivals {
     return true
   }
 
-  /**
-   * Takes what was held. Stops at an event before which something is missing, and returns it; it is to be called again
-   * with it when that was read. What is missing even then is not there for this reader.
-   */
-  release(asked?: Event): Event | undefined {
+  /** Takes what was held, once history was read. False when more of it is to be read. */
+  release(): boolean {
     const held = this.held ?? []
     for (let event = held[0]; event; event = held[0]) {
-      if (!this.take(event, event === asked)) return event
+      if (!this.take(event)) {
+        this.asked = event
+        return false
+      }
       held.shift()
     }
-    this.held = undefined
-    return undefined
+    this.held = this.asked = undefined
+    return true
   }
 
   /** False when something before the event is missing. */
-  private take({ kind }: Event, acceptGap: boolean): boolean {
+  private take(event: Event): boolean {
+    // What is still missing after it was asked for is not there for this reader.
+    const acceptGap = event === this.asked
+    const { kind } = event
     if (kind.case === 'message') return this.takeMessage(kind.value, acceptGap)
     if (kind.case === 'messageChanged') return this.takeChange(kind.value, acceptGap)
     // Of members and positions, which rooms have not, or something that a newer server tells.

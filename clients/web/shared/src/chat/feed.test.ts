@@ -11,6 +11,10 @@ import { MessageWindow } from './window'
 
 type ChatKind = MessageInitShape<typeof ChatEventSchema>['kind']
 
+interface Signalled {
+  signal: AbortSignal
+}
+
 const conversationId = 'room'
 const capacity = 300
 const atMs = 1_700_000_000_000
@@ -63,17 +67,17 @@ class Conversation {
   }
 
   readonly chat = {
-    getConversation: async () => {
-      await this.call('get')
+    getConversation: async (_request: unknown, { signal }: Signalled) => {
+      await this.call('get', signal)
       return create(GetConversationResponseSchema, { state: { conversation: { lastChange: this.lastChange } } })
     },
-    listMessages: async () => {
-      await this.call('list')
+    listMessages: async (_request: unknown, { signal }: Signalled) => {
+      await this.call('list', signal)
       return create(ListMessagesResponseSchema, { messages: this.stored.slice(-200), hasMore: this.stored.length > 200 })
     },
-    pullMessages: async ({ have: [have] }: { have: Have[] }) => {
+    pullMessages: async ({ have: [have] }: { have: Have[] }, { signal }: Signalled) => {
       const { position, change = 0n } = have ?? {}
-      await this.call(`pull ${position?.seq} ${change}`)
+      await this.call(`pull ${position?.seq} ${change}`, signal)
       const isVoid = position?.epoch !== this.epoch
       const messages = this.stored.filter(({ seq }) => isVoid || seq > position.seq).slice(0, 100)
       const changed = this.stored.filter((message) => !isVoid && message.seq <= position.seq && message.change > change).toSorted((a, b) => Number(a.change - b.change))
@@ -102,9 +106,10 @@ class Conversation {
     return this.stored[seq - 1] ?? create(MessageSchema)
   }
 
-  private async call(name: string): Promise<void> {
+  private async call(name: string, signal?: AbortSignal): Promise<void> {
     this.calls.push(name)
     await this.before(name)
+    if (signal?.aborted) throw new ConnectError('given up', Code.Canceled)
   }
 }
 
@@ -323,6 +328,19 @@ describe('a reader who is there', () => {
     await feed.settle()
     // The server does not show this reader the seventh.
     expect(feed.seen).toEqual([1, 2, 3, 4, 5, 6, 8, 9])
+  })
+
+  it('takes what it is told where asking for more does not help', async () => {
+    conversation.store(1)
+    const feed = follow(conversation)
+    await feed.signIn()
+    conversation.tell({ case: 'message', value: { epoch: 1n, seq: 5n } })
+    conversation.tell({ case: 'messageChanged', value: { epoch: 1n, seq: 1n, change: 8n, pinned: true } })
+    await feed.settle()
+    expect(feed.seen).toEqual([1, 5])
+    expect(feed.window.messages[0]?.pinned).toBe(true)
+    expect(feed.window.change).toBe(8n)
+    expect(conversation.calls.slice(3)).toEqual(['pull 1 0', 'pull 5 0'])
   })
 
   it('replaces what was edited or taken away, and reads a change that was left out', async () => {

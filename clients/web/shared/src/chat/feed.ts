@@ -127,12 +127,10 @@ class Feed implements RoomListener {
 
   /** Reads what is missing, and then takes what has come meanwhile. */
   private async catchUp(end: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal): Promise<void> {
-    let missing: ChatEvent | undefined
     do {
-      const reached = await this.persist(signal, () => this.history.read(end, signal))
-      if (!reached) return
-      missing = this.arrivals.release(missing)
-    } while (missing)
+      const isRead = await this.persist(signal, () => this.history.read(end, signal))
+      if (!isRead) return
+    } while (!this.arrivals.release())
     this.deps.onStatus('open')
   }
 

@@ -204,13 +204,36 @@ describe('a connection that may be dead', () => {
     expect(server.socket.closeCode).toBe(1000)
   })
 
-  it('is asked first where this browser has slept', async () => {
+  it('is heard until then, counted from the last frame', async () => {
     const { server, told } = await inRoom()
-    // Timers stood still, and so did the connection.
-    vi.setSystemTime(Date.now() + 3_600_000)
-    await vi.advanceTimersByTimeAsync(DEAD_AFTER_MS)
+    await vi.advanceTimersByTimeAsync(32_000)
+    server.answer = () => undefined
+    await vi.advanceTimersByTimeAsync(36_000)
     expect(told).toEqual(['signed in'])
-    expect(server.sockets).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(told.slice(0, 2)).toEqual(['signed in', 'cut'])
+  })
+
+  it('is given the time to answer a ping that came late', async () => {
+    const interval = setInterval
+    vi.stubGlobal('setInterval', (task: () => void) => interval(task, DEAD_AFTER_MS - 1_000))
+    const { server, told } = await inRoom()
+    vi.unstubAllGlobals()
+    server.latencyMs = 3_000
+    await vi.advanceTimersByTimeAsync(DEAD_AFTER_MS + 5_000)
+    expect(told).toEqual(['signed in'])
+  })
+
+  it('is asked first where this browser holds the timers of a hidden tab', async () => {
+    const interval = setInterval
+    vi.stubGlobal('setInterval', (task: () => void) => interval(task, 60_000))
+    const { server, told } = await inRoom()
+    vi.unstubAllGlobals()
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(told).toEqual(['signed in'])
+    server.answer = () => undefined
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(told.slice(0, 2)).toEqual(['signed in', 'cut'])
   })
 
   it('is given up when the sign-in is not answered', async () => {
@@ -246,6 +269,7 @@ describe('a goodbye', () => {
   it.each([
     { reason: GoodbyeReason.SIGNED_IN_ELSEWHERE, reconnectMs: 0 },
     { reason: GoodbyeReason.KICKED, reconnectMs: -1 },
+    { reason: GoodbyeReason.SIGN_IN_REFUSED, reconnectMs: -1, error: { code: Code.ResourceExhausted, reason: 'TOO_MANY_SESSIONS' } },
   ])('of $reason is for good, until somebody asks for the connection', async (goodbye) => {
     const { server, edge, told } = await inRoom()
     server.socket.goodbye(goodbye)

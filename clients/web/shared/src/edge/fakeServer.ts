@@ -82,6 +82,8 @@ export class FakeServer {
   isAway = false
   /** Nobody is answered. */
   isSilent = false
+  /** How long an answer takes, in milliseconds. */
+  latencyMs = 0
   /** Said to a sign-in instead of an answer. */
   refusal: MessageInitShape<typeof GoodbyeSchema> | undefined
   signedIn: MessageInitShape<typeof SignedInSchema> = { silenceMs: 60_000, resumeMs: 120_000, maxCalls: 8, maxFrameBytes: 65_536 }
@@ -126,7 +128,7 @@ export class FakeServer {
         const answer = this.answer(frame)
         if (answer) socket.say(answer, frame.id)
       }
-    })
+    }, this.latencyMs)
   }
 
   private letIn(socket: FakeSocket, { id, kind }: ClientFrame): void {

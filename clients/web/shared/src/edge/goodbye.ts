@@ -32,6 +32,6 @@ export function verdictOf({ reason, message, reconnectMs, error }: Goodbye): Ver
   // What made the server give up on this client's frames would come again with the session.
   const resume = reason !== GoodbyeReason.BAD_FRAME
   if (isOfToken && !notOfToken.has(failure.code)) return { act: 'renew', waitMs, resume, failure }
-  if (reason === GoodbyeReason.SIGNED_IN_ELSEWHERE || (reconnectMs < 0 && !isOfToken)) return { act: 'stay', waitMs: 0, resume: false, failure }
+  if (reason === GoodbyeReason.SIGNED_IN_ELSEWHERE || reconnectMs < 0) return { act: 'stay', waitMs: 0, resume: false, failure }
   return { act: 'again', waitMs, resume, failure: isOfToken || telling.has(reason) ? failure : undefined }
 }
