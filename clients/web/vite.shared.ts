@@ -45,7 +45,7 @@ export function appConfig(name: 'app' | 'console', base: string): UserConfig {
           ws: true,
           bypass: (request) => (request.headers.accept?.includes('text/html') ? `${base}index.html` : undefined),
         },
-        ...(base === '/' ? {} : { '^/(stoa\\.|live/|auth/)': { target: server, ws: true } }),
+        ...(base === '/' ? {} : { '^/(stoa\\.|edge/|live/|auth/)': { target: server, ws: true } }),
       },
     },
   }

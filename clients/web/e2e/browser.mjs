@@ -30,7 +30,7 @@ export function launch() {
 
 /**
  * A browser profile of its own on a stage. Collects what its pages complain about: errors of scripts, breaches of the
- * policy, and requests to anybody but the stage.
+ * policy, requests to anybody but the stage, and anything in the address of the long connection.
  */
 export async function person(browser, stage, options = {}) {
   const context = await browser.newContext({ locale: 'en-US', viewport: desktop, ...options })
@@ -40,10 +40,17 @@ export async function person(browser, stage, options = {}) {
   context.on('console', (message) => {
     if (/Content Security Policy|\[Vue warn\]|\[intlify\]/i.test(message.text())) complaints.push(message.text())
   })
+  const isStage = (host) => host === new URL(stage.url).host
   context.on('request', (request) => {
     const { protocol, host } = new URL(request.url())
-    if (protocol.startsWith('http') && host !== new URL(stage.url).host) complaints.push(`a request to ${request.url()}`)
+    if (protocol.startsWith('http') && !isStage(host)) complaints.push(`a request to ${request.url()}`)
   })
+  context.on('page', (page) =>
+    page.on('websocket', (socket) => {
+      const { host, pathname, search } = new URL(socket.url())
+      if (!isStage(host) || (pathname.startsWith('/edge') && search !== '')) complaints.push(`a WebSocket to ${socket.url()}`)
+    }),
+  )
   return { context, complaints }
 }
 

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { byId, launch, line, open, person, phone, pictureMoves, say, shot, signUp } from './browser.mjs'
-import { openStage } from './stage.mjs'
+import { openStage, until } from './stage.mjs'
 
 describe('the watch page', () => {
-  let browser, stage, room
+  let browser, stage, room, streamer
 
   before(async () => {
     stage = await openStage()
-    const streamer = await stage.signUp('streamer', 'Streamer')
+    streamer = await stage.signUp('streamer', 'Streamer')
     room = await stage.openRoom(streamer, 'A room to watch')
     // A keyframe only every eight seconds: the player has to catch up with the live edge by itself.
     stage.push(room.push, { gop: 200 })
@@ -76,6 +76,56 @@ describe('the watch page', () => {
     await Promise.all([ada.context.close(), ben.context.close()])
   })
 
+  it('takes the talk up where a cut of the network has left it', async () => {
+    const { context, complaints } = await person(browser, stage)
+    const page = await context.newPage()
+    const connections = []
+    let isCut = false
+    await page.routeWebSocket('**/edge/v1', (tab) => {
+      if (isCut) {
+        void tab.close({ code: 4000 })
+        return
+      }
+      connections.push({ tab, server: tab.connectToServer() })
+    })
+    await page.goto(`${stage.url}/room/${room.id}`)
+    await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
+    const talk = await talkers(stage, room, 6)
+    await talk(3)
+    isCut = true
+    for (const { tab, server } of connections) await Promise.all([tab.close({ code: 4000 }), server.close({ code: 4000 })])
+    await page.locator('[data-testid="chat"][data-status="reconnecting"]').waitFor()
+    await talk(3)
+    isCut = false
+    await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
+    const said = await talk(3)
+    assert.ok(connections.length >= 2, 'the connection was never cut')
+    await showsInOrder(page, said)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('loses, doubles and turns round nothing when the server is restarted in mid-talk', async () => {
+    const { context, complaints } = await person(browser, stage, { viewport: { width: 1440, height: 3_000 } })
+    const page = await openRoom(context)
+    await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
+    const talk = await talkers(stage, room, 12)
+    let isOver = false
+    const said = (async () => {
+      while (!isOver) {
+        await talk(1)
+        await page.waitForTimeout(100)
+      }
+      return talk(1)
+    })()
+    await stage.restart()
+    await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
+    isOver = true
+    await showsInOrder(page, await said)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
   it('plays in four tabs of one browser at once', async () => {
     const { context, complaints } = await person(browser, stage, { viewport: { width: 800, height: 600 } })
     const tabs = await Promise.all([1, 2, 3, 4].map(() => openRoom(context)))
@@ -92,3 +142,34 @@ describe('the watch page', () => {
     await context.close()
   })
 })
+
+/**
+ * Some people who talk in a room in turn, by the API. The returned function has so many more messages stored, however
+ * often that takes, and returns all of them in their order; the same id makes a repeated one harmless.
+ */
+async function talkers(stage, room, count) {
+  const name = `talker${Math.random().toString(36).slice(2, 8)}`
+  const people = []
+  for (let i = 0; i < count; i++) people.push(await stage.signUp(`${name}${i}`))
+  const said = []
+  return async (more) => {
+    for (let i = 0; i < more; i++) {
+      const text = `${name} says ${said.length}.`
+      const message = { conversationId: room.conversationId, clientMsgId: `${name}-${said.length}-id`, content: { text: { text } } }
+      const { message: stored } = await until('a message is stored', () => people[said.length % count].call('chat.v1.ChatService/SendMessage', message))
+      said.push({ text, seq: Number(stored.seq) })
+    }
+    return said
+  }
+}
+
+/** Waits until the last of the messages is shown, and holds the page to showing all of them once and in order. */
+async function showsInOrder(page, said) {
+  const from = said[0].seq
+  const read = () =>
+    byId(page, 'chat-message').evaluateAll((lines) => lines.map(({ dataset, textContent }) => ({ seq: Number(dataset.seq), text: textContent })))
+  await line(page, said.at(-1).text).waitFor()
+  const shown = (await read()).filter(({ seq }) => seq >= from)
+  assert.deepEqual(shown.map(({ seq }) => seq), said.map(({ seq }) => seq))
+  for (const [i, { text }] of said.entries()) assert.ok(shown[i].text.includes(text), `${shown[i].text} instead of ${text}`)
+}

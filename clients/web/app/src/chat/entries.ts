@@ -16,11 +16,6 @@ export const sentAtMs = (message: Message): number => (message.sentAt ? timestam
 
 export const keyOf = ({ epoch, seq }: Pick<Message, 'epoch' | 'seq'>): string => `${epoch}-${seq}`
 
-export const textOf = (message: Message): string => {
-  const kind = message.content?.kind
-  return kind?.case === 'text' ? kind.value.text : ''
-}
-
 /** Days of the reader's clock, found once for each quarter of an hour: no zone is set off by less. */
 const days = new Map<number, number>()
 const quarterMs = 15 * 60_000

@@ -1,5 +1,6 @@
 import { isBlankName } from './names'
-import { textOf, type Entry } from './entries'
+import { textOf } from '@stoa/shared/chat/content'
+import type { Entry } from './entries'
 import { isLong, linesOf, widthOf } from './longText'
 
 // As ChatLine.vue draws them: a good guess keeps the list still until a line is measured.

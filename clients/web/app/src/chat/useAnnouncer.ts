@@ -1,6 +1,6 @@
 import { onScopeDispose, ref, watch } from 'vue'
 import { useI18n } from 'vue-i18n'
-import { textOf } from './entries'
+import { textOf } from '@stoa/shared/chat/content'
 import { findMentions } from './mentions'
 import { isBlankName, type KnownNames } from './names'
 import type { Talk } from './talk'

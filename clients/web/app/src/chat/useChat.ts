@@ -1,9 +1,8 @@
 import type { ConnectError } from '@connectrpc/connect'
-import type { Position } from '@gen/stoa/chat/v1/chat_pb'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
-import { chat, session } from '@app/api'
+import { session } from '@app/api'
 import type { RoomHandle } from '@app/live/useRoom'
-import { REREAD_PAGE } from '@stoa/shared/chat/deletions'
+import { chat, edge } from '@app/talkApi'
 import { followConversation, type FeedStatus } from '@stoa/shared/chat/feed'
 import { MessageWindow } from '@stoa/shared/chat/window'
 import { createLikeTaps } from './likes'
@@ -19,7 +18,7 @@ const showEveryMs = 100
 /** Viewers who were told of a change at once ask for its details over this time. */
 const spreadMs = 1_000
 
-/** The talk of one conversation: its messages, likes and the room's events, over one stream a tab. */
+/** The talk of one conversation: its messages, likes and the room's events, over the long connection of the tab. */
 export function useChat(
   conversationId: string,
   room: Pick<RoomHandle, 'refresh' | 'apply' | 'viewerCount'>,
@@ -48,7 +47,6 @@ export function useChat(
   let abort = new AbortController()
   let showTimer: ReturnType<typeof setTimeout> | undefined
   let refreshTimer: ReturnType<typeof setTimeout> | undefined
-  let sentToken: string | undefined
 
   async function store(clientMsgId: string, text: string): Promise<void> {
     try {
@@ -71,27 +69,16 @@ export function useChat(
     refreshTimer = setTimeout(() => void room.refresh().catch(() => undefined), afterMs)
   }
 
-  async function* subscribe(after: MessageWindow['position'], signal: AbortSignal) {
-    sentToken = await session.accessToken()
-    // Without a time limit: the stream's own heartbeat tells when it is dead.
-    yield* chat.subscribe({ conversationId, after, unseen }, { signal, timeoutMs: 0 })
-  }
-
-  async function readPage(after: Pick<Position, 'epoch' | 'seq'>, signal: AbortSignal) {
-    const answer = await chat.listMessages({ conversationId, pageSize: REREAD_PAGE, from: { case: 'after', value: after } }, { signal })
-    return answer.messages
-  }
-
   function follow(): void {
     abort.abort()
     abort = new AbortController()
-    void followConversation(
+    followConversation(
       {
-        subscribe,
-        renewToken: () => session.accessToken(sentToken),
+        edge,
+        chat,
+        conversationId,
+        unseen,
         window: tail,
-        readPage,
-        shownBesides: () => history.messages.value,
         onStatus(next, failure) {
           status.value = next
           refusal.value = isRefusal(failure) ? failure : undefined
@@ -101,11 +88,11 @@ export function useChat(
           if (live) talk.tellMessage(message, message.sender?.id === session.user.value?.id)
           showTimer ??= setTimeout(show, showEveryMs)
         },
-        onDeleted(at) {
-          history.remove(at)
-          talk.tellDeleted(at.epoch, at.seq)
+        onChanged(message) {
+          history.replace(message)
+          if (message.deleted) talk.tellDeleted(message.epoch, message.seq)
         },
-        onSubscribed: () => refreshRoom(0),
+        onEntered: () => refreshRoom(0),
         onLikes(total, count) {
           // Own taps that are not counted yet stay on top of what the server knows.
           likeCount.value = Math.max(likeCount.value, Number(total) + likes.open)
@@ -121,7 +108,7 @@ export function useChat(
     )
   }
 
-  // Another person in this browser needs a stream of their own: presence and rights go with it.
+  // Another person in this browser is somebody else in the room.
   watch(() => session.user.value?.id, (now, before) => {
     if (before === undefined || now === before) return
     outbox.clear()
@@ -151,6 +138,8 @@ export function useChat(
     send: outbox.send,
     resend: outbox.resend,
     discard: outbox.discard,
+    /** Comes back where the server has ended the connection for good. */
+    comeBack: () => edge.restart(),
     like() {
       likeCount.value++
       talk.tellTap()

@@ -1,6 +1,6 @@
-import type { Position } from '@gen/stoa/chat/v1/chat_pb'
+import type { Message } from '@gen/stoa/chat/v1/chat_pb'
 import { onScopeDispose, ref, shallowRef } from 'vue'
-import { chat } from '@app/api'
+import { chat } from '@app/talkApi'
 import { Scrollback } from '@stoa/shared/chat/scrollback'
 import type { MessageWindow } from '@stoa/shared/chat/window'
 
@@ -63,8 +63,9 @@ export function useHistory(conversationId: string, tail: MessageWindow) {
       view.update(reading)
       show()
     },
-    remove: (at: Pick<Position, 'epoch' | 'seq'>) => {
-      view.remove(at)
+    /** Takes a message over as it is now, wherever it is shown. */
+    replace: (message: Message) => {
+      view.replace(message)
       show()
     },
     /** A reader who reads back keeps what they have; one who follows does not need it. */

@@ -4,6 +4,7 @@ import type { Message } from '@gen/stoa/chat/v1/chat_pb'
 import type { Room } from '@gen/stoa/live/v1/live_pb'
 import { useI18n } from 'vue-i18n'
 import { admin } from '@console/api'
+import { textOf } from '@stoa/shared/chat/content'
 import { isolate } from '@stoa/shared/lib/isolate'
 import { useFormat } from '@console/lib/useFormat'
 import { useWords } from '@console/lib/useWords'
@@ -99,7 +100,7 @@ export function useActs() {
     }),
     deleteMessage: (message: Message) => ask({
       name: 'delete', danger: true, title: t('act.delete.title', { name: isolate(message.sender?.nickname ?? '') }),
-      quote: message.content?.kind.value?.text, text: t('act.delete.text'), confirm: t('act.delete.confirm'),
+      quote: textOf(message) || undefined, text: t('act.delete.text'), confirm: t('act.delete.confirm'),
       reason: reason(t('act.forTheLog'), true),
       async run({ reason }) {
         const { conversationId, epoch, seq } = message

@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf'
 import { MessageSchema, type Message } from '@gen/stoa/chat/v1/chat_pb'
 import { expect, it } from 'vitest'
+import { textOf } from '@stoa/shared/chat/content'
 import { keepDeleted } from './lines'
 
-const said = (seq: bigint, text: string): Message =>
-  create(MessageSchema, { epoch: 1n, seq, content: { kind: { case: 'text', value: { text } } } })
+const said = (seq: bigint, text: string, change = 0n): Message =>
+  create(MessageSchema, { epoch: 1n, seq, change, content: { kind: { case: 'text', value: { text } } } })
 const emptied = (seq: bigint): Message => create(MessageSchema, { epoch: 1n, seq, deleted: true })
 
 it('keeps a line that has not changed', () => {
@@ -17,7 +18,7 @@ it('keeps a line that has not changed', () => {
 it('keeps the words of what is deleted while it is watched', () => {
   const [line] = keepDeleted(keepDeleted([], [said(1n, 'rude')]), [emptied(1n)])
   expect(line?.deleted).toBe(true)
-  expect(line?.message.content?.kind.value?.text).toBe('rude')
+  expect(line && textOf(line.message)).toBe('rude')
 })
 
 it('has no words for what was deleted before', () => {
@@ -28,4 +29,9 @@ it('has no words for what was deleted before', () => {
 
 it('lets go of what the window has let go of', () => {
   expect(keepDeleted(keepDeleted([], [said(1n, 'a'), said(2n, 'b')]), [said(2n, 'b')]).map((line) => line.key)).toEqual(['1.2'])
+})
+
+it('shows a message that was edited as it is now', () => {
+  const lines = keepDeleted(keepDeleted([], [said(1n, 'a')]), [said(1n, 'b', 4n)])
+  expect(lines.map(({ message }) => textOf(message))).toEqual(['b'])
 })

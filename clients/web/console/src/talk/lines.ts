@@ -16,7 +16,7 @@ export function keepDeleted(before: readonly Line[], messages: readonly Message[
     const key = keyOf(message)
     const line = known.get(key)
     // The same line as before, so that a long list is not drawn anew.
-    if (line?.deleted === message.deleted) return line
+    if (line?.deleted === message.deleted && (line.deleted || line.message.change === message.change)) return line
     return { key, message: message.deleted && line ? line.message : message, deleted: message.deleted }
   })
 }

@@ -1,10 +1,9 @@
 import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
 import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
 import { onScopeDispose, readonly, ref, shallowReadonly, shallowRef } from 'vue'
-import { REREAD_PAGE } from '@stoa/shared/chat/deletions'
 import { followConversation, type FeedStatus } from '@stoa/shared/chat/feed'
 import { MessageWindow } from '@stoa/shared/chat/window'
-import { chat, session } from '@console/api'
+import { chat, edge } from '@console/talkApi'
 import { keepDeleted, type Line } from './lines'
 
 const keptMessages = 200
@@ -18,7 +17,6 @@ export function useTalk(conversationId: string, onBroadcast: (broadcast: Broadca
   const kept = new MessageWindow(keptMessages)
   const abort = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
-  let sentToken: string | undefined
 
   function show(): void {
     timer = undefined
@@ -26,27 +24,17 @@ export function useTalk(conversationId: string, onBroadcast: (broadcast: Broadca
   }
   const showSoon = (): void => void (timer ??= setTimeout(show, showEveryMs))
 
-  async function* subscribe(after: MessageWindow['position'], signal: AbortSignal) {
-    sentToken = await session.accessToken()
-    // Without a time limit: the stream's own heartbeat tells when it is dead.
-    yield* chat.subscribe({ conversationId, after, unseen: true }, { signal, timeoutMs: 0 })
-  }
-
-  async function readPage(after: Pick<Position, 'epoch' | 'seq'>, signal: AbortSignal) {
-    const answer = await chat.listMessages({ conversationId, pageSize: REREAD_PAGE, from: { case: 'after', value: after } }, { signal })
-    return answer.messages
-  }
-
-  void followConversation(
+  followConversation(
     {
-      subscribe,
-      renewToken: () => session.accessToken(sentToken),
+      edge,
+      chat,
+      conversationId,
+      unseen: true,
       window: kept,
-      readPage,
       onStatus: (next) => (status.value = next),
       onMessage: showSoon,
-      onDeleted: showSoon,
-      onSubscribed: () => undefined,
+      onChanged: showSoon,
+      onEntered: () => undefined,
       onLikes: () => undefined,
       onViewerCount: () => undefined,
       onBroadcast,
@@ -61,11 +49,13 @@ export function useTalk(conversationId: string, onBroadcast: (broadcast: Broadca
   return {
     lines: shallowReadonly(lines),
     status: readonly(status),
-    /** Takes a message away that was just deleted from here, ahead of the stream. */
+    /** Takes a message away that was just deleted from here, ahead of the push that tells of it. */
     remove(at: Pick<Position, 'epoch' | 'seq'>): void {
       kept.remove(at)
       show()
     },
+    /** Comes back where the server has ended the connection for good. */
+    comeBack: () => edge.restart(),
   }
 }
 

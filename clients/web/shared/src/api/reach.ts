@@ -8,6 +8,8 @@ export interface Reach {
   isLost: Readonly<Ref<boolean>>
   /** Takes the server for lost until a call finds it: something that is no call did not. */
   doubt: () => void
+  /** Something that is no call found the server. */
+  found: () => void
   interceptor: Interceptor
 }
 
@@ -24,6 +26,7 @@ export function watchReach(): Reach {
   return {
     isLost: readonly(isLost),
     doubt: () => (isLost.value = true),
+    found: () => (isLost.value = false),
     interceptor: (next) => async (request) => {
       try {
         const response = await next(request)

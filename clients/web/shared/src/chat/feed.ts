@@ -1,148 +1,163 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError } from '@connectrpc/connect'
-import type { Event, Message, Position, Subscribed } from '@gen/stoa/chat/v1/chat_pb'
-import type { SubscribeResponse } from '@gen/stoa/chat/v1/chat_service_pb'
+import type { Event as ChatEvent, Message, Position } from '@gen/stoa/chat/v1/chat_pb'
+import type { Entered, Event } from '@gen/stoa/edge/v1/edge_pb'
 import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
 import { retryAfterMs } from '../api/errors'
+import type { Edge, Room, RoomListener } from '../edge/edge'
 import { backoffMs } from '../lib/backoff'
 import { isAborted, sleep } from '../lib/sleep'
-import { learnDeletions, type ReadPage } from './deletions'
-import type { MessageWindow } from './window'
+import { Arrivals } from './arrivals'
+import { HistoryReader, type HistoryDeps } from './history'
 
-export type FeedStatus = 'connecting' | 'open' | 'reconnecting' | 'refused'
+/** `away`: the server ended the connection, and a person has to ask for another. `refused`: there is no such conversation. */
+export type FeedStatus = 'connecting' | 'open' | 'reconnecting' | 'away' | 'refused'
 
-export interface FeedDeps {
-  subscribe: (after: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal) => AsyncIterable<SubscribeResponse>
-  /** Called when the server refused the stream's token. */
-  renewToken: () => Promise<unknown>
-  window: MessageWindow
-  /** After a cut, what is shown is read again: deletions are told only once. */
-  readPage: ReadPage
-  /** One unbroken stretch that is shown besides the window's messages. */
-  shownBesides?: () => readonly Message[]
-  /** `failure` is why the stream ended, where it did not just end. */
+export interface FeedDeps extends Omit<HistoryDeps, 'onMessage'> {
+  edge: Pick<Edge, 'join'>
+  /** Do not count this reader. */
+  unseen: boolean
+  /** `failure` is why the connection ended, where the server said so. */
   onStatus: (status: FeedStatus, failure?: ConnectError) => void
-  /** `live` is false for history: what was written before the stream had said that it is at the end. */
+  /** `live` is false for history: what was written before the room was entered, or while nobody listened. */
   onMessage: (message: Message, live: boolean) => void
-  onDeleted: (at: Pick<Position, 'epoch' | 'seq'>) => void
-  onSubscribed: (subscribed: Subscribed) => void
+  /** The room was entered, not just come back to: what else is known of it may be old. */
+  onEntered: () => void
   /** `count` came since the event before; 0 when only the total is told. */
   onLikes: (total: bigint, count: number) => void
   onViewerCount: (count: number) => void
   onBroadcast: (broadcast: Broadcast) => void
 }
 
-/** A stream that is silent for this long is dead: the server sends a heartbeat every 15 s. */
-export const HEARTBEAT_TIMEOUT_MS = 40_000
 const retry = { firstMs: 500, maxMs: 15_000 }
 
-/** Ends one connection so that the next asks again from the last position. */
-class Gap extends Error {}
-
-/** Follows a conversation until the signal aborts, resuming from the last message after every cut. */
-export async function followConversation(deps: FeedDeps, signal: AbortSignal): Promise<void> {
-  let attempt = 0
-  let gapAt: bigint | undefined
-  let openedAt = 0
-  deps.onStatus('connecting')
-  while (!isAborted(signal)) {
-    let waitMs = 0
-    let failure: ConnectError | undefined
-    try {
-      // A gap that is still there after asking again is the server's truth.
-      const acceptGap = gapAt !== undefined && gapAt === deps.window.position?.seq
-      openedAt = 0
-      await readStream(deps, acceptGap, signal, () => (openedAt = Date.now()))
-    } catch (error) {
-      if (error instanceof Gap) {
-        gapAt = deps.window.position?.seq
-        continue
-      }
-      failure = ConnectError.from(error)
-      if (failure.code === Code.NotFound || failure.code === Code.InvalidArgument) {
-        deps.onStatus('refused', failure)
-        return
-      }
-      if (failure.code === Code.Unauthenticated) await deps.renewToken().catch(() => undefined)
-      waitMs = retryAfterMs(error)
-    }
-    if (isAborted(signal)) return
-    deps.onStatus('reconnecting', failure)
-    if (openedAt > 0 && Date.now() - openedAt > 5_000) attempt = 0
-    await sleep(Math.max(waitMs, backoffMs(attempt++, retry)), signal)
-  }
+/** Follows a live room's conversation until the signal aborts: in order, without gaps, each message once. */
+export function followConversation(deps: FeedDeps, signal: AbortSignal): void {
+  if (!signal.aborted) new Feed(deps, signal).follow()
 }
 
-/** Reads one stream to its end; throws when it fails, is silent for too long, or leaves something out. */
-async function readStream(deps: FeedDeps, acceptGap: boolean, signal: AbortSignal, onOpen: () => void): Promise<void> {
-  const connection = new AbortController()
-  const onAbort = (): void => connection.abort()
-  let greeted = false
-  signal.addEventListener('abort', onAbort)
-  const resumed = deps.window.position !== undefined
-  let silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
-  try {
-    for await (const { event } of deps.subscribe(deps.window.position, connection.signal)) {
-      clearTimeout(silence)
-      silence = setTimeout(onAbort, HEARTBEAT_TIMEOUT_MS)
-      if (signal.aborted) return
-      if (event) {
-        dispatch(event, deps, acceptGap, greeted)
-        if (event.kind.case === 'subscribed') {
-          greeted = true
-          onOpen()
-          if (resumed) catchUpOnDeletions(deps, connection.signal)
+class Feed implements RoomListener {
+  private readonly history: HistoryReader
+  private readonly arrivals: Arrivals
+  private room: Room | undefined
+  /** Ends what is under way for one connection. */
+  private stay = new AbortController()
+  /** The end of the conversation when the room was entered; undefined where this session has not entered it. */
+  private entered: Pick<Position, 'epoch' | 'seq'> | undefined
+  /** What was written before, by the server's clock, was written while nobody listened. */
+  private listeningFromMs = 0
+
+  constructor(
+    private readonly deps: FeedDeps,
+    private readonly signal: AbortSignal,
+  ) {
+    const telling = { ...deps, onMessage: (message: Message) => deps.onMessage(message, this.isLive(message)) }
+    this.history = new HistoryReader(telling)
+    this.arrivals = new Arrivals(telling)
+  }
+
+  follow(): void {
+    this.deps.onStatus('connecting')
+    const { conversationId, unseen } = this.deps
+    this.room = this.deps.edge.join(conversationId, { unseen }, this)
+    this.signal.addEventListener('abort', () => this.leave())
+  }
+
+  onSignedIn(resumed: boolean, atMs: number): void {
+    this.newStay()
+    if (resumed && this.entered) {
+      this.listeningFromMs = atMs
+      if (this.arrivals.isHolding) void this.catchUp(this.entered, this.stay.signal)
+      else this.deps.onStatus('open')
+      return
+    }
+    this.entered = undefined
+    this.arrivals.hold()
+    void this.enter(this.stay.signal)
+  }
+
+  onCut(failure?: ConnectError): void {
+    this.newStay()
+    this.deps.onStatus('reconnecting', failure)
+  }
+
+  onEnded(failure: ConnectError): void {
+    this.newStay()
+    this.deps.onStatus('away', failure)
+  }
+
+  onEvent({ kind }: Event): void {
+    if (kind.case === 'people') this.deps.onViewerCount(kind.value.count)
+    else if (kind.case === 'broadcast' && kind.value.broadcast) this.deps.onBroadcast(kind.value.broadcast)
+    else if (kind.case === 'chat') this.hear(kind.value)
+  }
+
+  private hear(event: ChatEvent): void {
+    const { kind } = event
+    if (kind.case === 'likes') this.deps.onLikes(kind.value.total, kind.value.count)
+    else if (!this.arrivals.push(event)) void this.catchUp(undefined, this.stay.signal)
+  }
+
+  private leave(): void {
+    this.stay.abort()
+    this.room?.leave()
+  }
+
+  private newStay(): void {
+    this.stay.abort()
+    this.stay = new AbortController()
+  }
+
+  private async enter(signal: AbortSignal): Promise<void> {
+    await this.persist(signal, async () => {
+      const entered = await this.room?.enter()
+      if (isAborted(signal) || !entered) return
+      this.greet(entered)
+      await this.catchUp(this.entered, signal)
+    })
+  }
+
+  private greet({ position, people, likeCount }: Entered): void {
+    this.entered = { epoch: position?.epoch ?? 0n, seq: position?.seq ?? 0n }
+    this.listeningFromMs = 0
+    this.deps.onEntered()
+    this.deps.onLikes(likeCount, 0)
+    this.deps.onViewerCount(people)
+  }
+
+  /** Reads what is missing, and then takes what has come meanwhile. */
+  private async catchUp(end: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal): Promise<void> {
+    do {
+      const isRead = await this.persist(signal, () => this.history.read(end, signal))
+      if (!isRead) return
+    } while (!this.arrivals.release())
+    this.deps.onStatus('open')
+  }
+
+  /** Runs a task until it succeeds; false when the signal has aborted, or there is no such conversation. */
+  private async persist(signal: AbortSignal, task: () => Promise<void>): Promise<boolean> {
+    for (let attempt = 0; !isAborted(signal); ) {
+      try {
+        await task()
+        return !isAborted(signal)
+      } catch (error) {
+        if (isAborted(signal)) return false
+        const failure = ConnectError.from(error)
+        if (failure.code === Code.NotFound || failure.code === Code.InvalidArgument) {
+          this.leave()
+          this.deps.onStatus('refused', failure)
+          return false
         }
+        this.deps.onStatus('reconnecting', failure)
+        await sleep(Math.max(retryAfterMs(failure), backoffMs(attempt++, retry)), signal)
       }
     }
-  } finally {
-    clearTimeout(silence)
-    signal.removeEventListener('abort', onAbort)
-    // Also ends the request when the reader left early.
-    connection.abort()
+    return false
   }
-}
 
-/** Learns, besides the stream, what was taken away while nobody listened; the next cut begins it anew. */
-function catchUpOnDeletions(deps: FeedDeps, signal: AbortSignal): void {
-  const kept = deps.window.messages
-  const inWindow = new Set(kept.map(({ seq }) => seq))
-  const besides = (deps.shownBesides?.() ?? []).filter(({ epoch, seq }) => epoch === kept[0]?.epoch && !inWindow.has(seq))
-  for (const stretch of [kept, besides]) void learnDeletions(stretch, deps.readPage, (at) => remove(at, deps), signal)
-}
-
-function remove(at: Pick<Position, 'epoch' | 'seq'>, deps: FeedDeps): void {
-  deps.window.remove(at)
-  deps.onDeleted(at)
-}
-
-function dispatch({ kind }: Event, deps: FeedDeps, acceptGap: boolean, live: boolean): void {
-  switch (kind.case) {
-    case 'message': {
-      const arrival = deps.window.add(kind.value, acceptGap)
-      if (arrival === 'gap') throw new Gap()
-      if (arrival === 'added') deps.onMessage(kind.value, live)
-      break
-    }
-    case 'messageDeleted':
-      if (kind.value.position) remove(kind.value.position, deps)
-      break
-    case 'subscribed':
-      deps.onStatus('open')
-      deps.onSubscribed(kind.value)
-      deps.onLikes(kind.value.likeCount, 0)
-      deps.onViewerCount(kind.value.viewerCount)
-      break
-    case 'likes':
-      deps.onLikes(kind.value.total, kind.value.count)
-      break
-    case 'viewerCount':
-      deps.onViewerCount(kind.value.count)
-      break
-    case 'broadcast':
-      deps.onBroadcast(kind.value)
-      break
-    default:
-      // A heartbeat, or something that a newer server tells: hearing it was enough.
-      break
+  /** True for what was written while this reader was listening. */
+  private isLive({ epoch, seq, sentAt }: Message): boolean {
+    const isHistory = epoch === this.entered?.epoch && seq <= this.entered.seq
+    return !isHistory && (this.listeningFromMs === 0 || !sentAt || timestampMs(sentAt) >= this.listeningFromMs)
   }
 }

@@ -5,6 +5,7 @@ import { Scrollback } from './scrollback'
 import { MessageWindow } from './window'
 
 const message = (seq: number, epoch = 1): Message => create(MessageSchema, { epoch: BigInt(epoch), seq: BigInt(seq) })
+const changed = (seq: number): Message => create(MessageSchema, { epoch: 1n, seq: BigInt(seq), deleted: true, change: 1n })
 const pages = (from: number, to: number): Message[] => Array.from({ length: to - from + 1 }, (_, i) => message(from + i))
 const seqs = ({ messages }: Scrollback): number[] => messages.map(({ seq }) => Number(seq))
 const range = (from: number, to: number): number[] => pages(from, to).map(({ seq }) => Number(seq))
@@ -111,14 +112,21 @@ describe('Scrollback', () => {
 
   it('empties a message that was taken away', () => {
     const { view } = scrollback(1, 3)
-    view.remove({ epoch: 1n, seq: 2n })
+    view.replace(changed(2))
     expect(view.messages.map(({ deleted }) => deleted)).toEqual([false, true, false])
+  })
+
+  it('keeps the latest state of a message, whatever comes late', () => {
+    const { view } = scrollback(1, 3)
+    view.replace(create(MessageSchema, { epoch: 1n, seq: 2n, deleted: true, change: 7n }))
+    view.replace(create(MessageSchema, { epoch: 1n, seq: 2n, change: 6n }))
+    expect(view.messages[1]).toMatchObject({ seq: 2n, deleted: true, change: 7n })
   })
 
   it('does not bring back what was taken away while a page was on its way', () => {
     const { view } = scrollback(11, 13)
     const page = pages(8, 10)
-    view.remove({ epoch: 1n, seq: 9n })
+    view.replace(changed(9))
     view.addOlder(page)
     expect(view.messages.filter(({ deleted }) => deleted).map(({ seq }) => seq)).toEqual([9n])
   })

@@ -1,5 +1,5 @@
-import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
-import { withoutMessage, type MessageWindow } from './window'
+import type { Message } from '@gen/stoa/chat/v1/chat_pb'
+import { withMessage, type MessageWindow } from './window'
 
 export interface ScrollbackLimits {
   /** How many messages are shown to who is at the end. */
@@ -8,8 +8,8 @@ export interface ScrollbackLimits {
   reading: number
 }
 
-/** A page comes within moments; so many deletions at the most are kept for those that are on their way. */
-const keptDeletions = 200
+/** A page comes within moments; so many changes at the most are kept for those that are on their way. */
+const keptChanges = 200
 
 /**
  * The messages that a reader sees: one unbroken stretch of the conversation. At its end it moves with the newest ones.
@@ -19,7 +19,7 @@ const keptDeletions = 200
 export class Scrollback {
   private shown: readonly Message[] = []
   private reachesEnd = true
-  private readonly removed: Pick<Position, 'epoch' | 'seq'>[] = []
+  private readonly changed: Message[] = []
 
   /** @param tail the newest messages, kept by whoever follows the conversation. */
   constructor(
@@ -97,15 +97,15 @@ export class Scrollback {
     this.reachesEnd = true
   }
 
-  /** Empties the message at a place, if it is here. */
-  remove(at: Pick<Position, 'epoch' | 'seq'>): void {
-    this.shown = withoutMessage(this.shown, at)
-    this.removed.push(at)
-    if (this.removed.length > keptDeletions) this.removed.shift()
+  /** Takes a message over as it is now, if it is here. */
+  replace(message: Message): void {
+    this.shown = withMessage(this.shown, message)
+    this.changed.push(message)
+    if (this.changed.length > keptChanges) this.changed.shift()
   }
 
-  /** A page may have been read before a message in it was taken away. */
+  /** A page may have been read before a message in it changed. */
   private upToDate(page: readonly Message[]): readonly Message[] {
-    return this.removed.reduce(withoutMessage, page)
+    return this.changed.reduce(withMessage, page)
   }
 }

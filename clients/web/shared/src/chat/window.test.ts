@@ -50,6 +50,25 @@ describe('MessageWindow', () => {
     expect(window.position).toEqual({ epoch: 2n, seq: 1n })
   })
 
+  it('takes a changed message over, and no older state of it', () => {
+    const window = new MessageWindow(10)
+    for (const seq of [1, 2]) window.add(message(seq))
+    const now = (seq: number, change: number, pinned: boolean): Message =>
+      create(MessageSchema, { epoch: 1n, seq: BigInt(seq), change: BigInt(change), pinned })
+    window.replace(now(1, 5, true))
+    window.replace(now(1, 4, false))
+    window.replace(now(9, 6, true))
+    expect(window.messages.map(({ pinned }) => pinned)).toEqual([true, false])
+  })
+
+  it('goes on after a place when it is started anew', () => {
+    const window = new MessageWindow(10)
+    for (const seq of [1, 2]) window.add(message(seq))
+    window.restart({ epoch: 1n, seq: 6n })
+    expect(seqs(window)).toEqual([])
+    expect([window.add(message(6)), window.add(message(8)), window.add(message(7))]).toEqual(['duplicate', 'gap', 'added'])
+  })
+
   it('keeps the place of a message that is taken away, and nothing else of it', () => {
     const window = new MessageWindow(10)
     window.add(create(MessageSchema, { epoch: 1n, seq: 1n, sender: { id: 'ada' }, content: { kind: { case: 'text', value: { text: 'x' } } } }))

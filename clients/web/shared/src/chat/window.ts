@@ -10,9 +10,11 @@ export type Arrival = 'added' | 'duplicate' | 'gap'
 export class MessageWindow {
   private kept: Message[] = []
   private last: { epoch: bigint; seq: bigint } | undefined
+  /** Number of the last change of the conversation's messages that is known here; undefined for a newcomer. */
+  change: bigint | undefined
 
   /** @param capacity how many messages to keep; older ones go. */
-  constructor(private readonly capacity: number) {}
+  constructor(readonly capacity: number) {}
 
   get messages(): readonly Message[] {
     return this.kept
@@ -25,7 +27,7 @@ export class MessageWindow {
 
   /**
    * Takes a message in. One that was seen is a duplicate; one that leaves out its predecessor is a gap and is not taken
-   * unless `acceptGap` is set: the stream is to be asked again from the position. A new epoch starts over.
+   * unless `acceptGap` is set: what lies between is to be read first. A new epoch starts over.
    */
   add(message: Message, acceptGap = false): Arrival {
     const { epoch, seq } = message
@@ -42,10 +44,28 @@ export class MessageWindow {
     return 'added'
   }
 
+  /** Lets go of everything, and goes on after a place. */
+  restart(last?: Pick<Position, 'epoch' | 'seq'>): void {
+    this.kept = []
+    this.last = last && { epoch: last.epoch, seq: last.seq }
+  }
+
+  /** Takes a message over as it is now, if it is kept. */
+  replace(message: Message): void {
+    this.kept = withMessage(this.kept, message) as Message[]
+  }
+
   /** Empties the message at a place, if it is kept. */
   remove(at: Pick<Position, 'epoch' | 'seq'>): void {
     this.kept = withoutMessage(this.kept, at) as Message[]
   }
+}
+
+/** The messages with one of them as it is now; the same list where it is not there, or is there as new. */
+export function withMessage(messages: readonly Message[], now: Message): readonly Message[] {
+  const index = messages.findIndex(({ epoch, seq }) => seq === now.seq && epoch === now.epoch)
+  const before = messages[index]
+  return before && before.change < now.change ? messages.with(index, now) : messages
 }
 
 /** The messages with the one at a place emptied; the same list where it has none there. */
