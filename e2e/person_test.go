@@ -12,6 +12,7 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
@@ -29,6 +30,7 @@ type person struct {
 	auth     authv1connect.AuthServiceClient
 	live     livev1connect.LiveServiceClient
 	chat     chatv1connect.ChatServiceClient
+	edge     edgev1connect.EdgeServiceClient
 }
 
 // signUp makes an account.
@@ -48,6 +50,7 @@ func (s *server) signUp(name string) *person {
 		auth: authv1connect.NewAuthServiceClient(s.client, s.url, token),
 		live: livev1connect.NewLiveServiceClient(s.client, s.url, token),
 		chat: chatv1connect.NewChatServiceClient(s.client, s.url, token),
+		edge: edgev1connect.NewEdgeServiceClient(s.client, s.url, token),
 	}
 }
 

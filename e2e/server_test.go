@@ -43,7 +43,7 @@ func (s *server) start(httpAddr, rtmpAddr string) {
 	cmd := exec.Command(stoaBinary, "serve")
 	cmd.Env = append(cleanEnv(),
 		"STOA_HTTP_ADDR="+httpAddr, "STOA_RTMP_ADDR="+rtmpAddr, "STOA_DATA_DIR="+s.dataDir,
-		"STOA_RATE_LIMIT=0", "STOA_LOG_FORMAT=text")
+		"STOA_RATE_LIMIT=0", "STOA_LOG_FORMAT=text", "STOA_EDGE_ADDR=127.0.0.1:0")
 	cmd.Env = append(cmd.Env, s.settings...)
 	s.process, s.stopped = start(s.t, cmd), false
 	p := s.process

@@ -11,6 +11,7 @@ import (
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/errs"
 )
 
@@ -34,6 +35,7 @@ func TestGracefulShutdown(t *testing.T) {
 	guest.subscribe(room.conversation, nil)
 	grpc := *guest
 	grpc.chat = chatv1connect.NewChatServiceClient(cleartextHTTP2(t), s.url, guest.token, connect.WithGRPC())
+	grpc.edge = edgev1connect.NewEdgeServiceClient(cleartextHTTP2(t), s.url, guest.token, connect.WithGRPC())
 	subscribers := []*subscriber{
 		room.owner.subscribe(room.conversation, nil),
 		guest.subscribe(room.conversation, nil),

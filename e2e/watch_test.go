@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 )
 
@@ -78,14 +78,11 @@ func checkViewerCount(t *testing.T, s *server, room *room) {
 	guest := s.signUp("viewer")
 	guest.subscribe(room.conversation, nil)
 	guest.subscribe(room.conversation, nil)
-	room.owner.subscribe(room.conversation, nil).until("two people are there", func(events []*chatv1.Event) bool {
+	room.owner.subscribe(room.conversation, nil).until("two people are there", func(events []*edgev1.Event) bool {
 		last := int32(0)
 		for _, e := range events {
-			switch kind := e.GetKind().(type) {
-			case *chatv1.Event_Subscribed:
-				last = kind.Subscribed.GetViewerCount()
-			case *chatv1.Event_ViewerCount:
-				last = kind.ViewerCount.GetCount()
+			if people := e.GetPeople(); people != nil {
+				last = people.GetCount()
 			}
 		}
 		return last == 2

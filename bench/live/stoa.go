@@ -30,7 +30,7 @@ func stoaTarget(binary string, env ...string) target {
 			return nil, err
 		}
 		env := append([]string{
-			"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_DATA_DIR=" + data, "STOA_RATE_LIMIT=0", "STOA_LOG_LEVEL=warn",
+			"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_DATA_DIR=" + data, "STOA_RATE_LIMIT=0", "STOA_EDGE_ADDR=", "STOA_LOG_LEVEL=warn",
 		}, env...)
 		p, err := process.Start(env, binary, "serve")
 		if err != nil {

@@ -102,6 +102,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 func (k *conn) read(before []byte) error {
 	var rest []byte // of a frame that is not whole yet
 	take := func(b []byte) error {
+		if s := k.session.Load(); s != nil { // whatever comes is a sign of life, pongs too
+			s.heard.Store(k.edge.deps.Now().Unix())
+		}
 		own := len(rest) > 0
 		if own {
 			rest = append(rest, b...)

@@ -85,7 +85,7 @@ type Config struct {
 	Origins []string
 	// SignIn is how long a connection may take to sign in. Default 10 s.
 	SignIn time.Duration
-	// Silence is how long a client may send nothing. Default 90 s.
+	// Silence is how long a client may send nothing. Default 2 min, since hidden pages of browsers wake once a minute.
 	Silence time.Duration
 	// Resume is how long a cut session waits for its client. Default 60 s.
 	Resume time.Duration
@@ -123,7 +123,7 @@ func (c Config) withDefaults() (Config, error) {
 		value    *time.Duration
 		fallback time.Duration
 	}{
-		{&c.SignIn, 10 * time.Second}, {&c.Silence, 90 * time.Second}, {&c.Resume, time.Minute}, {&c.TokenGrace, time.Minute},
+		{&c.SignIn, 10 * time.Second}, {&c.Silence, 2 * time.Minute}, {&c.Resume, time.Minute}, {&c.TokenGrace, time.Minute},
 	} {
 		if *d.value == 0 {
 			*d.value = d.fallback

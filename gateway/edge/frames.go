@@ -54,7 +54,7 @@ func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
 	return f, nil
 }
 
-// frame handles a frame after the first. It never waits for anything: what takes time has a goroutine of its own.
+// frame handles a frame after the first. But for Enter, what takes time has a goroutine of its own.
 func (s *session) frame(payload []byte) {
 	now := s.edge.deps.Now()
 	s.heard.Store(now.Unix())
@@ -88,7 +88,7 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	case *edgev1.ClientFrame_Call:
 		s.inFlight(f.GetId(), func() *frame { return s.call(f.GetId(), kind.Call) })
 	case *edgev1.ClientFrame_Enter:
-		s.inFlight(f.GetId(), func() *frame { return s.enter(f.GetId(), kind.Enter) })
+		s.send(s.enter(f.GetId(), kind.Enter)) // in its turn: a Leave may follow
 	case *edgev1.ClientFrame_Watch:
 		s.inFlight(f.GetId(), func() *frame { return s.watch(f.GetId(), kind.Watch.GetUserIds()) })
 	case *edgev1.ClientFrame_Renew:

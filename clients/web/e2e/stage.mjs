@@ -64,6 +64,7 @@ class Stage {
         STOA_RTMP_ADDR: this.#rtmp,
         STOA_DATA_DIR: this.#dataDir,
         STOA_RATE_LIMIT: '0',
+        STOA_EDGE_ADDR: '127.0.0.1:0',
         STOA_LIVE_COVER_INTERVAL: '2s',
         ...this.#settings,
       },
