@@ -62,7 +62,8 @@ func (s *stoa) start(ctx context.Context) error {
 		return err
 	}
 	p, err := process.Start([]string{
-		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data, "STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
+		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data,
+		"STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
 		"STOA_CHAT_USER_RATE=100000", "STOA_CHAT_ROOM_RATE=100000", "STOA_MAX_CONNECTIONS=19500",
 		"STOA_TRUSTED_PROXIES=127.0.0.0/8",
 	}, s.binary, "serve")
