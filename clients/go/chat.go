@@ -224,7 +224,7 @@ func (c *Chat) EnterRoom(ctx context.Context, conversationID string, unseen bool
 		}
 		return nil, err
 	}
-	c.conn.queue.act(func() { c.settle(conversationID) })
+	c.conn.queue.act(func() { c.settle(conversationID, entered.GetPosition()) })
 	return entered, nil
 }
 

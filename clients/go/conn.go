@@ -264,7 +264,9 @@ func (c *Conn) connect() (lasted time.Duration, err error) {
 	close(c.up)
 	c.mu.Unlock()
 	c.queue.status(Status{Up: true})
-	err = l.serve(c.ctx, c.queue.put, func(ctx context.Context, l *link) { l.renewal(ctx, token, c.options.Token) })
+	err = l.serve(c.ctx, c.queue.put, func(ctx context.Context, l *link) {
+		l.renewal(ctx, token, c.options.Token, min(renewRetry, c.options.BackoffMax))
+	})
 	c.session = session{
 		id: l.signed.GetSessionId(), received: l.received.Load(), cut: time.Now(),
 		window: time.Duration(l.signed.GetResumeMs()) * time.Millisecond,

@@ -43,6 +43,7 @@ type edge struct {
 	packs    bool // every push
 	handle   func(ctx context.Context, procedure string, request []byte) (proto.Message, error)
 	greet    func(*edgev1.SignIn) *edgev1.Goodbye // refuses a sign-in; nil admits it
+	enter    func(*edgev1.Enter) *edgev1.Entered  // with the lock held
 
 	mu       sync.Mutex
 	closed   bool
@@ -91,15 +92,18 @@ func newEdge(t *testing.T, scheme string) *edge {
 			e.wg.Go(func() { e.serve(conn) })
 		}
 	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		e.mu.Lock()
-		e.closed = true
-		e.mu.Unlock()
-		e.cut()
-		e.wg.Wait()
-	})
+	t.Cleanup(e.close)
 	return e
+}
+
+// close ends the edge and waits for it; again does nothing.
+func (e *edge) close() {
+	_ = e.listener.Close()
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.cut()
+	e.wg.Wait()
 }
 
 func (e *edge) url() string {
@@ -201,7 +205,7 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 		case *edgev1.ClientFrame_Watch:
 			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Watching{Watching: &edgev1.Watching{}}}
 		case *edgev1.ClientFrame_Enter:
-			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: &edgev1.Entered{}}}
+			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: e.enter(kind.Enter)}}
 		case *edgev1.ClientFrame_Call:
 			calls.Go(func() { e.call(l, frame.GetId(), kind.Call) })
 		default:
@@ -397,18 +401,39 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
+// failer is a test, of this package's or of rapid's.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t failer, what string, holds func() bool) {
+	t.Helper()
+	none(t, func() string {
+		if holds() {
+			return ""
+		}
+		return "waited too long until " + what
+	})
+}
+
+// none waits until a complaint is empty.
+func none(t failer, complaint func() string) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
-	for !holds() {
+	for {
+		now := complaint()
+		if now == "" {
+			return
+		}
 		select {
 		case <-look.C:
 		case <-deadline.C:
-			t.Fatalf("waited too long until %s", what)
+			t.Fatalf("%s", now)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 	if own := event.GetOwn(); own != nil {
 		switch kind := own.GetKind().(type) {
 		case *chatv1.OwnEvent_State:
-			if c.state(kind.State) {
-				c.pull(kind.State.GetConversation().GetId())
+			if facts := kind.State.GetConversation(); c.state(kind.State, facts.GetLastSeq()) {
+				c.pull(facts.GetId())
 			}
 		case *chatv1.OwnEvent_Hidden:
 			c.takeHidden(kind.Hidden)
@@ -66,7 +66,7 @@ func (c *Chat) known(id string, epoch int64) (*Position, bool) {
 	if have := c.have[id]; have != nil && have.Epoch == epoch {
 		return have, true
 	}
-	c.adopt(id)
+	c.adopt(id, nil)
 	return nil, false
 }
 

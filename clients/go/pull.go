@@ -27,7 +27,7 @@ func (c *Chat) pull(ids ...string) bool {
 		}
 	}
 	for _, id := range renewed {
-		c.adopt(id)
+		c.adopt(id, nil)
 	}
 	return c.conn.ctx.Err() == nil
 }

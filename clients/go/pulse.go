@@ -18,7 +18,7 @@ const (
 	outBytes = 64 << 10
 	// lastWords is how long a server may take to say why it does not read any more.
 	lastWords = time.Second
-	// renewRetry is the pause after a token that could not be renewed.
+	// renewRetry is the longest pause after a token that could not be renewed.
 	renewRetry = 5 * time.Second
 )
 
@@ -120,7 +120,9 @@ func (l *link) beat() {
 }
 
 // renewal brings a fresh token before the one at hand ends, again and again.
-func (l *link) renewal(ctx context.Context, token Token, fresh func(context.Context) (Token, error)) {
+func (l *link) renewal(
+	ctx context.Context, token Token, fresh func(context.Context) (Token, error), retry time.Duration,
+) {
 	for !token.ExpiresAt.IsZero() {
 		left := token.ExpiresAt.Sub(l.signed.GetServerTime().AsTime()) - time.Since(l.began)
 		if !pause(ctx, left*3/4) {
@@ -140,7 +142,7 @@ func (l *link) renewal(ctx context.Context, token Token, fresh func(context.Cont
 		}
 		if err != nil {
 			l.logger.LogAttrs(ctx, slog.LevelWarn, "token not renewed", slog.String("cause", err.Error()))
-			if !pause(ctx, renewRetry) {
+			if !pause(ctx, retry) {
 				return
 			}
 			continue

@@ -30,7 +30,7 @@ type Update struct {
 	// Reset says that all messages that were kept of the conversation are void: its history began anew. It comes first.
 	Reset bool
 	// State is what was told about the conversation: its own facts, the user's side and the last message, each as far as
-	// it was told. Nil when nothing was.
+	// it was told. Nil when nothing was. What was kept of messages before the membership's first_seq is void.
 	State *chatv1.ConversationState
 	// Messages are new, oldest first, and follow the position before without a gap, except where the user may not see
 	// what lies between. A client_msg_id of one's own says which sent message it is.

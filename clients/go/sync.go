@@ -52,9 +52,12 @@ func (c *Chat) sync() {
 	c.enterAgain()
 	cursor := c.cursor
 	behind := make(map[string]bool)
+	untold := make(map[string]bool)
 	for id := range c.have {
 		if _, ok := c.room(id); ok { // Sync knows nothing of rooms
 			behind[id] = true
+		} else {
+			untold[id] = true
 		}
 	}
 	for done := false; !done; {
@@ -64,12 +67,18 @@ func (c *Chat) sync() {
 			return
 		}
 		for _, state := range page.GetStates() {
-			if c.state(state) {
+			delete(untold, state.GetConversation().GetId())
+			if c.state(state, state.GetConversation().GetLastSeq()) {
 				behind[state.GetConversation().GetId()] = true
 			}
 		}
 		c.flush()
 		cursor, done = page.GetCursor(), page.GetDone()
+	}
+	if c.cursor == 0 { // a whole list, which leaves out what the user left
+		for id := range untold {
+			c.gone(id)
+		}
 	}
 	if !c.pull(slices.Sorted(maps.Keys(behind))...) {
 		return
@@ -107,8 +116,8 @@ func (c *Chat) enterAgain() {
 	}
 }
 
-// settle takes in a room that was entered.
-func (c *Chat) settle(id string) {
+// settle takes in a room that was entered when it stood at a position.
+func (c *Chat) settle(id string, at *chatv1.Position) {
 	c.mu.Lock()
 	entry, ok := c.rooms[id]
 	if ok {
@@ -119,11 +128,12 @@ func (c *Chat) settle(id string) {
 	if !ok { // left meanwhile
 		return
 	}
-	c.adopt(id)
+	c.adopt(id, at)
 }
 
-// state takes in how a conversation is, and reports whether the device lacks something of it.
-func (c *Chat) state(state *chatv1.ConversationState) (behind bool) {
+// state takes in how a conversation is, and reports whether the device lacks something of it. Of one that is new to it, it
+// wants the last messages up to seq.
+func (c *Chat) state(state *chatv1.ConversationState, seq int64) (behind bool) {
 	facts, mine := state.GetConversation(), state.GetMembership()
 	id := facts.GetId()
 	if mine != nil && mine.GetRole() == chatv1.MemberRole_MEMBER_ROLE_UNSPECIFIED {
@@ -135,7 +145,7 @@ func (c *Chat) state(state *chatv1.ConversationState) (behind bool) {
 		c.flush()
 		have = &Position{Epoch: facts.GetEpoch(), Change: facts.GetLastChange()}
 		if c.options.History >= 0 {
-			have.Seq = max(0, facts.GetLastSeq()-int64(c.options.History))
+			have.Seq = max(0, seq-int64(c.options.History))
 		}
 		c.have[id] = have
 		c.merge(id).Reset = known
@@ -148,8 +158,9 @@ func (c *Chat) state(state *chatv1.ConversationState) (behind bool) {
 	return have.Seq < facts.GetLastSeq() || have.Change < facts.GetLastChange() || c.unhidden[id]
 }
 
-// adopt asks for a conversation that the device does not know, or not with this history, and catches up in it.
-func (c *Chat) adopt(id string) {
+// adopt asks for a conversation that the device does not know, or not with this history, and catches up in it: a room from
+// where it stood when it was entered, or before.
+func (c *Chat) adopt(id string, entered *chatv1.Position) {
 	answer := &chatv1.GetConversationResponse{}
 	err := c.ask(chatv1connect.ChatServiceGetConversationProcedure, &chatv1.GetConversationRequest{ConversationId: id}, answer)
 	if err != nil {
@@ -161,7 +172,12 @@ func (c *Chat) adopt(id string) {
 	if _, entered := c.room(id); !entered && answer.GetState().GetMembership() == nil {
 		return // a room that was left meanwhile
 	}
-	if c.state(answer.GetState()) {
+	facts := answer.GetState().GetConversation()
+	seq := facts.GetLastSeq()
+	if entered != nil && entered.GetEpoch() == facts.GetEpoch() {
+		seq = min(seq, entered.GetSeq())
+	}
+	if c.state(answer.GetState(), seq) {
 		c.pull(id)
 	}
 }
