@@ -1,0 +1,128 @@
+package stoa
+
+import (
+	"slices"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+)
+
+// pull fetches what the device lacks of conversations that it knows, and reports whether it has all of it now.
+func (c *Chat) pull(ids ...string) bool {
+	c.flush()
+	var renewed []string // their history began anew
+	for chunk := range slices.Chunk(ids, pulledAtOnce) {
+		for want := slices.Clone(chunk); len(want) > 0; {
+			page, ok := c.pullPage(want)
+			if !ok {
+				return false
+			}
+			want = page.left
+			renewed = append(renewed, page.renewed...)
+		}
+	}
+	for _, id := range ids {
+		if c.unhidden[id] && !c.pullHidden(id) {
+			return false
+		}
+	}
+	for _, id := range renewed {
+		c.adopt(id, nil)
+	}
+	return c.conn.ctx.Err() == nil
+}
+
+// pulledPage is what is still to be done after a page.
+type pulledPage struct {
+	left    []string // to be asked again
+	renewed []string // to be adopted
+}
+
+func (c *Chat) pullPage(ids []string) (out pulledPage, ok bool) {
+	request := &chatv1.PullMessagesRequest{PageSize: pullPage}
+	for _, id := range ids {
+		if have := c.have[id]; have != nil {
+			request.Have = append(request.GetHave(), &chatv1.Have{
+				ConversationId: id, Change: have.Change, Position: &chatv1.Position{Epoch: have.Epoch, Seq: have.Seq},
+			})
+		}
+	}
+	if len(request.GetHave()) == 0 {
+		return out, true
+	}
+	page := &chatv1.PullMessagesResponse{}
+	if err := c.ask(chatv1connect.ChatServicePullMessagesProcedure, request, page); err != nil {
+		return out, false
+	}
+	asked := request.GetHave()
+	for i, pulled := range page.GetConversations() {
+		last := i == len(page.GetConversations())-1
+		switch id := pulled.GetConversationId(); {
+		case !c.pulled(pulled):
+			out.renewed = append(out.renewed, id)
+		case last && page.GetHasMore(): // the page may have ended in it
+			out.left = append(out.left, id)
+		}
+	}
+	c.flush()
+	if page.GetHasMore() {
+		for _, h := range asked[min(len(asked), len(page.GetConversations())):] {
+			out.left = append(out.left, h.GetConversationId())
+		}
+	}
+	return out, true
+}
+
+// pulled takes in what was pulled of a conversation; false when its history began anew, and all is to be asked again.
+func (c *Chat) pulled(p *chatv1.Pulled) bool {
+	id := p.GetConversationId()
+	have := c.have[id]
+	switch {
+	case have == nil:
+		return true
+	case p.GetGone():
+		c.gone(id)
+		return true
+	case p.GetEpoch() != have.Epoch:
+		return false
+	}
+	u := c.merge(id)
+	for _, m := range p.GetChanged() {
+		if m.GetSeq() <= have.Seq { // others come as they are now
+			u.Changed = append(u.Changed, m)
+		}
+	}
+	for _, m := range p.GetMessages() {
+		if m.GetSeq() > have.Seq {
+			u.Messages = append(u.Messages, m)
+			have.Seq = m.GetSeq()
+		}
+	}
+	have.Change = max(have.Change, p.GetChange())
+	return true
+}
+
+// pullHidden fetches what the user hid, and reports whether the device has all of it now.
+func (c *Chat) pullHidden(id string) bool {
+	for more := true; more; {
+		have := c.have[id]
+		if have == nil {
+			break
+		}
+		page := &chatv1.ListHiddenResponse{}
+		if err := c.ask(chatv1connect.ChatServiceListHiddenProcedure,
+			&chatv1.ListHiddenRequest{ConversationId: id, AfterChange: have.Hidden}, page); err != nil {
+			if c.conn.ctx.Err() != nil || Reason(err) == ReasonConnectionEnded {
+				return false
+			}
+			break // it is gone, which is told elsewhere
+		}
+		u := c.merge(id)
+		u.HiddenSeqs = append(u.HiddenSeqs, page.GetHidden().GetSeqs()...)
+		have.Hidden = max(have.Hidden, page.GetHidden().GetHiddenChange())
+		c.flush()
+		more = page.GetHasMore()
+	}
+	delete(c.unhidden, id)
+	return true
+}

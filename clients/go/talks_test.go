@@ -1,0 +1,340 @@
+package stoa_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+)
+
+// talks is a small chat service of one user behind an edge: what its contract says, in maps.
+type talks struct {
+	e *edge // whose lock guards all of it
+
+	page    int                 // messages pulled at once at most
+	lose    func() (copies int) // how often an event is pushed
+	commits int64
+	all     map[string]*talk
+	rooms   map[string]bool // entered by the session at hand, by id
+	// stored is called when a message was stored, before it is answered, and may cut the line.
+	stored func(m *chatv1.Message)
+}
+
+// talk is a conversation as the user has it.
+type talk struct {
+	id       string
+	room     bool
+	member   bool
+	epoch    int64
+	first    int64 // first_seq
+	messages []*chatv1.Message
+	change   int64
+	hidden   [][]int64
+	version  int64
+}
+
+func newTalks(e *edge) *talks {
+	s := &talks{e: e, page: 1000, lose: func() int { return 1 }, all: make(map[string]*talk), rooms: make(map[string]bool)}
+	e.handle, e.enter = s.handle, s.enter
+	return s
+}
+
+func (s *talks) lock() func() {
+	s.e.mu.Lock()
+	return s.e.mu.Unlock
+}
+
+func (s *talks) tell(event *edgev1.Event) {
+	for range s.lose() {
+		s.e.pushLocked(proto.CloneOf(event))
+	}
+}
+
+func (s *talks) tellChat(event *chatv1.Event) {
+	s.tell(&edgev1.Event{Kind: &edgev1.Event_Chat{Chat: event}})
+}
+
+func (s *talks) tellState(c *talk) {
+	s.tell(&edgev1.Event{Kind: &edgev1.Event_Own{Own: &chatv1.OwnEvent{
+		Kind: &chatv1.OwnEvent_State{State: c.state()},
+	}}})
+}
+
+func (c *talk) state() *chatv1.ConversationState {
+	state := &chatv1.ConversationState{Conversation: &chatv1.Conversation{Id: c.id}}
+	if !c.room && !c.member {
+		state.Membership = &chatv1.Membership{}
+		return state
+	}
+	state.Conversation = &chatv1.Conversation{
+		Id: c.id, Kind: chatv1.ConversationKind_CONVERSATION_KIND_GROUP, Epoch: c.epoch, LastSeq: int64(len(c.messages)),
+		LastChange: c.change,
+	}
+	if !c.room {
+		state.Membership = &chatv1.Membership{
+			Role: chatv1.MemberRole_MEMBER_ROLE_MEMBER, FirstSeq: c.first, HiddenChange: int64(len(c.hidden)),
+		}
+	}
+	return state
+}
+
+// commit notes that a conversation changed.
+func (s *talks) commit(c *talk) {
+	s.commits++
+	c.version = s.commits
+}
+
+// open makes a conversation, in which the user sees everything.
+func (s *talks) open(id string) {
+	defer s.lock()()
+	c := &talk{id: id, member: true, epoch: 1, first: 1}
+	s.all[id] = c
+	s.commit(c)
+	s.tellState(c)
+}
+
+func (s *talks) openRoom(id string) {
+	defer s.lock()()
+	s.all[id] = &talk{id: id, room: true, epoch: 1}
+}
+
+// post stores a message of somebody else's.
+func (s *talks) post(id string) {
+	defer s.lock()()
+	s.postLocked(s.all[id], "other-"+strconv.FormatInt(s.commits, 10), "other")
+}
+
+func (s *talks) postLocked(c *talk, clientMsgID, text string) *chatv1.Message {
+	m := &chatv1.Message{
+		ConversationId: c.id, Epoch: c.epoch, Seq: int64(len(c.messages)) + 1, ClientMsgId: clientMsgID,
+		Content: &chatv1.Content{Kind: &chatv1.Content_Text{Text: &chatv1.TextContent{Text: text}}},
+	}
+	c.messages = append(c.messages, m)
+	s.commit(c)
+	if c.member || s.rooms[c.id] {
+		s.tellChat(&chatv1.Event{ConversationId: c.id, Kind: &chatv1.Event_Message{Message: m}})
+	}
+	return m
+}
+
+// edit changes a message.
+func (s *talks) edit(id string, seq int64) {
+	defer s.lock()()
+	c := s.all[id]
+	c.change++
+	m := proto.CloneOf(c.messages[seq-1])
+	m.Change = c.change
+	m.Content.GetText().Text = fmt.Sprintf("edited %d", c.change)
+	c.messages[seq-1] = m
+	s.commit(c)
+	if c.member {
+		s.tellChat(&chatv1.Event{ConversationId: id, Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
+	}
+}
+
+// hide deletes messages for the user.
+func (s *talks) hide(id string, seqs ...int64) {
+	defer s.lock()()
+	c := s.all[id]
+	c.hidden = append(c.hidden, seqs)
+	s.commit(c)
+	s.tell(&edgev1.Event{Kind: &edgev1.Event_Own{Own: &chatv1.OwnEvent{Kind: &chatv1.OwnEvent_Hidden{Hidden: &chatv1.Hidden{
+		ConversationId: id, Seqs: seqs, HiddenChange: int64(len(c.hidden)),
+	}}}}})
+	s.tellState(c)
+}
+
+// leave takes the user out; join lets them see what comes from then on.
+func (s *talks) leave(id string) {
+	defer s.lock()()
+	c := s.all[id]
+	c.member = false
+	s.commit(c)
+	s.tellState(c)
+}
+
+func (s *talks) join(id string) {
+	defer s.lock()()
+	c := s.all[id]
+	c.member, c.first = true, int64(len(c.messages))+1
+	s.commit(c)
+	s.tellState(c)
+}
+
+// restore loses a history, as a restored backup does.
+func (s *talks) restore(id string) {
+	defer s.lock()()
+	c := s.all[id]
+	c.epoch++
+	c.messages, c.change, c.first = nil, 0, 1
+	s.commit(c)
+	s.tellChat(&chatv1.Event{ConversationId: id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}})
+}
+
+// forget restarts the server.
+func (s *talks) forget() {
+	s.e.forget()
+	defer s.lock()()
+	clear(s.rooms)
+}
+
+func (s *talks) enter(in *edgev1.Enter) *edgev1.Entered {
+	c := s.all[in.GetConversationId()]
+	s.rooms[c.id] = true
+	return &edgev1.Entered{Position: &chatv1.Position{Epoch: c.epoch, Seq: int64(len(c.messages))}}
+}
+
+// handle answers ChatService.
+func (s *talks) handle(_ context.Context, procedure string, request []byte) (proto.Message, error) {
+	switch procedure {
+	case chatv1connect.ChatServiceSyncProcedure:
+		return answer(s, request, s.sync)
+	case chatv1connect.ChatServicePullMessagesProcedure:
+		return answer(s, request, s.pull)
+	case chatv1connect.ChatServiceGetConversationProcedure:
+		return answer(s, request, s.get)
+	case chatv1connect.ChatServiceListHiddenProcedure:
+		return answer(s, request, s.listHidden)
+	case chatv1connect.ChatServiceSendMessageProcedure:
+		return answer(s, request, s.send)
+	default:
+		return nil, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("no %s", procedure))
+	}
+}
+
+func answer[Q any, P interface {
+	*Q
+	proto.Message
+}, R proto.Message](s *talks, request []byte, with func(P) (R, error)) (proto.Message, error) {
+	q := P(new(Q))
+	if err := proto.Unmarshal(request, q); err != nil {
+		return nil, err
+	}
+	defer s.lock()()
+	r, err := with(q)
+	if err != nil {
+		return nil, err
+	}
+	return proto.CloneOf(r), nil
+}
+
+func (s *talks) sync(q *chatv1.SyncRequest) (*chatv1.SyncResponse, error) {
+	var changed []*talk
+	for _, c := range s.all {
+		if !c.room && c.version > q.GetCursor() && (c.member || q.GetCursor() > 0) {
+			changed = append(changed, c)
+		}
+	}
+	slices.SortFunc(changed, func(a, b *talk) int { return int(a.version - b.version) })
+	out := &chatv1.SyncResponse{Cursor: q.GetCursor(), Done: len(changed) <= 2}
+	for _, c := range changed[:min(2, len(changed))] {
+		out.States = append(out.States, c.state())
+		out.Cursor = c.version
+	}
+	return out, nil
+}
+
+func (s *talks) pull(q *chatv1.PullMessagesRequest) (*chatv1.PullMessagesResponse, error) {
+	out := &chatv1.PullMessagesResponse{}
+	left := s.page
+	for _, h := range q.GetHave() {
+		if left == 0 {
+			out.HasMore = true
+			break
+		}
+		c := s.all[h.GetConversationId()]
+		if c == nil || (!c.room && !c.member) {
+			out.Conversations = append(out.GetConversations(), &chatv1.Pulled{ConversationId: h.GetConversationId(), Gone: true})
+			continue
+		}
+		p := &chatv1.Pulled{ConversationId: c.id, Epoch: c.epoch, Change: c.change}
+		out.Conversations = append(out.GetConversations(), p)
+		seq := h.GetPosition().GetSeq()
+		if h.GetPosition().GetEpoch() != c.epoch {
+			seq = 0
+		}
+		if seq > 0 {
+			for _, m := range c.messages {
+				if m.GetChange() > h.GetChange() && m.GetSeq() >= c.first {
+					p.Changed = append(p.GetChanged(), m)
+				}
+			}
+			slices.SortFunc(p.GetChanged(), func(a, b *chatv1.Message) int { return int(a.GetChange() - b.GetChange()) })
+			if len(p.GetChanged()) > left {
+				p.Changed = p.GetChanged()[:left]
+				p.Change = p.GetChanged()[left-1].GetChange()
+				out.HasMore = true
+				break
+			}
+			left -= len(p.GetChanged())
+		}
+		missing := c.messages[min(max(seq, c.first-1), int64(len(c.messages))):]
+		p.Messages = missing[:min(left, len(missing))]
+		if len(missing) > left {
+			out.HasMore = true
+			break
+		}
+		left -= len(missing)
+	}
+	return out, nil
+}
+
+func (s *talks) visible(id string) (*talk, error) {
+	if c := s.all[id]; c != nil && (c.room || c.member) {
+		return c, nil
+	}
+	return nil, refusal(connect.CodeNotFound, "CONVERSATION_NOT_FOUND", nil)
+}
+
+func (s *talks) get(q *chatv1.GetConversationRequest) (*chatv1.GetConversationResponse, error) {
+	c, err := s.visible(q.GetConversationId())
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.GetConversationResponse{State: c.state()}, nil
+}
+
+func (s *talks) listHidden(q *chatv1.ListHiddenRequest) (*chatv1.ListHiddenResponse, error) {
+	c, err := s.visible(q.GetConversationId())
+	if err != nil {
+		return nil, err
+	}
+	out := &chatv1.Hidden{ConversationId: c.id, HiddenChange: q.GetAfterChange()}
+	rest := c.hidden[min(q.GetAfterChange(), int64(len(c.hidden))):]
+	for _, seqs := range rest[:min(1, len(rest))] {
+		out.Seqs = append(out.GetSeqs(), seqs...)
+		out.HiddenChange++
+	}
+	return &chatv1.ListHiddenResponse{Hidden: out, HasMore: len(rest) > 1}, nil
+}
+
+func (s *talks) send(q *chatv1.SendMessageRequest) (*chatv1.SendMessageResponse, error) {
+	c, err := s.visible(q.GetConversationId())
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range c.messages {
+		if m.GetClientMsgId() == q.GetClientMsgId() {
+			return &chatv1.SendMessageResponse{Message: m}, nil
+		}
+	}
+	m := s.postLocked(c, q.GetClientMsgId(), q.GetContent().GetText().GetText())
+	if s.stored != nil {
+		s.stored(m)
+	}
+	return &chatv1.SendMessageResponse{Message: m}, nil
+}
+
+// newTalksOver is a chat service behind a fresh edge.
+func newTalksOver(t *testing.T, scheme string) *talks {
+	t.Helper()
+	return newTalks(newEdge(t, scheme))
+}

@@ -1,0 +1,178 @@
+package history
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// name is what tells messages of a conversation apart, wherever they stand.
+type name struct {
+	sender, id string
+}
+
+func (m Message) name() name { return name{m.Sender, m.ID} }
+
+// String is for people.
+func (m Message) String() string { return fmt.Sprintf("%s of %s at %v", m.ID, m.Sender, m.Place) }
+
+// Check returns how a log and what is stored break the promise. stored holds the whole history of each conversation, in the
+// order in which the server tells it.
+func Check(l *Log, stored map[string][]Message) []Fault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conversations := make(map[string]*conversation)
+	of := func(id string) *conversation {
+		c := conversations[id]
+		if c == nil {
+			c = newConversation(id)
+			conversations[id] = c
+		}
+		return c
+	}
+	for id, messages := range stored {
+		of(id).store(messages)
+	}
+	for _, a := range l.acts {
+		of(a.conversation).take(a)
+	}
+	var faults []Fault
+	for _, id := range slices.Sorted(maps.Keys(conversations)) {
+		c := conversations[id]
+		c.finish()
+		faults = append(faults, c.faults...)
+	}
+	return faults
+}
+
+// conversation is what is known of one.
+type conversation struct {
+	id      string
+	byPlace map[Place]Message
+	byName  map[name]Place // the first place of each
+	last    Place          // the last message's; zero when there is none
+	lasts   map[int64]int64
+
+	sent    map[name]bool
+	acked   map[name]Place
+	highest map[string]Place          // acknowledged place of each sender so far
+	floor   map[name]Place            // what a message must stand after
+	devices map[string]Place          // the last message of each
+	seen    map[string]map[Place]bool // by each
+	faults  []Fault
+}
+
+func newConversation(id string) *conversation {
+	return &conversation{
+		id: id, byPlace: make(map[Place]Message), byName: make(map[name]Place), lasts: make(map[int64]int64),
+		sent: make(map[name]bool), acked: make(map[name]Place), highest: make(map[string]Place),
+		floor: make(map[name]Place), devices: make(map[string]Place), seen: make(map[string]map[Place]bool),
+	}
+}
+
+func (c *conversation) fault(kind FaultKind, format string, args ...any) {
+	c.faults = append(c.faults, Fault{Kind: kind, Conversation: c.id, Detail: fmt.Sprintf(format, args...)})
+}
+
+// store takes in a history and looks at it for itself.
+func (c *conversation) store(messages []Message) {
+	for _, m := range messages {
+		if other, ok := c.byPlace[m.Place]; ok {
+			c.fault(SameSeq, "%v and %v", other, m)
+		} else {
+			c.byPlace[m.Place] = m
+		}
+		if place, ok := c.byName[m.name()]; ok {
+			c.fault(Doubled, "%v is also at %v", m, place)
+		} else {
+			c.byName[m.name()] = m.Place
+		}
+		if c.last.less(m.Place) {
+			c.last = m.Place
+		}
+		c.lasts[m.Place.Epoch] = max(c.lasts[m.Place.Epoch], m.Place.Seq)
+	}
+	for epoch, last := range c.lasts {
+		for seq := int64(1); seq < last; seq++ {
+			if _, ok := c.byPlace[Place{epoch, seq}]; !ok {
+				c.fault(Gap, "there is no %v below %d", Place{epoch, seq}, last)
+			}
+		}
+	}
+}
+
+// take takes in what a client did next.
+func (c *conversation) take(a act) {
+	m := a.message
+	switch a.kind {
+	case sent:
+		c.sent[m.name()] = true
+		c.floor[m.name()] = c.highest[m.Sender]
+	case acked:
+		if before, ok := c.acked[m.name()]; ok && before != m.Place {
+			c.fault(Doubled, "%v was also acknowledged at %v", m, before)
+		}
+		c.acked[m.name()] = m.Place
+		if c.highest[m.Sender].less(m.Place) {
+			c.highest[m.Sender] = m.Place
+		}
+		if stored, ok := c.byPlace[m.Place]; !ok || stored.name() != m.name() {
+			c.fault(AckedLost, "%v; %s", m, c.whereabouts(m))
+		}
+	case received:
+		c.receive(a.device, m)
+	case complete:
+		if at := c.devices[a.device]; at.less(c.last) {
+			c.fault(DeviceMissed, "%s ended at %v, the last one is %v", a.device, at, c.last)
+		}
+	}
+}
+
+// whereabouts says where a message is, and what is in its place.
+func (c *conversation) whereabouts(m Message) string {
+	text := "it is nowhere"
+	if place, ok := c.byName[m.name()]; ok {
+		text = "it is at " + place.String()
+	}
+	if other, ok := c.byPlace[m.Place]; ok {
+		text += ", there is " + other.ID + " of " + other.Sender
+	}
+	return text
+}
+
+func (c *conversation) receive(device string, m Message) {
+	if stored, ok := c.byPlace[m.Place]; !ok || stored.name() != m.name() {
+		c.fault(NeverStored, "%s was shown %v; %s", device, m, c.whereabouts(m))
+	}
+	seen := c.seen[device]
+	if seen == nil {
+		seen = make(map[Place]bool)
+		c.seen[device] = seen
+	}
+	last, any := c.devices[device]
+	switch {
+	case seen[m.Place]:
+		c.fault(DeviceDoubled, "%s was shown %v again", device, m)
+	case any && m.Place.less(last):
+		c.fault(DeviceOrder, "%s was shown %v after %v", device, m, last)
+	case any && m.Place.Epoch == last.Epoch && m.Place.Seq > last.Seq+1:
+		c.fault(DeviceMissed, "%s was shown %v right after %v", device, m, last)
+	}
+	seen[m.Place] = true
+	if last.less(m.Place) {
+		c.devices[device] = m.Place
+	}
+}
+
+// finish holds what is stored to what was sent.
+func (c *conversation) finish() {
+	for n, place := range c.byName {
+		if !c.sent[n] {
+			c.fault(Invented, "%v", Message{n.sender, n.id, place})
+			continue
+		}
+		if floor := c.floor[n]; !floor.less(place) {
+			c.fault(SenderOrder, "%v was sent after the one at %v was acknowledged", Message{n.sender, n.id, place}, floor)
+		}
+	}
+}
