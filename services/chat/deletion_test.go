@@ -248,9 +248,7 @@ func TestMessageThatWaitsForTheBusIsTakenAway(t *testing.T) {
 	n = w.boot(fast())
 	n.eventually("what waited was told", func() bool { return len(published()) >= 3 && len(told()) >= 2 })
 	var all []*chatv1.Message
-	for _, e := range published() {
-		all = append(all, e)
-	}
+	all = append(all, published()...)
 	assertMessages(t, "the bus", all, []*chatv1.Message{left(first), second, leftAt(third, 2)})
 	db := w.raw()
 	n.eventually("the outbox is empty", func() bool { return count(t, db, "outboxes") == 0 })

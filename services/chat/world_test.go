@@ -313,15 +313,6 @@ func (w *world) assertMetric(name string, want float64) {
 	}
 }
 
-// untilMetric waits until a metric has a value.
-func (w *world) untilMetric(name string, want float64) {
-	w.t.Helper()
-	w.eventually(fmt.Sprint(name, " is ", want), func() bool {
-		got, _ := w.metric(name)
-		return got == want
-	})
-}
-
 // eventually waits for a condition that nothing announces.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
