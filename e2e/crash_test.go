@@ -39,7 +39,9 @@ func TestCrashes(t *testing.T) {
 	s := chatServer(t)
 	s.start("127.0.0.1:0", "127.0.0.1:0")
 	log := &history.Log{}
+	began := time.Now()
 	people := s.talkers(log, crashTalkers)
+	t.Logf("%d people signed up in %v", len(people), time.Since(began).Round(time.Millisecond))
 	talks := make(map[string][]*talker)
 	var ids []string
 	for i := range crashTalks {
@@ -61,7 +63,7 @@ func TestCrashes(t *testing.T) {
 	defer cancel()
 	var acked atomic.Int64
 	var wg sync.WaitGroup
-	began := time.Now()
+	began = time.Now()
 	for i, p := range people {
 		wg.Go(func() {
 			for n := range all / crashTalkers {
