@@ -82,7 +82,7 @@ screenshots: bin/stoa ## Take the pictures in docs/screenshots anew
 
 .PHONY: setup
 setup:
-	@scripts/setup.sh git gcc ffmpeg chromium
+	@scripts/setup.sh git gcc ffmpeg chromium strace
 	@scripts/tools.sh
 	@scripts/node.sh
 

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // run builds the binary, runs the tests and removes it.
 func run(m *testing.M) (code int, err error) {
-	for _, program := range []string{"ffmpeg", "ffprobe", "npm", chromium()} {
+	for _, program := range []string{"ffmpeg", "ffprobe", "npm", "strace", chromium()} {
 		if _, err := exec.LookPath(program); err != nil {
 			return 0, fmt.Errorf("%s is missing: make setup installs what the tests need (%w)", program, err)
 		}

@@ -114,7 +114,7 @@ type person struct{ id, token, device, username, password string }
 // guest registers a device and signs in without a name, which costs no password.
 func (s *stoa) guest(ctx context.Context) (person, error) {
 	auth := authv1connect.NewAuthServiceClient(s.client, s.url())
-	device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_CLI})
+	device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_ANDROID})
 	if err != nil {
 		return person{}, fmt.Errorf("register device: %w", err)
 	}
@@ -139,7 +139,7 @@ func (s *stoa) users(ctx context.Context, n int) ([]person, error) {
 	people := make([]person, n)
 	return people, each(ctx, n, 4, func(ctx context.Context, i int) error {
 		auth := authv1connect.NewAuthServiceClient(s.client, s.url())
-		device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_CLI})
+		device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_ANDROID})
 		if err != nil {
 			return fmt.Errorf("register device: %w", err)
 		}

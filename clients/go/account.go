@@ -154,7 +154,8 @@ func (a *Account) Token(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	defer a.unlock()
-	if !time.Now().Before(a.due) {
+	// Two clocks: that of the process stands still while the machine sleeps, that of the day may be set back.
+	if now := time.Now(); !now.Before(a.due) || !now.Round(0).Before(a.due.Round(0)) {
 		if err := a.take(ctx, func(ctx context.Context, a *Account) (pair, error) {
 			return a.auth.RefreshToken(ctx, &authv1.RefreshTokenRequest{RefreshToken: a.session.Refresh})
 		}); err != nil {

@@ -38,7 +38,9 @@ type Conn struct {
 	up   chan struct{} // closed while it is up
 	last error         // why it went down last; once done is closed, why it ended
 
-	session session // of the goroutine that connects
+	// Of the goroutine that connects.
+	session session
+	refused refusal
 }
 
 // session is what there is to take up again.
@@ -47,6 +49,12 @@ type session struct {
 	received int64
 	cut      time.Time
 	window   time.Duration
+}
+
+// refusal is a token that the server did not take, and why.
+type refusal struct {
+	access string
+	cause  error
 }
 
 // Dial opens a connection and returns once it is signed in. Until then it tries again after failures that may pass, as
@@ -281,6 +289,9 @@ func (c *Conn) signIn() (*link, Token, error) {
 	if err != nil {
 		return nil, token, &tokenError{err}
 	}
+	if c.refused.cause != nil && token.Access == c.refused.access {
+		return nil, token, c.refused.cause
+	}
 	w, err := dialWire(ctx, c.at, c.options.TLS)
 	if err != nil {
 		return nil, token, fmt.Errorf("dial %s: %w", c.at.Host, err)
@@ -292,13 +303,17 @@ func (c *Conn) signIn() (*link, Token, error) {
 		resume = &edgev1.Resume{SessionId: c.session.id, Received: c.session.received}
 	}
 	l, err := signIn(w, c.options, token.Access, resume)
+	c.refused = refusal{}
+	if bye, ok := errors.AsType[*GoodbyeError](err); ok && bye.tokenRefused() {
+		c.refused = refusal{token.Access, &tokenError{err}} // the same one again would end alike
+	}
 	return l, token, err
 }
 
-// tokenError is a failure to get a token.
+// tokenError is a failure to get a token that the server takes.
 type tokenError struct{ cause error }
 
-func (e *tokenError) Error() string { return "get token: " + e.cause.Error() }
+func (e *tokenError) Error() string { return "no good token: " + e.cause.Error() }
 
 func (e *tokenError) Unwrap() error { return e.cause }
 

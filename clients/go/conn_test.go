@@ -306,7 +306,26 @@ func TestRefusedSignIn(t *testing.T) {
 			bye.Reason != edgev1.GoodbyeReason_GOODBYE_REASON_SIGN_IN_REFUSED || stoa.Reason(bye.Cause) != "SESSION_REVOKED" {
 			t.Errorf("Dial ended by %v", err)
 		}
+		e.greet = func(in *edgev1.SignIn) *edgev1.Goodbye {
+			if in.GetAccessToken() == "third" {
+				return nil
+			}
+			return &edgev1.Goodbye{
+				Reason: edgev1.GoodbyeReason_GOODBYE_REASON_SIGN_IN_REFUSED, ReconnectMs: 1,
+				Error: &edgev1.Error{Code: int32(connect.CodeUnauthenticated), Reason: "TOKEN_EXPIRED"},
+			}
+		}
+		if _, err := stoa.Dial(within(t), e.options()); err == nil || !strings.Contains(err.Error(), "no good token") {
+			t.Errorf("with the same token again, Dial ended by %v", err)
+		}
 		o := e.options()
+		tokens := []string{"first", "second", "third"}
+		o.Token = func(context.Context) (stoa.Token, error) {
+			next := tokens[0]
+			tokens = tokens[1:]
+			return stoa.Token{Access: next}, nil
+		}
+		dial(t, o)
 		o.Token = func(context.Context) (stoa.Token, error) {
 			return stoa.Token{}, connect.NewError(connect.CodeUnauthenticated, errors.New("sign in again"))
 		}

@@ -76,6 +76,12 @@ func (e *GoodbyeError) Error() string {
 // Unwrap returns the cause.
 func (e *GoodbyeError) Unwrap() error { return e.Cause }
 
+// tokenRefused reports whether another token is needed.
+func (e *GoodbyeError) tokenRefused() bool {
+	return e.Reason == edgev1.GoodbyeReason_GOODBYE_REASON_SIGN_IN_REFUSED && e.Cause != nil &&
+		connect.CodeOf(e.Cause) == connect.CodeUnauthenticated
+}
+
 func goodbyeError(bye *edgev1.Goodbye) *GoodbyeError {
 	e := &GoodbyeError{
 		Reason: bye.GetReason(), Message: bye.GetMessage(),

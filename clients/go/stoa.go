@@ -39,7 +39,8 @@ type Options struct {
 	// TLS.
 	URL string
 	// Token returns the access token to sign in with, and later a fresh one. An error of the code Unauthenticated or
-	// PermissionDenied ends the connection; after others it is asked again. [Account.Token] is one.
+	// PermissionDenied ends the connection, and so does a token that the server has just refused; after other errors it
+	// is asked again. [Account.Token] is one.
 	Token func(ctx context.Context) (Token, error)
 
 	// OnEvents is told what happened, oldest first.
