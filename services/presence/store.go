@@ -18,8 +18,11 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// storeBatch is how many rows one statement writes.
-const storeBatch = 500
+// How many rows one statement reads and writes. The driver's time grows with the square of a statement's arguments.
+const (
+	readBatch  = 250
+	writeBatch = 100
+)
 
 // store keeps what people chose, and when they were last seen.
 type store struct {
@@ -42,16 +45,18 @@ func (s *store) close() error { return s.db.Close() }
 
 // persons returns people by their ids, strangers where nothing is stored.
 func (s *store) persons(ctx context.Context, ids []string) (map[string]Person, error) {
-	rows, err := s.read.Person.Query().Where(person.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read persons: %w", err)
-	}
 	out := make(map[string]Person, len(ids))
 	for _, id := range ids {
 		out[id] = stranger(id)
 	}
-	for _, row := range rows {
-		out[row.ID] = toPerson(row)
+	for some := range slices.Chunk(ids, readBatch) {
+		rows, err := s.read.Person.Query().Where(person.IDIn(some...)).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read persons: %w", err)
+		}
+		for _, row := range rows {
+			out[row.ID] = toPerson(row)
+		}
 	}
 	return out, nil
 }
@@ -110,7 +115,7 @@ func (s *store) changePrivacy(ctx context.Context, id string, change func(p *Per
 // setLastSeen stores when users left, to the minute; all or none of them.
 func (s *store) setLastSeen(ctx context.Context, left map[string]time.Time) error {
 	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
-		for ids := range slices.Chunk(slices.Sorted(maps.Keys(left)), storeBatch) {
+		for ids := range slices.Chunk(slices.Sorted(maps.Keys(left)), writeBatch) {
 			rows := make([]*ent.PersonCreate, len(ids))
 			for i, id := range ids {
 				rows[i] = tx.Person.Create().SetID(id).SetLastSeenAt(seconds(toMinute(left[id])))

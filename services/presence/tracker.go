@@ -185,23 +185,24 @@ func (t *tracker) expire() (lost int) {
 // end ends the stays of a user whose grace is over. It is false when it is forgotten when the user left. The lock is held.
 func (t *tracker) end(id string, now time.Time) bool {
 	u := t.users[id]
-	kept, waits := u.stays[:0:0], false
+	waits, before := false, len(u.stays)
 	var last time.Time
-	for _, s := range u.stays {
-		if s.devices == 0 && now.Before(s.leftAt) { // the clock went back
+	for i := range u.stays {
+		if s := &u.stays[i]; s.devices == 0 && now.Before(s.leftAt) { // the clock went back
 			s.leftAt = now
 		}
-		if s.devices == 0 && now.Sub(s.leftAt) >= t.grace {
-			last = later(last, s.leftAt)
-			continue
-		}
-		waits = waits || s.devices == 0
-		kept = append(kept, s)
 	}
-	if len(kept) < len(u.stays) {
+	u.stays = slices.DeleteFunc(u.stays, func(s stay) bool {
+		over := s.devices == 0 && now.Sub(s.leftAt) >= t.grace
+		if over {
+			last = later(last, s.leftAt)
+		}
+		waits = waits || (s.devices == 0 && !over)
+		return over
+	})
+	if len(u.stays) < before {
 		t.changed.put(id)
 	}
-	u.stays = kept
 	if !waits {
 		delete(t.leaving, id)
 	}

@@ -35,7 +35,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second
+	patience = time.Minute
 	fence    = "fence-"
 
 	web     = authv1.Platform_PLATFORM_WEB
@@ -151,6 +151,7 @@ type world struct {
 
 	mu     sync.Mutex
 	events []*presencev1.PresenceChanged
+	byUser map[string][]*presencev1.Presence
 	counts []*presencev1.PeopleChanged
 }
 
@@ -159,6 +160,7 @@ func newWorld(t testing.TB) *world {
 	logger := slog.New(slog.DiscardHandler)
 	w := &world{
 		t: t, House: authntest.New(t), storeURL: storetest.URL(t), users: &directory{}, book: &addressBook{}, clock: &clock{},
+		byUser: make(map[string][]*presencev1.Presence),
 	}
 	w.rpc = rpc.Deps{
 		Logger: logger, Metrics: telemetry.NewMetrics(), Verifier: w.Verifier, ServiceTokens: w.Services,
@@ -183,6 +185,9 @@ func newWorld(t testing.TB) *world {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
+		for _, p := range e.GetPresences() {
+			w.byUser[p.GetUserId()] = append(w.byUser[p.GetUserId()], p)
+		}
 		return nil
 	})
 	w.must(err)
@@ -338,17 +343,10 @@ func (w *world) settle(nodes ...string) {
 }
 
 // told returns what was told of a user so far.
-func (w *world) told(user string) (list []*presencev1.Presence) {
+func (w *world) told(user string) []*presencev1.Presence {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, e := range w.events {
-		for _, p := range e.GetPresences() {
-			if p.GetUserId() == user {
-				list = append(list, p)
-			}
-		}
-	}
-	return list
+	return slices.Clone(w.byUser[user])
 }
 
 // last returns what was told of a user last, nil for nothing.
