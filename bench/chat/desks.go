@@ -70,7 +70,9 @@ func pairsReceivers(n int) int {
 
 // stoaDesk signs users up, the first of whom are the senders; prepare makes the conversations and returns the one to which
 // the i-th sender writes as the n-th.
-func stoaDesk(binary string, users int, prepare func(context.Context, *stoa, []person) (func(i, n int) string, error)) func(context.Context) (*desk, error) {
+func stoaDesk(
+	binary string, users int, prepare func(context.Context, *stoa, []person) (func(i, n int) string, error),
+) func(context.Context) (*desk, error) {
 	return func(ctx context.Context) (*desk, error) {
 		s, err := startStoa(ctx, binary)
 		if err != nil {

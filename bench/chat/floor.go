@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -133,7 +134,9 @@ func (l *floorLog) serve(s *socket) {
 	l.sockets = append(l.sockets, s)
 	l.mu.Unlock()
 	for payload, err := s.next(); err == nil; payload, err = s.next() {
-		l.requests <- floorRequest{from: from, pushes: int(payload[0]), id: binary.BigEndian.Uint32(payload[1:]), bytes: append([]byte(nil), payload[5:]...)}
+		l.requests <- floorRequest{
+			from: from, pushes: int(payload[0]), id: binary.BigEndian.Uint32(payload[1:]), bytes: bytes.Clone(payload[5:]),
+		}
 	}
 	s.close()
 }
@@ -149,11 +152,11 @@ func (l *floorLog) run() {
 				more = false
 			}
 		}
-		var bytes []byte
+		var all []byte
 		for _, r := range batch {
-			bytes = append(bytes, r.bytes...)
+			all = append(all, r.bytes...)
 		}
-		if _, err := l.file.Write(bytes); err != nil {
+		if _, err := l.file.Write(all); err != nil {
 			fmt.Fprintln(os.Stderr, "floor:", err)
 			os.Exit(1)
 		}

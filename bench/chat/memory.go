@@ -27,7 +27,8 @@ const settling = 150 * time.Second
 // runMemory opens many connections that are signed in and do nothing but keep alive.
 func runMemory(ctx context.Context, o options, out *report) error {
 	t := out.table("Memory of idle connections",
-		fmt.Sprintf("%d plain WebSocket connections, signed in (Stoa: guests; Centrifugo: without a token) and silent but for pings", o.connections),
+		fmt.Sprintf("%d plain WebSocket connections, signed in (Stoa: guests; Centrifugo: without a token) and silent but for pings",
+			o.connections),
 		"server", "RSS before", "all in", "settled", "after", "KB each", "cut", "server cores while idle", "other")
 	for _, c := range []struct {
 		name  string

@@ -9,8 +9,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 )
 
 // report prints tables as they are done and keeps the figures for the JSON file.
@@ -46,34 +46,70 @@ func (r *report) save(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// table is one scenario's figures for people.
+// table is one scenario's figures for people, in Markdown, as docs/benchmarks.md has them.
 type table struct {
 	title, note string
-	tabs        *tabwriter.Writer
-	text        strings.Builder
+	rows        [][]string // the first holds the names of the columns
 	out         io.Writer
 }
 
 func (r *report) table(title, note string, columns ...string) *table {
-	t := &table{title: title, note: note, out: r.out}
-	t.tabs = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	t.row(columns...)
-	return t
+	return &table{title: title, note: note, rows: [][]string{columns}, out: r.out}
 }
 
-func (t *table) row(cells ...string) { fmt.Fprintln(t.tabs, strings.Join(cells, "\t")+"\t") }
+func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 func (t *table) print() error {
-	if err := t.tabs.Flush(); err != nil {
-		return err
+	widths := make([]int, len(t.rows[0]))
+	figures := make([]bool, len(t.rows[0])) // columns that are aligned at their right
+	for _, row := range t.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
+			figures[i] = i > 0 && isFigure(cell) // as the last row has it
+		}
 	}
-	_, err := fmt.Fprintf(t.out, "\n%s: %s\n%s", t.title, t.note, t.text.String())
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s: %s.\n\n", t.title, t.note)
+	for n, row := range t.rows {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if figures[i] {
+				cell = pad + cell
+			} else {
+				cell += pad
+			}
+			fmt.Fprintf(&b, "| %s ", cell)
+		}
+		b.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for i, width := range widths {
+			end := "-"
+			if figures[i] {
+				end = ":"
+			}
+			fmt.Fprintf(&b, "| %s%s ", strings.Repeat("-", width-1), end)
+		}
+		b.WriteString("|\n")
+	}
+	_, err := io.WriteString(t.out, b.String())
 	return err
+}
+
+// isFigure reports whether a cell begins like a number, or stands for none.
+func isFigure(cell string) bool {
+	return cell != "" && (cell == "-" || cell[0] >= '0' && cell[0] <= '9')
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func ms(n float64) string { return fmt.Sprintf("%.1f ms", n) }
+func ms(n float64) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f ms", n)
+}
 
 func cores(n float64) string { return fmt.Sprintf("%.2f", n) }
 

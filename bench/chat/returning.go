@@ -179,12 +179,14 @@ func comeBack(ctx context.Context, s *stoa, user person, cursor int64, had map[s
 		if err := e.call(pullProcedure, request, &page); err != nil {
 			return texts, err
 		}
+		progress := false
 		for i, pulled := range page.GetConversations() {
 			have := lacking[i]
 			if pulled.GetConversationId() != have.GetConversationId() || pulled.GetGone() {
 				return texts, fmt.Errorf("pulled %s, which is gone or was not asked for", pulled.GetConversationId())
 			}
 			for _, m := range pulled.GetMessages() {
+				progress = true
 				if m.GetSeq() != have.GetPosition().GetSeq()+1 {
 					return texts, fmt.Errorf("message %d came after %d", m.GetSeq(), have.GetPosition().GetSeq())
 				}
@@ -194,9 +196,10 @@ func comeBack(ctx context.Context, s *stoa, user person, cursor int64, had map[s
 				}
 			}
 		}
-		before := len(lacking)
-		lacking = slices.DeleteFunc(lacking, func(h *chatv1.Have) bool { return h.GetPosition().GetSeq() >= last[h.GetConversationId()] })
-		if len(lacking) == before && !slices.ContainsFunc(page.GetConversations(), func(p *chatv1.Pulled) bool { return len(p.GetMessages()) > 0 }) {
+		lacking = slices.DeleteFunc(lacking, func(h *chatv1.Have) bool {
+			return h.GetPosition().GetSeq() >= last[h.GetConversationId()]
+		})
+		if !progress {
 			return texts, fmt.Errorf("an empty page, and %d conversations are not complete", len(lacking))
 		}
 	}

@@ -62,7 +62,8 @@ func (s *stoa) start(ctx context.Context) error {
 		return err
 	}
 	p, err := process.Start([]string{
-		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data, "STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
+		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data,
+		"STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
 		"STOA_CHAT_USER_RATE=100000", "STOA_CHAT_ROOM_RATE=100000", "STOA_MAX_CONNECTIONS=19500",
 		"STOA_TRUSTED_PROXIES=127.0.0.0/8",
 	}, s.binary, "serve")
@@ -113,7 +114,7 @@ type person struct{ id, token, device, username, password string }
 // guest registers a device and signs in without a name, which costs no password.
 func (s *stoa) guest(ctx context.Context) (person, error) {
 	auth := authv1connect.NewAuthServiceClient(s.client, s.url())
-	device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_CLI})
+	device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_ANDROID})
 	if err != nil {
 		return person{}, fmt.Errorf("register device: %w", err)
 	}
@@ -138,7 +139,7 @@ func (s *stoa) users(ctx context.Context, n int) ([]person, error) {
 	people := make([]person, n)
 	return people, each(ctx, n, 4, func(ctx context.Context, i int) error {
 		auth := authv1connect.NewAuthServiceClient(s.client, s.url())
-		device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_CLI})
+		device, err := auth.RegisterDevice(ctx, &authv1.RegisterDeviceRequest{Platform: authv1.Platform_PLATFORM_ANDROID})
 		if err != nil {
 			return fmt.Errorf("register device: %w", err)
 		}

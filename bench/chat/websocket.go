@@ -72,7 +72,14 @@ func acceptSocket(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) close() { _ = s.conn.Close() }
+// close leaves: a client says so, so that the server need not keep its session for the case that it comes back.
+func (s *socket) close() {
+	if s.masked {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = s.send(opClose, []byte{1000 >> 8, 1000 & 0xff})
+	}
+	_ = s.conn.Close()
+}
 
 // next returns the payload of the next binary frame, which holds until the next call. It answers pings.
 func (s *socket) next() ([]byte, error) {

@@ -31,6 +31,7 @@ type conn struct {
 	framer framer
 	peer   string
 	closed atomic.Bool
+	bidden atomic.Bool // its last frame was written: what comes is read and forgotten
 
 	session atomic.Pointer[session]
 
@@ -63,6 +64,18 @@ func (k *conn) close() {
 	if k.closed.CompareAndSwap(false, true) {
 		_ = k.net.Close()
 	}
+}
+
+// bid implements link: the other side reads the last frame and closes, within farewell. Closed at once, a socket with
+// bytes that nobody read would tell the peer to forget what was written to it.
+func (k *conn) bid() {
+	half, ok := k.net.(interface{ CloseWrite() error })
+	if !ok || k.closed.Load() || !k.bidden.CompareAndSwap(false, true) {
+		k.close()
+		return
+	}
+	_ = half.CloseWrite()
+	_ = k.net.SetReadDeadline(time.Now().Add(farewell))
 }
 
 // try implements link.
@@ -102,6 +115,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 func (k *conn) read(before []byte) error {
 	var rest []byte // of a frame that is not whole yet
 	take := func(b []byte) error {
+		if k.bidden.Load() {
+			return nil
+		}
 		if s := k.session.Load(); s != nil { // whatever comes is a sign of life, pongs too
 			s.heard.Store(k.edge.deps.Now().Unix())
 		}
@@ -123,7 +139,7 @@ func (k *conn) read(before []byte) error {
 			if n == 0 {
 				break
 			}
-			if payload != nil {
+			if payload != nil && !k.bidden.Load() {
 				k.handle(payload)
 			}
 			b = b[n:]
@@ -234,29 +250,36 @@ func (k *conn) handle(payload []byte) {
 // farewell is the last frame of a connection without a session.
 func (k *conn) farewell(f *frame) {
 	_ = k.write(net.Buffers{f.in(k.as, false)}, farewell) // it is closed either way
-	k.close()
+	k.bid()
+}
+
+// discard reads what still comes, as long as bid lets it.
+func (k *conn) discard() {
+	if k.bidden.Load() {
+		_, _ = io.Copy(io.Discard, k.net) // ends by the deadline
+	}
 }
 
 // serve is a connection's life. The caller has counted it among the pending.
 func (k *conn) serve(before []byte) {
 	err := k.read(before)
 	k.edge.pending.signedIn(k)
+	defer k.close()
 	s := k.session.Load()
+	bad, isBad := errors.AsType[*badFrameError](err)
 	switch {
+	case k.bidden.Load():
+	case s == nil && isBad:
+		k.farewell(goodbyeBadFrame(bad.what))
+		k.discard()
 	case s == nil:
-		if bad, ok := errors.AsType[*badFrameError](err); ok {
-			k.farewell(goodbyeBadFrame(bad.what))
-			return
-		}
-		k.close()
 	case errors.Is(err, errFarewell):
 		s.end(nil, "left")
-		k.close()
+	case isBad:
+		s.end(goodbyeBadFrame(bad.what), "bad_frame")
+		s.wait()
+		k.discard()
 	default:
-		if bad, ok := errors.AsType[*badFrameError](err); ok {
-			s.end(goodbyeBadFrame(bad.what), "bad_frame")
-			return
-		}
 		s.cut(k)
 	}
 }

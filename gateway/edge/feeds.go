@@ -248,7 +248,7 @@ func (e *Edge) onDelivery(_ context.Context, _ string, d *edgev1.Delivery) error
 			devices[id] = true
 		}
 		for _, s := range e.everyone() {
-			if devices[s.principal.DeviceID] {
+			if devices[s.owner.DeviceID] {
 				to = append(to, s)
 			}
 		}

@@ -123,7 +123,7 @@ func (s *session) renew(id uint32, token string) *frame {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.UserID != s.principal.UserID || p.DeviceID != s.principal.DeviceID || p.SessionID != s.principal.SessionID {
+	if p.UserID != s.owner.UserID || p.DeviceID != s.owner.DeviceID || p.SessionID != s.principal.SessionID {
 		return refusal(id, errs.PermissionDenied(errs.ReasonForbidden, "the token is of another session"))
 	}
 	s.token, s.principal = token, p
@@ -301,7 +301,7 @@ func (s *session) typing(r *edgev1.Typing) {
 
 // signedIn is the answer to a sign-in.
 func (e *Edge) signedIn(id uint32, s *session, resumed bool) *frame {
-	p := s.principal
+	p := s.owner
 	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_SignedIn{SignedIn: &edgev1.SignedIn{
 		SessionId: s.id, Resumed: resumed, SilenceMs: int32(e.cfg.Silence.Milliseconds()), //nolint:gosec // minutes
 		ResumeMs:      int32(e.cfg.Resume.Milliseconds()),                     //nolint:gosec // minutes

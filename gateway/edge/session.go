@@ -34,6 +34,8 @@ type link interface {
 	write(bufs net.Buffers, timeout time.Duration) error
 	// close ends the connection; it may be called at any time and again.
 	close()
+	// bid ends it after its last frame, so that the frame arrives.
+	bid()
 	// address is the client's.
 	address() string
 }
@@ -44,13 +46,15 @@ type session struct {
 	edge   *Edge
 	id     string
 	opened time.Time
+	owner  authn.Principal // whose it is, and on which device; never changes
 	frames *rate.Limiter
 	calls  atomic.Int32
-	heard  atomic.Int64 // Unix seconds when something last came
-	unhook func()       // from revocations
+	heard  atomic.Int64  // Unix seconds when something last came
+	unhook func()        // from revocations
+	over   chan struct{} // closed when it has ended
 
 	mu        sync.Mutex
-	principal authn.Principal
+	principal authn.Principal // of the token at hand: the owner's, with another end and perhaps another role
 	token     string
 	link      link // nil while it is cut
 	gzip      bool
@@ -61,7 +65,7 @@ type session struct {
 	writing   bool
 	last      bool // the queue ends with a Goodbye: nothing more is taken
 	ended     bool
-	away      bool // its user is not reported as here: it is cut, or has ended
+	away      bool   // its user is not reported as here: it is cut, or has ended
 	why       string // it ended, or ends, as metrics name it
 	kept      []*frame
 	keptBytes int
@@ -75,7 +79,7 @@ type session struct {
 }
 
 // user returns whose session it is.
-func (s *session) user() string { return s.principal.UserID } // never changes
+func (s *session) user() string { return s.owner.UserID }
 
 // send puts a frame into the queue, and writes it at once where nothing waits before it.
 func (s *session) send(f *frame) {
@@ -258,7 +262,7 @@ func (s *session) cut(l link) {
 func (s *session) resume(l link, received int64, p authn.Principal, token string, packs bool, first *frame) bool {
 	s.mu.Lock()
 	if s.ended || s.last || received < s.lost || received > s.pushed ||
-		s.principal.DeviceID != p.DeviceID || s.principal.UserID != p.UserID {
+		s.owner.DeviceID != p.DeviceID || s.owner.UserID != p.UserID {
 		s.mu.Unlock()
 		return false
 	}
@@ -293,7 +297,7 @@ func (s *session) goAway() {
 		return
 	}
 	s.away = true
-	s.edge.reports.offline(s.principal)
+	s.edge.reports.offline(s.owner)
 	for id, unseen := range s.rooms {
 		if !unseen {
 			s.edge.reports.left(id, s.user())
@@ -307,7 +311,7 @@ func (s *session) comeBack() {
 		return
 	}
 	s.away = false
-	s.edge.reports.online(s.principal)
+	s.edge.reports.online(s.owner)
 	for id, unseen := range s.rooms {
 		if !unseen {
 			s.edge.reports.entered(id, s.user())
@@ -369,9 +373,18 @@ func (s *session) finish(l link) {
 	s.link = nil
 	s.mu.Unlock()
 	if l != nil {
-		l.close()
+		l.bid()
 	}
+	close(s.over)
 	s.edge.forget(s, topics)
+}
+
+// wait waits until an ended session has said its goodbye.
+func (s *session) wait() {
+	select {
+	case <-s.over:
+	case <-s.edge.stopping.Done():
+	}
 }
 
 // rights returns with what a call is made.

@@ -67,8 +67,8 @@ func (e *Edge) open(
 	}
 	now := e.deps.Now()
 	s := &session{
-		edge: e, id: e.cfg.Node + "." + rand.Text(), opened: now, principal: p, token: r.GetAccessToken(), link: l,
-		gzip: r.GetAcceptGzip(), writing: true, away: true, gone: make(map[string]bool),
+		edge: e, id: e.cfg.Node + "." + rand.Text(), opened: now, owner: p, principal: p, token: r.GetAccessToken(), link: l,
+		gzip: r.GetAcceptGzip(), writing: true, away: true, over: make(chan struct{}), gone: make(map[string]bool),
 		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), int(4*e.cfg.FrameRate)),
 	}
 	s.heard.Store(now.Unix())
@@ -87,6 +87,9 @@ func (e *Edge) open(
 	s.mu.Unlock()
 	if err := e.attachAll(ctx, s); err != nil {
 		e.logger.LogAttrs(ctx, slog.LevelWarn, "conversations of a session not read", slog.String("cause", err.Error()))
+		s.mu.Lock()
+		s.link = nil // it still has to be told why
+		s.mu.Unlock()
 		s.end(nil, "unavailable")
 		return nil, goodbyeRefused(errs.Unavailable(errs.ReasonUnavailable, "the server cannot open sessions now").Because(err))
 	}
@@ -116,7 +119,7 @@ func (e *Edge) admit(s *session) (others []*session, last *frame) {
 	defer e.mu.Unlock()
 	mine := e.users[s.user()]
 	for _, other := range mine {
-		if e.replaces(s.principal, other.principal) {
+		if e.replaces(s.owner, other.owner) {
 			others = append(others, other)
 		}
 	}
@@ -178,7 +181,7 @@ func (e *Edge) attachAll(ctx context.Context, s *session) error {
 // tellOpened lets other edges apply the policy of devices.
 func (e *Edge) tellOpened(ctx context.Context, s *session) {
 	event := &edgev1.SessionOpened{
-		UserId: s.user(), DeviceId: s.principal.DeviceID, Platform: s.principal.Platform, SessionId: s.id,
+		UserId: s.user(), DeviceId: s.owner.DeviceID, Platform: s.owner.Platform, SessionId: s.id,
 		OpenedAt: timestamppb.New(s.opened),
 	}
 	if err := bus.Publish(ctx, e.deps.Bus, TopicSessionOpened, s.user(), event); err != nil {
@@ -193,7 +196,7 @@ func (e *Edge) onSessionOpened(_ context.Context, _ string, opened *edgev1.Sessi
 	}
 	at := opened.GetOpenedAt().AsTime()
 	for _, s := range e.sessionsOf(opened.GetUserId()) {
-		if s.id != opened.GetSessionId() && !s.opened.After(at) && e.replaces(fresh, s.principal) {
+		if s.id != opened.GetSessionId() && !s.opened.After(at) && e.replaces(fresh, s.owner) {
 			s.end(goodbyeElsewhere(), "elsewhere")
 		}
 	}

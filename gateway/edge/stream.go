@@ -119,7 +119,7 @@ func refusedStream(last *frame) error {
 func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.SendResponse, error) {
 	p := authn.MustFrom(ctx)
 	s := h.edge.session(r.GetSessionId())
-	if s == nil || s.user() != p.UserID || s.principal.DeviceID != p.DeviceID {
+	if s == nil || s.user() != p.UserID || s.owner.DeviceID != p.DeviceID {
 		return nil, sessionNotFound()
 	}
 	now := h.edge.deps.Now()
@@ -198,6 +198,8 @@ func (l *streamLink) write(bufs net.Buffers, timeout time.Duration) error {
 }
 
 func (l *streamLink) close() { l.end() }
+
+func (l *streamLink) bid() { l.end() }
 
 // wait returns once nobody writes any more.
 func (l *streamLink) wait() {

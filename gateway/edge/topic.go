@@ -55,7 +55,6 @@ type topic struct {
 
 	epoch, seq, change int64 // of the last message and change that were told
 	people             int   // as presence told, 0 when it did not
-	entered            map[string]int
 
 	flushing sync.Mutex
 }

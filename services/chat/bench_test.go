@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/services/chat"
 )
 
 // BenchmarkDurableSend is how fast messages of 100 bytes are acknowledged, each of them fsynced: by 64 senders, into one
@@ -37,8 +38,9 @@ func BenchmarkDurableSend(b *testing.B) {
 							if door == "rpc" {
 								_, err = client.SendMessage(b.Context(), r)
 							} else {
-								_, err = n.service.SendMessage(context.Background(), who, r.GetConversationId(),
-									r.GetClientMsgId(), r.GetContent())
+								_, err = n.service.SendMessage(context.Background(), who, chat.Draft{
+									ConversationID: r.GetConversationId(), ClientMsgID: r.GetClientMsgId(), Content: r.GetContent(),
+								})
 							}
 							if err != nil {
 								b.Error(err)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -44,12 +43,53 @@ func (n *node) history() []*chatv1.Message {
 	return res.GetMessages()
 }
 
+// messagesTold collects the new messages that the bus tells, deletionsTold those that it says were taken away.
+func messagesTold(w *world) func() []*chatv1.Message {
+	told := collect[chatv1.ConversationEvents](w, chat.TopicConversationEvents)
+	return func() (all []*chatv1.Message) {
+		for _, events := range told() {
+			all = append(all, messages(events.GetEvents())...)
+		}
+		return all
+	}
+}
+
+func deletionsTold(w *world) func() []*chatv1.Message {
+	told := collect[chatv1.ConversationEvents](w, chat.TopicConversationEvents)
+	return func() (all []*chatv1.Message) {
+		for _, events := range told() {
+			for _, e := range events.GetEvents() {
+				if e.GetMessageChanged().GetDeleted() {
+					all = append(all, e.GetMessageChanged())
+				}
+			}
+		}
+		return all
+	}
+}
+
+// tellAgain publishes a message that was published before: a bus delivers at least once.
+func tellAgain(ctx context.Context, w *world, m *chatv1.Message) error {
+	return bus.Publish(ctx, w.bus, chat.TopicConversationEvents, m.GetConversationId(), &chatv1.ConversationEvents{
+		ConversationId: m.GetConversationId(), Events: []*chatv1.Event{{
+			ConversationId: m.GetConversationId(), Kind: &chatv1.Event_Message{Message: m},
+		}},
+	})
+}
+
 // left is what a message must be after it was taken away.
 func left(was *chatv1.Message) *chatv1.Message {
 	return &chatv1.Message{
 		ConversationId: was.GetConversationId(), Epoch: was.GetEpoch(), Seq: was.GetSeq(), SentAt: was.GetSentAt(),
-		Deleted: true,
+		Deleted: true, Change: was.GetChange(),
 	}
+}
+
+// leftAt is left after a change of the conversation.
+func leftAt(was *chatv1.Message, change int64) *chatv1.Message {
+	out := left(was)
+	out.Change = change
+	return out
 }
 
 func messages(events []*chatv1.Event) (all []*chatv1.Message) {
@@ -66,7 +106,7 @@ func (v *watcher) sawDeletion(seq int64) []*chatv1.Event {
 	v.w.t.Helper()
 	return v.until("a message was taken away", func(events []*chatv1.Event) bool {
 		return slices.ContainsFunc(events, func(e *chatv1.Event) bool {
-			return proto.Equal(e.GetMessageDeleted().GetPosition(), at(seq))
+			return e.GetMessageChanged().GetDeleted() && e.GetMessageChanged().GetSeq() == seq
 		})
 	})
 }
@@ -83,28 +123,25 @@ func TestMessageIsTakenAway(t *testing.T) {
 	everyWire(t, func(t *testing.T, options ...connect.ClientOption) {
 		w := newWorld(t)
 		n := w.boot(fast())
-		told := collect[chatv1.MessageTakenAway](w, chat.TopicMessageDeleted)
+		told := deletionsTold(w)
 		v := n.watch(n.as("bob", options...), nil)
-		v.greeted()
 		first, second, third := n.send("ann", "one", "x"), n.send("ann", "two", "awful"), n.send("ann", "three", "x")
 		v.saw(3)
 		if was := n.takeAway(2); !proto.Equal(was, second) {
 			t.Errorf("took away %v, want %v", was, second)
 		}
 		assertMessages(t, "who was there", messages(v.sawDeletion(2)), []*chatv1.Message{first, second, third})
-		want := []*chatv1.Message{first, left(second), third}
+		want := []*chatv1.Message{first, leftAt(second, 1), third}
 		assertMessages(t, "a page", n.history(), want)
 		late := n.watch(n.as("cid", options...), nil)
-		late.greeted()
 		assertMessages(t, "a greeting", messages(late.all()), want)
 		resumed := n.watch(n.as("dan", options...), at(1))
-		resumed.greeted()
 		assertMessages(t, "a resumed stream", messages(resumed.all()), want[1:])
 
-		if again := n.takeAway(2); !proto.Equal(again, left(second)) {
+		if again := n.takeAway(2); !proto.Equal(again, leftAt(second, 1)) {
 			t.Errorf("took away again %v", again)
 		}
-		if repeat := n.send("ann", "two", "awful"); !proto.Equal(repeat, left(second)) {
+		if repeat := n.send("ann", "two", "awful"); !proto.Equal(repeat, leftAt(second, 1)) {
 			t.Errorf("the sender's repeat is %v", repeat)
 		}
 		if next := n.send("ann", "four", "x"); next.GetSeq() != 4 {
@@ -114,7 +151,7 @@ func TestMessageIsTakenAway(t *testing.T) {
 		v.sawDeletion(4)
 		n.eventually("the bus has told", func() bool { return len(told()) >= 2 })
 		for i, e := range told() { // each once
-			if want := []int64{2, 4}[i]; e.GetConversationId() != room || !proto.Equal(e.GetPosition(), at(want)) {
+			if want := []int64{2, 4}[i]; e.GetConversationId() != room || e.GetSeq() != want {
 				t.Errorf("the bus told %v, want %d", e, want)
 			}
 		}
@@ -191,11 +228,10 @@ func TestNothingOfItIsLeftInTheDatabase(t *testing.T) {
 func TestMessageThatWaitsForTheBusIsTakenAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	published := collect[chatv1.MessageStored](w, chat.TopicMessageStored)
-	told := collect[chatv1.MessageTakenAway](w, chat.TopicMessageDeleted)
+	published := messagesTold(w)
+	told := deletionsTold(w)
 	n := w.boot(fast())
 	v := n.watch(n.guest("reader"), nil)
-	v.greeted()
 	w.bus.refuse.Store(true)
 	first, second := n.send("ann", "awful", "awful"), n.send("ann", "good", "good")
 	n.takeAway(1)
@@ -212,10 +248,8 @@ func TestMessageThatWaitsForTheBusIsTakenAway(t *testing.T) {
 	n = w.boot(fast())
 	n.eventually("what waited was told", func() bool { return len(published()) >= 3 && len(told()) >= 2 })
 	var all []*chatv1.Message
-	for _, e := range published() {
-		all = append(all, e.GetMessage())
-	}
-	assertMessages(t, "the bus", all, []*chatv1.Message{left(first), second, left(third)})
+	all = append(all, published()...)
+	assertMessages(t, "the bus", all, []*chatv1.Message{left(first), second, leftAt(third, 2)})
 	db := w.raw()
 	n.eventually("the outbox is empty", func() bool { return count(t, db, "outboxes") == 0 })
 	if len(told()) != 2 {
@@ -228,7 +262,6 @@ func TestDeletionOvertakesItsMessage(t *testing.T) {
 	w := newWorld(t)
 	n := w.boot(fast())
 	v := n.watch(n.guest("reader"), nil)
-	v.greeted()
 	w.bus.lose.Store(true)
 	first, second := n.send("ann", "overtaken", "awful"), n.send("ann", "before", "x")
 	db := w.raw()
@@ -237,82 +270,10 @@ func TestDeletionOvertakesItsMessage(t *testing.T) {
 	n.takeAway(1)
 	v.sawDeletion(1)
 	for _, m := range []*chatv1.Message{first, second} { // and here they come
-		n.must(bus.Publish(t.Context(), w.bus, chat.TopicMessageStored, room, &chatv1.MessageStored{Message: m}))
+		n.must(tellAgain(t.Context(), w, m))
 	}
 	third := n.send("ann", "after", "x")
-	assertMessages(t, "a subscriber", messages(v.saw(3)), []*chatv1.Message{left(first), second, third})
-}
-
-// gate is a peer that takes one event and then waits until it is opened.
-type gate struct {
-	mu     sync.Mutex
-	events []*chatv1.Event
-	first  chan struct{} // closed by the first event
-	open   chan struct{}
-	more   chan struct{}
-}
-
-func (g *gate) Send(event *chatv1.Event) error {
-	g.mu.Lock()
-	g.events = append(g.events, event)
-	n := len(g.events)
-	g.mu.Unlock()
-	select {
-	case g.more <- struct{}{}:
-	default:
-	}
-	if n == 1 {
-		close(g.first)
-		<-g.open
-	}
-	return nil
-}
-
-func (g *gate) Expire(time.Duration) {}
-
-func TestDeletionDuringTheGreetingIsTold(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t).boot(fast())
-	n.fill(450)
-	g := &gate{first: make(chan struct{}), open: make(chan struct{}), more: make(chan struct{}, 1)}
-	ctx, cancel := context.WithCancel(t.Context())
-	var subscribing sync.WaitGroup
-	subscribing.Go(func() {
-		who := n.User("reader", authv1.Role_ROLE_GUEST)
-		_ = n.service.Subscribe(ctx, who, room, &chat.Position{Epoch: 1}, false, g)
-	})
-	defer subscribing.Wait()
-	defer cancel()
-	<-g.first
-	gone := []int64{1, 150, 300, 450} // shown, read and not yet shown, not yet read
-	for _, seq := range gone {
-		n.takeAway(seq)
-	}
-	close(g.open)
-	deleted := func(events []*chatv1.Event) (all []int64) {
-		for _, e := range events {
-			if d := e.GetMessageDeleted(); d != nil {
-				all = append(all, d.GetPosition().GetSeq())
-			}
-		}
-		return all
-	}
-	var events []*chatv1.Event
-	n.eventually("all deletions were told", func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		events = slices.Clone(g.events)
-		return len(deleted(events)) == len(gone)
-	})
-	if got := deleted(events); !slices.Equal(got, gone) {
-		t.Errorf("told of %v, want %v", got, gone)
-	}
-	assertRun(t, seqs(events), 1, 450)
-	for _, m := range messages(events) {
-		if want := m.GetSeq() == 300 || m.GetSeq() == 450; m.GetDeleted() != want { // of a later page than the one in hand
-			t.Errorf("history shows %v", m)
-		}
-	}
+	assertMessages(t, "a subscriber", messages(v.saw(3)), []*chatv1.Message{leftAt(first, 1), second, third})
 }
 
 func TestDeletedTextNeverComesBack(t *testing.T) {
@@ -320,7 +281,6 @@ func TestDeletedTextNeverComesBack(t *testing.T) {
 	const senders, each = 8, 30
 	n := newWorld(t).boot(fast())
 	watchers := []*watcher{n.watch(n.guest("first"), nil)}
-	watchers[0].greeted()
 	var all sync.WaitGroup
 	for s := range senders {
 		c := n.as(fmt.Sprint("sender-", s))
@@ -356,8 +316,8 @@ func TestDeletedTextNeverComesBack(t *testing.T) {
 		gone := make(map[int64]bool)
 		events := v.until("every deletion is known", func(events []*chatv1.Event) bool {
 			for _, e := range events {
-				if e.GetMessageDeleted() != nil {
-					gone[e.GetMessageDeleted().GetPosition().GetSeq()] = true
+				if e.GetMessageChanged().GetDeleted() {
+					gone[e.GetMessageChanged().GetSeq()] = true
 				}
 				if e.GetMessage().GetDeleted() {
 					gone[e.GetMessage().GetSeq()] = true
@@ -368,8 +328,8 @@ func TestDeletedTextNeverComesBack(t *testing.T) {
 		assertRun(t, seqs(events), 1, total)
 		clear(gone)
 		for _, e := range events {
-			if e.GetMessageDeleted() != nil {
-				gone[e.GetMessageDeleted().GetPosition().GetSeq()] = true
+			if e.GetMessageChanged().GetDeleted() {
+				gone[e.GetMessageChanged().GetSeq()] = true
 			}
 			if m := e.GetMessage(); gone[m.GetSeq()] && !m.GetDeleted() {
 				t.Errorf("%v came after it was taken away", m)

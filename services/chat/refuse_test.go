@@ -20,20 +20,6 @@ import (
 	"github.com/stoa-live/stoa/services/chat"
 )
 
-// subscribeError opens a stream and returns how it ended.
-func (n *node) subscribeError(c chatv1connect.ChatServiceClient, conversation string) error {
-	n.t.Helper()
-	stream, err := c.Subscribe(n.t.Context(), &chatv1.SubscribeRequest{ConversationId: conversation})
-	if err != nil {
-		return err
-	}
-	defer stream.Close() //nolint:errcheck // a test
-	if stream.Receive() {
-		return nil
-	}
-	return stream.Err()
-}
-
 // callAll makes each call about a conversation and returns its error by name.
 func (n *node) callAll(c chatv1connect.ChatServiceClient, conversation string) map[string]error {
 	n.t.Helper()
@@ -41,7 +27,7 @@ func (n *node) callAll(c chatv1connect.ChatServiceClient, conversation string) m
 	_, like := c.Like(n.t.Context(), &chatv1.LikeRequest{ConversationId: conversation, Count: 1})
 	_, list := c.ListMessages(n.t.Context(), &chatv1.ListMessagesRequest{ConversationId: conversation})
 	return map[string]error{
-		"SendMessage": send, "Like": like, "ListMessages": list, "Subscribe": n.subscribeError(c, conversation),
+		"SendMessage": send, "Like": like, "ListMessages": list,
 	}
 }
 
@@ -217,7 +203,7 @@ func TestLimits(t *testing.T) {
 	w := newWorld(t)
 	// So slow that the test's own time refills nothing.
 	n := w.boot(chat.Config{
-		UserRate: 0.001, UserBurst: 3, RoomRate: 0.01, RoomBurst: 5, LikeRate: 0.001, LikeBurst: 60, MaxSubscriptions: 2,
+		UserRate: 0.001, UserBurst: 3, RoomRate: 0.01, RoomBurst: 5, LikeRate: 0.001, LikeBurst: 60,
 	})
 	i := 0
 	send := func(user string) error {
@@ -253,19 +239,6 @@ func TestLimits(t *testing.T) {
 	if _, err := n.as("ann").Like(t.Context(), &chatv1.LikeRequest{ConversationId: room, Count: 10}); err != nil {
 		t.Errorf("a refusal took likes: %v", err)
 	}
-
-	first := n.watch(n.as("ann"), nil)
-	first.greeted()
-	n.watch(n.as("ann"), nil).greeted()
-	if err := n.subscribeError(n.as("ann"), room); !errs.Is(err, connect.CodeResourceExhausted, chat.ReasonTooManySubscriptions) {
-		t.Errorf("a third stream: %v", err)
-	}
-	n.watch(n.as("bob"), nil).greeted()
-	first.stop()
-	n.eventually("the first stream's place is free", func() bool {
-		err := n.subscribeError(n.as("ann"), room)
-		return err == nil
-	})
 }
 
 func TestConfigs(t *testing.T) {
@@ -275,10 +248,7 @@ func TestConfigs(t *testing.T) {
 		{UserRate: -1},
 		{RoomBurst: -1},
 		{LikeBurst: 49},
-		{MaxSubscriptions: -1},
-		{Queue: -1},
 		{MaxBatch: -1},
-		{Heartbeat: -1},
 	} {
 		if _, err := chat.New(t.Context(), cfg, service.Deps{}); err == nil {
 			t.Errorf("took %+v", cfg)

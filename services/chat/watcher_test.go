@@ -9,74 +9,120 @@ import (
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
+	"github.com/stoa-live/stoa/internal/bus"
+	"github.com/stoa-live/stoa/services/chat"
 )
 
 type protoMessage = proto.Message
 
-// watcher reads a subscription to its end and keeps what it saw.
+// watcher is a client that follows a room as its edge tells it: it reads what was said before, drops repeats, and reads
+// gaps from the store.
 type watcher struct {
 	w      *world
-	cancel context.CancelFunc
-	done   chan struct{}
+	client chatv1connect.ChatServiceClient
+	room   string
+	sub    bus.Subscription
+	at     *chatv1.Position // of the greeting
 
 	mu     sync.Mutex
 	events []*chatv1.Event
-	err    error // how the stream ended
+	epoch  int64
+	last   int64
+	closed bool
 	more   chan struct{}
 }
 
-// watch subscribes and goes on reading until the test or stop ends it.
+// watch follows the room, after a position or from the latest messages on, until the test or stop ends it.
 func (w *world) watch(c chatv1connect.ChatServiceClient, after *chatv1.Position) *watcher {
 	w.t.Helper()
-	return w.follow(c, &chatv1.SubscribeRequest{ConversationId: room, After: after})
+	return w.watchIn(c, room, after)
 }
 
-// follow is watch with a request of the caller's.
-func (w *world) follow(c chatv1connect.ChatServiceClient, r *chatv1.SubscribeRequest) *watcher {
+func (w *world) watchIn(c chatv1connect.ChatServiceClient, id string, after *chatv1.Position) *watcher {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
-	v := &watcher{w: w, cancel: cancel, done: make(chan struct{}), more: make(chan struct{}, 1)}
-	stream, err := c.Subscribe(ctx, r)
+	v := &watcher{w: w, client: c, room: id, more: make(chan struct{}, 1)}
+	v.mu.Lock() // what is told meanwhile comes after what was said before
+	var err error
+	v.sub, err = bus.Subscribe(w.bus, chat.TopicConversationEvents, "", v.told)
 	w.must(err)
-	go func() {
-		defer close(v.done)
-		for stream.Receive() {
-			v.mu.Lock()
-			v.events = append(v.events, stream.Msg().GetEvent())
-			v.mu.Unlock()
-			select {
-			case v.more <- struct{}{}:
-			default:
-			}
-		}
-		v.mu.Lock()
-		v.err = stream.Err()
-		v.mu.Unlock()
-		_ = stream.Close()
-	}()
 	w.t.Cleanup(v.stop)
+	list := &chatv1.ListMessagesRequest{ConversationId: id, PageSize: 200}
+	if after != nil {
+		list.From = &chatv1.ListMessagesRequest_After{After: after}
+		v.epoch, v.last = after.GetEpoch(), after.GetSeq()
+	}
+	page, err := c.ListMessages(w.t.Context(), list)
+	w.must(err)
+	v.keep(page.GetMessages())
+	for after != nil && page.GetHasMore() {
+		page = v.read()
+	}
+	v.at = &chatv1.Position{Epoch: v.epoch, Seq: v.last}
+	v.mu.Unlock()
 	return v
+}
+
+// read reads the next page after what was seen.
+func (v *watcher) read() *chatv1.ListMessagesResponse {
+	page, err := v.client.ListMessages(context.Background(), &chatv1.ListMessagesRequest{
+		ConversationId: v.room, PageSize: 200,
+		From: &chatv1.ListMessagesRequest_After{After: &chatv1.Position{Epoch: v.epoch, Seq: v.last}},
+	})
+	if err != nil {
+		v.w.t.Errorf("read a gap: %v", err)
+		return nil
+	}
+	v.keep(page.GetMessages())
+	return page
+}
+
+func (v *watcher) keep(messages []*chatv1.Message) {
+	for _, m := range messages {
+		v.epoch, v.last = m.GetEpoch(), m.GetSeq()
+		v.events = append(v.events, &chatv1.Event{ConversationId: v.room, Kind: &chatv1.Event_Message{Message: m}})
+	}
+}
+
+// told handles chat.conversation_events.
+func (v *watcher) told(_ context.Context, _ string, told *chatv1.ConversationEvents) error {
+	if told.GetConversationId() != v.room {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil
+	}
+	for _, event := range told.GetEvents() {
+		m := event.GetMessage()
+		switch {
+		case m == nil:
+			if event.GetMessageChanged().GetSeq() > v.last {
+				for page := v.read(); page.GetHasMore(); page = v.read() {
+				}
+			}
+			v.events = append(v.events, event)
+		case m.GetSeq() <= v.last:
+		case m.GetSeq() > v.last+1:
+			for page := v.read(); page.GetHasMore(); page = v.read() {
+			}
+		default:
+			v.keep([]*chatv1.Message{m})
+		}
+	}
+	select {
+	case v.more <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // stop hangs up.
 func (v *watcher) stop() {
-	v.cancel()
-	<-v.done
-}
-
-// ended waits for the stream's own end and returns its error.
-func (v *watcher) ended() error {
-	v.w.t.Helper()
-	ctx, cancel := context.WithTimeout(v.w.t.Context(), patience)
-	defer cancel()
-	select {
-	case <-v.done:
-	case <-ctx.Done():
-		v.w.t.Fatal("the stream did not end")
-	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.err
+	v.closed = true
+	v.mu.Unlock()
+	v.w.must(v.sub.Close())
 }
 
 func (v *watcher) all() []*chatv1.Event {
@@ -96,22 +142,10 @@ func (v *watcher) until(what string, enough func(events []*chatv1.Event) bool) [
 		}
 		select {
 		case <-v.more:
-		case <-v.done:
-			if events := v.all(); enough(events) {
-				return events
-			}
-			v.w.t.Fatalf("the stream ended before %s: %v", what, v.ended())
 		case <-ctx.Done():
 			v.w.t.Fatalf("waited too long until %s; saw %v", what, v.all())
 		}
 	}
-}
-
-// greeted waits for the end of the greeting.
-func (v *watcher) greeted() *chatv1.Subscribed {
-	v.w.t.Helper()
-	events := v.until("the greeting is over", func(events []*chatv1.Event) bool { return subscribed(events) != nil })
-	return subscribed(events)
 }
 
 // saw waits until a message with that seq came.
@@ -121,15 +155,6 @@ func (v *watcher) saw(seq int64) []*chatv1.Event {
 		all := seqs(events)
 		return len(all) > 0 && all[len(all)-1] >= seq
 	})
-}
-
-func subscribed(events []*chatv1.Event) *chatv1.Subscribed {
-	for _, e := range events {
-		if e.GetSubscribed() != nil {
-			return e.GetSubscribed()
-		}
-	}
-	return nil
 }
 
 func seqs(events []*chatv1.Event) (all []int64) {

@@ -92,15 +92,15 @@ type faultyBus struct {
 }
 
 func (b *faultyBus) Publish(ctx context.Context, topic, key string, payload []byte) error {
-	if b.refuse.Load() && (topic == chat.TopicMessageStored || topic == chat.TopicLikesAdded) {
+	if b.refuse.Load() && topic == chat.TopicConversationEvents {
 		b.refused.Add(1)
 		return errors.New("the bus is away")
 	}
-	if b.lose.Load() && topic == chat.TopicMessageStored {
+	if b.lose.Load() && topic == chat.TopicConversationEvents {
 		return nil
 	}
 	err := b.Bus.Publish(ctx, topic, key, payload)
-	if topic == chat.TopicLikesAdded && b.deny.Load() {
+	if topic == chat.TopicConversationEvents && b.deny.Load() {
 		return errors.New("some may have it and others not")
 	}
 	return err
@@ -188,7 +188,6 @@ func (w *world) boot(cfg chat.Config) *node {
 	var once sync.Once
 	n.end = func(ctx context.Context) (err error) {
 		once.Do(func() {
-			s.Drain()
 			err = errors.Join(n.server.Close(), s.Close(ctx))
 		})
 		return err
@@ -260,7 +259,9 @@ func (n *node) fill(count int) {
 		all.Go(func() {
 			for i := from; i < count; i += 16 {
 				if _, err := n.service.SendMessage(
-					n.t.Context(), who, room, fmt.Sprint("fill-message-", i), text(fmt.Sprint(i)),
+					n.t.Context(), who, chat.Draft{
+						ConversationID: room, ClientMsgID: fmt.Sprint("fill-message-", i), Content: text(fmt.Sprint(i)),
+					},
 				); err != nil {
 					n.t.Error(err)
 				}
@@ -310,15 +311,6 @@ func (w *world) assertMetric(name string, want float64) {
 	if got, _ := w.metric(name); got != want {
 		w.t.Errorf("%s is %v, want %v", name, got, want)
 	}
-}
-
-// untilMetric waits until a metric has a value.
-func (w *world) untilMetric(name string, want float64) {
-	w.t.Helper()
-	w.eventually(fmt.Sprint(name, " is ", want), func() bool {
-		got, _ := w.metric(name)
-		return got == want
-	})
 }
 
 // eventually waits for a condition that nothing announces.

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
-	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
+	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/pagination"

@@ -2,8 +2,17 @@
 // themselves, and how many are in a conversation.
 //
 // Edges report who is connected to them. Their reports are put together in memory; what is stored is what people chose, and
-// when they were last seen. Changes are told once a second, merged, and at most maxTold people at a time, so that everyone
-// who comes back at once costs a bounded number of events: each change once, the newest state of it.
+// when they were last seen.
+//
+// How changes are told, so that everyone who comes back at once costs little: who changed stands in a queue, once, however
+// often they change meanwhile. Once a second the first maxTold leave it and are told in one event, as they are then; who is
+// then as they were told last is left out. So a second costs at most one event of maxTold people, each change waits for
+// those before it and no longer, and N people who come and go cost N entries, not N for each. Conversations and their
+// numbers are told in the same way. Edges in turn hand a presence to those only who follow that user.
+//
+// Who leaves is not told of for the grace, in which most come back; nor is a device of theirs.
+//
+// Each of these processes hears all reports and tells of all people: one is enough, and more tell the same twice.
 //
 // What must never happen here: anything told of somebody to those whom they do not let see it; a person who stays online
 // because a node died; and a fan-out that grows with the square of those who come and go.
@@ -25,12 +34,8 @@ const (
 	TopicPeopleChanged = "presence.people_changed"
 )
 
-const (
-	// maxTold is how many people, and how many conversations, one second tells of. The rest waits for the next.
-	maxTold = 1000
-	// maxStatus is the length of a status, in characters.
-	maxStatus = 80
-)
+// maxTold is how many people, and how many conversations, one second tells of. The rest waits for the next.
+const maxTold = 1000
 
 // Audiences, shorter.
 const (
@@ -41,60 +46,76 @@ const (
 
 // Person is what is kept of a user.
 type Person struct {
-	ID       string
+	ID string
+	// Known means that something is stored of them.
+	Known    bool
 	Online   presencev1.Audience // who sees that they are online, where, and their status
-	LastSeen presencev1.Audience
-	// LastSeenAt is zero for never.
+	LastSeen presencev1.Audience // who of those sees when they were last seen
+	// LastSeenAt is UTC, to the minute, and zero for never.
 	LastSeenAt time.Time
 	Status     Status
-}
-
-// Status is what a user says about themselves.
-type Status struct {
-	Text, Emoji string
-	Until       time.Time // zero for one without an end
-}
-
-// holds reports whether there is a status at a time.
-func (s Status) holds(now time.Time) bool {
-	return (s.Text != "" || s.Emoji != "") && (s.Until.IsZero() || now.Before(s.Until))
-}
-
-func (s Status) proto() *presencev1.Status {
-	out := &presencev1.Status{Text: s.Text, Emoji: s.Emoji}
-	if !s.Until.IsZero() {
-		out.Until = timestamppb.New(s.Until)
-	}
-	return out
 }
 
 // stranger is what is known of a user who never chose anything.
 func stranger(id string) Person { return Person{ID: id, Online: everyone, LastSeen: everyone} }
 
+// sight is what somebody may see of a person.
+type sight struct{ online, lastSeen bool }
+
+// sightOf returns what a viewer may see of a person. Who hides something of their own does not see it of others, whatever
+// their role; everybody sees all of themselves. When somebody was last seen is for those only who see whether they are
+// online: it says the same a minute later.
+func sightOf(viewer, p Person, contact bool) sight {
+	if viewer.ID == p.ID {
+		return sight{online: true, lastSeen: true}
+	}
+	may := func(theirs, own presencev1.Audience) bool {
+		return own != nobody && (theirs == everyone || (theirs == contacts && contact))
+	}
+	online := may(p.Online, viewer.Online)
+	return sight{online: online, lastSeen: online && may(p.LastSeen, viewer.LastSeen)}
+}
+
+// widest is what all may see who may see something of a person. It is what is told of them: edges know who of their
+// sessions may see a person, not what of them.
+func widest(p Person) sight {
+	return sight{online: p.Online != nobody, lastSeen: p.Online != nobody && p.LastSeen == everyone}
+}
+
 // seen is whether a person is there.
 type seen struct {
 	online    bool
 	platforms []authv1.Platform // in rising order, each once
+	// leftAt is when they left, UTC, as long as that is not stored; else zero.
+	leftAt time.Time
 }
 
+// equal reports whether both look the same to others.
 func (s seen) equal(other seen) bool {
 	return s.online == other.online && slices.Equal(s.platforms, other.platforms)
 }
 
-// view is a person as somebody sees them who may see online and lastSeen of them.
-func view(p Person, s seen, online, lastSeen bool, now time.Time) *presencev1.Presence {
-	if !online && !lastSeen {
-		return &presencev1.Presence{UserId: p.ID, Hidden: true}
-	}
+// view is a person to somebody who may see that much.
+func view(p Person, s seen, may sight, now time.Time) *presencev1.Presence {
 	out := &presencev1.Presence{UserId: p.ID}
-	if online {
-		out.Online, out.Platforms = s.online, s.platforms
-		if p.Status.holds(now) {
-			out.Status = p.Status.proto()
-		}
+	if !may.online {
+		out.Hidden = true
+		return out
 	}
-	if lastSeen && !s.online && !p.LastSeenAt.IsZero() {
+	out.Online, out.Platforms = s.online, s.platforms
+	if p.Status.holds(now) {
+		out.Status = p.Status.proto()
+	}
+	if !may.lastSeen || s.online {
+		return out
+	}
+	if at := toMinute(s.leftAt); !at.IsZero() {
+		out.LastSeenAt = timestamppb.New(at)
+	} else if !p.LastSeenAt.IsZero() {
 		out.LastSeenAt = timestamppb.New(p.LastSeenAt)
 	}
 	return out
 }
+
+// toMinute is as exactly as anybody learns when somebody left.
+func toMinute(t time.Time) time.Time { return t.Truncate(time.Minute) }

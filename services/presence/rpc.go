@@ -2,15 +2,10 @@ package presence
 
 import (
 	"context"
-	"strings"
-	"time"
-	"unicode"
 
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
-	"github.com/stoa-live/stoa/internal/errs"
-	"github.com/stoa-live/stoa/internal/words"
 )
 
 var _ presencev1connect.PresenceServiceHandler = (*handler)(nil)
@@ -33,11 +28,13 @@ func (h *handler) BatchGetPresence(
 func (h *handler) CountPeople(
 	_ context.Context, r *presencev1.CountPeopleRequest,
 ) (*presencev1.CountPeopleResponse, error) {
+	counts, err := h.service.Count(r.GetConversationIds())
+	if err != nil {
+		return nil, err
+	}
 	res := &presencev1.CountPeopleResponse{}
-	for _, id := range r.GetConversationIds() {
-		res.Counts = append(res.Counts, &presencev1.PeopleCount{
-			ConversationId: id, Count: int32(h.service.tracker.people(id)), //nolint:gosec // people
-		})
+	for i, id := range r.GetConversationIds() {
+		res.Counts = append(res.Counts, peopleCount(id, counts[i]))
 	}
 	return res, nil
 }
@@ -46,131 +43,65 @@ func (h *handler) CountPeople(
 func (h *handler) SetStatus(
 	ctx context.Context, r *presencev1.SetStatusRequest,
 ) (*presencev1.SetStatusResponse, error) {
-	p := authn.MustFrom(ctx)
-	status, err := cleanStatus(r.GetStatus(), h.service.deps.Now())
+	own, err := h.service.SetStatus(ctx, authn.MustFrom(ctx), r.GetStatus())
 	if err != nil {
 		return nil, err
 	}
-	if err := h.service.setStatus(ctx, p.UserID, status); err != nil {
-		return nil, err
-	}
-	list, err := h.service.Presences(ctx, p, []string{p.UserID})
-	if err != nil {
-		return nil, err
-	}
-	return &presencev1.SetStatusResponse{Presence: list[0]}, nil
-}
-
-// cleanStatus returns a status as it is stored. Errors: INVALID_ARGUMENT.
-func cleanStatus(s *presencev1.Status, now time.Time) (Status, error) {
-	var out Status
-	if text := strings.TrimSpace(s.GetText()); text != "" {
-		line, ok := words.Line(text, maxStatus)
-		if !ok {
-			return Status{}, invalid("status.text: want at most %d characters that can be seen, in one line", maxStatus)
-		}
-		out.Text = line
-	}
-	if strings.ContainsFunc(s.GetEmoji(), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return Status{}, invalid("status.emoji: want an emoji")
-	}
-	out.Emoji = s.GetEmoji()
-	if s.GetUntil() == nil || (out.Text == "" && out.Emoji == "") {
-		return out, nil
-	}
-	if err := s.GetUntil().CheckValid(); err != nil {
-		return Status{}, invalid("status.until: this is no time").Because(err)
-	}
-	out.Until = s.GetUntil().AsTime().Truncate(time.Second)
-	if !out.Until.After(now) {
-		return Status{}, invalid("status.until: want a time to come")
-	}
-	return out, nil
-}
-
-func invalid(format string, args ...any) *errs.Error {
-	return errs.InvalidArgument(errs.ReasonInvalidArgument, format, args...)
-}
-
-func (s *Service) setStatus(ctx context.Context, id string, status Status) error {
-	if err := s.limit(id); err != nil {
-		return err
-	}
-	if err := s.store.setStatus(ctx, id, status); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	if status.Until.IsZero() {
-		delete(s.ending, id)
-	} else {
-		s.ending[id] = status.Until
-	}
-	s.mu.Unlock()
-	s.tracker.mark(id)
-	return nil
+	return &presencev1.SetStatusResponse{Presence: own}, nil
 }
 
 // GetPrivacy implements PresenceService.
 func (h *handler) GetPrivacy(
 	ctx context.Context, _ *presencev1.GetPrivacyRequest,
 ) (*presencev1.GetPrivacyResponse, error) {
-	p, err := h.service.person(ctx, authn.MustFrom(ctx).UserID)
+	p, err := h.service.Privacy(ctx, authn.MustFrom(ctx).UserID)
 	if err != nil {
 		return nil, err
 	}
-	return &presencev1.GetPrivacyResponse{Privacy: &presencev1.Privacy{Online: p.Online, LastSeen: p.LastSeen}}, nil
-}
-
-func (s *Service) person(ctx context.Context, id string) (Person, error) {
-	persons, err := s.store.persons(ctx, []string{id})
-	if err != nil {
-		return Person{}, err
-	}
-	if p, ok := persons[id]; ok {
-		return p, nil
-	}
-	return stranger(id), nil
+	return &presencev1.GetPrivacyResponse{Privacy: privacyToProto(p)}, nil
 }
 
 // UpdatePrivacy implements PresenceService.
 func (h *handler) UpdatePrivacy(
 	ctx context.Context, r *presencev1.UpdatePrivacyRequest,
 ) (*presencev1.UpdatePrivacyResponse, error) {
-	id := authn.MustFrom(ctx).UserID
-	if err := h.service.limit(id); err != nil {
-		return nil, err
-	}
-	p, err := h.service.person(ctx, id)
-	if err != nil {
-		return nil, err
-	}
 	paths := r.GetUpdateMask().GetPaths()
 	if len(paths) == 0 {
 		paths = []string{"online", "last_seen"}
 	}
 	for _, path := range paths {
-		switch path {
-		case "online":
-			p.Online = or(r.GetPrivacy().GetOnline())
-		case "last_seen":
-			p.LastSeen = or(r.GetPrivacy().GetLastSeen())
-		default:
-			return nil, invalid("update_mask: %q cannot be changed", path)
+		if path != "online" && path != "last_seen" {
+			return nil, invalid("update_mask must name online, last_seen and nothing else").
+				With("field", "update_mask").With("path", path)
 		}
 	}
-	if err := h.service.store.setPrivacy(ctx, id, p.Online, p.LastSeen); err != nil {
+	p, err := h.service.ChangePrivacy(ctx, authn.MustFrom(ctx).UserID, func(p *Person) {
+		for _, path := range paths {
+			if path == "online" {
+				p.Online = audience(r.GetPrivacy().GetOnline())
+			} else {
+				p.LastSeen = audience(r.GetPrivacy().GetLastSeen())
+			}
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
-	h.service.mu.Lock()
-	h.service.private[id] = struct{}{}
-	h.service.mu.Unlock()
-	return &presencev1.UpdatePrivacyResponse{Privacy: &presencev1.Privacy{Online: p.Online, LastSeen: p.LastSeen}}, nil
+	return &presencev1.UpdatePrivacyResponse{Privacy: privacyToProto(p)}, nil
 }
 
-// or gives what was left open its meaning.
-func or(a presencev1.Audience) presencev1.Audience {
+// audience gives what was left open its meaning.
+func audience(a presencev1.Audience) presencev1.Audience {
 	if a == presencev1.Audience_AUDIENCE_UNSPECIFIED {
 		return everyone
 	}
 	return a
+}
+
+func privacyToProto(p Person) *presencev1.Privacy {
+	return &presencev1.Privacy{Online: p.Online, LastSeen: p.LastSeen}
+}
+
+func peopleCount(conversationID string, n int) *presencev1.PeopleCount {
+	return &presencev1.PeopleCount{ConversationId: conversationID, Count: int32(n)} //nolint:gosec // people
 }

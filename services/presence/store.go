@@ -2,10 +2,10 @@ package presence
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	ent "github.com/stoa-live/stoa/gen/ent/presence"
@@ -17,6 +17,12 @@ import (
 
 //go:embed migrations
 var migrations embed.FS
+
+// How many rows one statement reads and writes. The driver's time grows with the square of a statement's arguments.
+const (
+	readBatch  = 250
+	writeBatch = 100
+)
 
 // store keeps what people chose, and when they were last seen.
 type store struct {
@@ -37,23 +43,137 @@ func openStore(ctx context.Context, deps service.Deps) (*store, error) {
 
 func (s *store) close() error { return s.db.Close() }
 
-// persons returns those who are stored.
+// persons returns people by their ids, strangers where nothing is stored.
 func (s *store) persons(ctx context.Context, ids []string) (map[string]Person, error) {
-	if len(ids) == 0 {
-		return nil, nil //nolint:nilnil // nobody was asked for
+	out := make(map[string]Person, len(ids))
+	for _, id := range ids {
+		out[id] = stranger(id)
 	}
-	rows, err := s.read.Person.Query().Where(person.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read persons: %w", err)
-	}
-	out := make(map[string]Person, len(rows))
-	for _, r := range rows {
-		out[r.ID] = Person{
-			ID: r.ID, Online: presencev1.Audience(r.OnlineAudience), LastSeen: presencev1.Audience(r.LastSeenAudience), //nolint:gosec // an enum
-			LastSeenAt: at(r.LastSeenAt), Status: Status{Text: r.StatusText, Emoji: r.StatusEmoji, Until: at(r.StatusUntil)},
+	for some := range slices.Chunk(ids, readBatch) {
+		rows, err := s.read.Person.Query().Where(person.IDIn(some...)).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read persons: %w", err)
+		}
+		for _, row := range rows {
+			out[row.ID] = toPerson(row)
 		}
 	}
 	return out, nil
+}
+
+// endings returns the users whose status has an end, past ones included as long as they are not cleared, and when.
+func (s *store) endings(ctx context.Context) (map[string]time.Time, error) {
+	rows, err := s.read.Person.Query().Where(person.StatusUntilGT(0)).Select(person.FieldID, person.FieldStatusUntil).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read statuses: %w", err)
+	}
+	out := make(map[string]time.Time, len(rows))
+	for _, row := range rows {
+		out[row.ID] = at(row.StatusUntil)
+	}
+	return out, nil
+}
+
+// setStatus stores a status in place of the one that is there.
+func (s *store) setStatus(ctx context.Context, id string, status Status) error {
+	err := s.write.Person.Create().SetID(id).SetStatusText(status.Text).SetStatusEmoji(status.Emoji).
+		SetStatusUntil(seconds(status.Until)).OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
+		u.UpdateStatusText().UpdateStatusEmoji().UpdateStatusUntil()
+	}).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("store status: %w", err)
+	}
+	return nil
+}
+
+// changePrivacy changes who sees a user. It returns them as they are then, and whether that is another than before.
+func (s *store) changePrivacy(ctx context.Context, id string, change func(p *Person)) (p Person, changed bool, err error) {
+	err = sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
+		p = stranger(id)
+		row, err := tx.Person.Get(ctx, id)
+		if err == nil {
+			p = toPerson(row)
+		} else if !ent.IsNotFound(err) {
+			return err
+		}
+		before := p
+		change(&p)
+		if changed = p != before; !changed {
+			return nil
+		}
+		return tx.Person.Create().SetID(id).SetOnlineAudience(int(p.Online)).SetLastSeenAudience(int(p.LastSeen)).
+			OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
+			u.UpdateOnlineAudience().UpdateLastSeenAudience()
+		}).Exec(ctx)
+	})
+	if err != nil {
+		return Person{}, false, fmt.Errorf("store privacy: %w", err)
+	}
+	return p, changed, nil
+}
+
+// setLastSeen stores when users left, to the minute; all or none of them.
+func (s *store) setLastSeen(ctx context.Context, left map[string]time.Time) error {
+	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
+		for ids := range slices.Chunk(slices.Sorted(maps.Keys(left)), writeBatch) {
+			rows := make([]*ent.PersonCreate, len(ids))
+			for i, id := range ids {
+				rows[i] = tx.Person.Create().SetID(id).SetLastSeenAt(seconds(toMinute(left[id])))
+			}
+			err := tx.Person.CreateBulk(rows...).OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
+				u.UpdateLastSeenAt()
+			}).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store last seen: %w", err)
+	}
+	return nil
+}
+
+// clearStatuses removes statuses that ended before a time.
+func (s *store) clearStatuses(ctx context.Context, before time.Time) error {
+	err := s.write.Person.Update().Where(person.StatusUntilGT(0), person.StatusUntilLTE(before.Unix())).
+		SetStatusText("").SetStatusEmoji("").SetStatusUntil(0).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("clear statuses: %w", err)
+	}
+	return nil
+}
+
+// old returns the ids of up to limit users after an id, in order, who chose nothing and were last seen before a time.
+func (s *store) old(ctx context.Context, after string, before time.Time, limit int) ([]string, error) {
+	ids, err := s.read.Person.Query().
+		Where(person.IDGT(after), person.LastSeenAtLT(before.Unix()), person.OnlineAudience(int(everyone)),
+			person.LastSeenAudience(int(everyone)), person.StatusText(""), person.StatusEmoji("")).
+		Order(person.ByID()).Limit(limit).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read old persons: %w", err)
+	}
+	return ids, nil
+}
+
+// forget removes users who were last seen before a time, and returns how many.
+func (s *store) forget(ctx context.Context, ids []string, before time.Time) (int, error) {
+	n, err := s.write.Person.Delete().Where(person.IDIn(ids...), person.LastSeenAtLT(before.Unix())).Exec(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("remove persons: %w", err)
+	}
+	return n, nil
+}
+
+func toPerson(row *ent.Person) Person {
+	return Person{
+		ID: row.ID, Known: true,
+		Online:     presencev1.Audience(row.OnlineAudience),   //nolint:gosec // an enum
+		LastSeen:   presencev1.Audience(row.LastSeenAudience), //nolint:gosec // an enum
+		LastSeenAt: at(row.LastSeenAt),
+		Status:     Status{Text: row.StatusText, Emoji: row.StatusEmoji, Until: at(row.StatusUntil)},
+	}
 }
 
 func at(seconds int64) time.Time {
@@ -68,59 +188,4 @@ func seconds(t time.Time) int64 {
 		return 0
 	}
 	return t.Unix()
-}
-
-// ending returns the users whose status has an end, and when.
-func (s *store) ending(ctx context.Context) (map[string]time.Time, error) {
-	rows, err := s.read.Person.Query().Where(person.StatusUntilGT(0)).Select(person.FieldID, person.FieldStatusUntil).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read statuses: %w", err)
-	}
-	out := make(map[string]time.Time, len(rows))
-	for _, r := range rows {
-		out[r.ID] = at(r.StatusUntil)
-	}
-	return out, nil
-}
-
-// setStatus stores a status.
-func (s *store) setStatus(ctx context.Context, id string, status Status) error {
-	err := s.write.Person.Create().SetID(id).SetStatusText(status.Text).SetStatusEmoji(status.Emoji).
-		SetStatusUntil(seconds(status.Until)).OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
-		u.UpdateStatusText().UpdateStatusEmoji().UpdateStatusUntil()
-	}).Exec(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("store status: %w", err)
-	}
-	return nil
-}
-
-// setPrivacy stores who sees a user.
-func (s *store) setPrivacy(ctx context.Context, id string, online, lastSeen presencev1.Audience) error {
-	err := s.write.Person.Create().SetID(id).SetOnlineAudience(int(online)).SetLastSeenAudience(int(lastSeen)).
-		OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
-		u.UpdateOnlineAudience().UpdateLastSeenAudience()
-	}).Exec(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("store privacy: %w", err)
-	}
-	return nil
-}
-
-// setLastSeen stores when users were last seen, to the minute.
-func (s *store) setLastSeen(ctx context.Context, gone map[string]time.Time) error {
-	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
-		for id, when := range gone {
-			err := tx.Person.Create().SetID(id).SetLastSeenAt(when.Truncate(time.Minute).Unix()).
-				OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) { u.UpdateLastSeenAt() }).Exec(ctx)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("store last seen: %w", err)
-	}
-	return nil
 }

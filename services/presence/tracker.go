@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -10,20 +11,24 @@ import (
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 )
 
+// maxDeparted is how many users it is remembered of when they left, while that cannot be stored.
+const maxDeparted = 200_000
+
 // tracker puts together what edges report.
 type tracker struct {
 	grace time.Duration // how long a user who left is online still
 	lost  time.Duration // after which silence a node is gone
+	now   func() time.Time
 
-	mu    sync.Mutex
-	nodes map[string]*node
-	users map[string]*user
-	rooms map[string]map[string]int // nodes at which each user is in each room
-
-	left    map[string]time.Time // users without a device, since when
-	changed *queue               // users who may have to be told of
-	counted *queue               // rooms whose number may have to be told
-	told    map[string]int       // number of people last told of each room
+	// now is asked under the lock, so that times are in the order of what happened.
+	mu       sync.Mutex
+	nodes    map[string]*node
+	users    map[string]*user
+	online   int                  // users with a stay
+	leaving  map[string]struct{}  // users with a stay in its grace
+	departed map[string]time.Time // users who left, and when, as long as it is not stored
+	changed  *queue               // users who may have to be told of
+	rooms    rooms
 }
 
 // node is one edge's people.
@@ -38,24 +43,31 @@ type device struct {
 	platform authv1.Platform
 }
 
-// user is somebody who is connected, or was less than the grace ago.
+// user is somebody who is connected, or was less than the grace ago, or of whom it is not told yet that they left.
 type user struct {
-	devices map[authv1.Platform]int
-	told    seen
+	stays []stay // in the order of their platforms, one for each
+	told  seen
 }
 
-func newTracker(grace, lost time.Duration) *tracker {
+// stay is a user's being there by one kind of software. It ends when the grace is over after the last device left.
+type stay struct {
+	platform authv1.Platform
+	devices  int // at all nodes
+	leftAt   time.Time
+}
+
+func newTracker(cfg Config, now func() time.Time) *tracker {
 	return &tracker{
-		grace: grace, lost: lost, nodes: make(map[string]*node), users: make(map[string]*user),
-		rooms: make(map[string]map[string]int), left: make(map[string]time.Time), changed: newQueue(), counted: newQueue(),
-		told: make(map[string]int),
+		grace: cfg.Grace, lost: cfg.Lost, now: now, nodes: make(map[string]*node), users: make(map[string]*user),
+		leaving: make(map[string]struct{}), departed: make(map[string]time.Time), changed: newQueue(), rooms: newRooms(),
 	}
 }
 
 // report takes a node's report.
-func (t *tracker) report(r *edgev1.NodeReport, now time.Time) {
+func (t *tracker) report(r *edgev1.NodeReport) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := t.now()
 	if r.GetGone() {
 		t.drop(r.GetNode(), now)
 		return
@@ -71,48 +83,37 @@ func (t *tracker) report(r *edgev1.NodeReport, now time.Time) {
 		return
 	}
 	for _, d := range r.GetDevices() {
-		t.device(n, device{d.GetUserId(), d.GetDeviceId(), d.GetPlatform()}, !d.GetOffline(), now)
+		t.device(n, deviceOf(d), !d.GetOffline(), now)
 	}
 	for _, room := range r.GetRooms() {
 		for _, id := range room.GetEntered() {
-			t.person(n, room.GetConversationId(), id, true)
+			t.rooms.move(n, room.GetConversationId(), id, true)
 		}
 		for _, id := range room.GetLeft() {
-			t.person(n, room.GetConversationId(), id, false)
+			t.rooms.move(n, room.GetConversationId(), id, false)
 		}
 	}
 }
 
-// complete makes a node's people those of a report. The lock is held.
+func deviceOf(d *edgev1.DeviceReport) device {
+	return device{user: d.GetUserId(), id: d.GetDeviceId(), platform: d.GetPlatform()}
+}
+
+// complete makes a node's people those of a report: what was lost on the way is made good. The lock is held.
 func (t *tracker) complete(n *node, r *edgev1.NodeReport, now time.Time) {
 	devices := make(map[device]struct{}, len(r.GetDevices()))
 	for _, d := range r.GetDevices() {
-		devices[device{d.GetUserId(), d.GetDeviceId(), d.GetPlatform()}] = struct{}{}
+		if !d.GetOffline() {
+			devices[deviceOf(d)] = struct{}{}
+			t.device(n, deviceOf(d), true, now)
+		}
 	}
-	for d := range devices {
-		t.device(n, d, true, now)
-	}
-	for _, d := range slices.Collect(maps.Keys(n.devices)) {
+	for d := range n.devices {
 		if _, ok := devices[d]; !ok {
 			t.device(n, d, false, now)
 		}
 	}
-	rooms := make(map[string]map[string]struct{}, len(r.GetRooms()))
-	for _, room := range r.GetRooms() {
-		people := make(map[string]struct{}, len(room.GetEntered()))
-		for _, id := range room.GetEntered() {
-			people[id] = struct{}{}
-			t.person(n, room.GetConversationId(), id, true)
-		}
-		rooms[room.GetConversationId()] = people
-	}
-	for room, people := range n.rooms {
-		for _, id := range slices.Collect(maps.Keys(people)) {
-			if _, ok := rooms[room][id]; !ok {
-				t.person(n, room, id, false)
-			}
-		}
-	}
+	t.rooms.complete(n, r.GetRooms())
 }
 
 // device notes that a device came or went. The lock is held.
@@ -124,93 +125,105 @@ func (t *tracker) device(n *node, d device, here bool, now time.Time) {
 	if here {
 		n.devices[d] = struct{}{}
 		if u == nil {
-			u = &user{devices: make(map[authv1.Platform]int, 1)}
+			u = &user{}
 			t.users[d.user] = u
 		}
-		u.devices[d.platform]++
-		delete(t.left, d.user)
-		t.changed.put(d.user)
+		i, ok := u.stay(d.platform)
+		if !ok {
+			if len(u.stays) == 0 {
+				t.online++
+			}
+			u.stays = slices.Insert(u.stays, i, stay{platform: d.platform})
+			t.changed.put(d.user)
+		}
+		u.stays[i].devices++
 		return
 	}
 	delete(n.devices, d)
-	if u == nil {
-		return
+	i, _ := u.stay(d.platform) // there, as long as a device is
+	if u.stays[i].devices--; u.stays[i].devices == 0 {
+		u.stays[i].leftAt = now
+		t.leaving[d.user] = struct{}{}
 	}
-	if u.devices[d.platform]--; u.devices[d.platform] <= 0 {
-		delete(u.devices, d.platform)
-	}
-	if len(u.devices) == 0 {
-		t.left[d.user] = now // told when the grace is over
-		return
-	}
-	t.changed.put(d.user)
 }
 
-// person notes that a user came to a room or left it. The lock is held.
-func (t *tracker) person(n *node, room, id string, here bool) {
-	if _, was := n.rooms[room][id]; was == here {
-		return
-	}
-	t.counted.put(room)
-	if here {
-		if n.rooms[room] == nil {
-			n.rooms[room] = make(map[string]struct{}, 1)
-		}
-		n.rooms[room][id] = struct{}{}
-		if t.rooms[room] == nil {
-			t.rooms[room] = make(map[string]int, 1)
-		}
-		t.rooms[room][id]++
-		return
-	}
-	delete(n.rooms[room], id)
-	if len(n.rooms[room]) == 0 {
-		delete(n.rooms, room)
-	}
-	if t.rooms[room][id]--; t.rooms[room][id] <= 0 {
-		delete(t.rooms[room], id)
-		if len(t.rooms[room]) == 0 {
-			delete(t.rooms, room)
-		}
-	}
+// stay returns where a user's stay of a platform is, or would be.
+func (u *user) stay(p authv1.Platform) (int, bool) {
+	return slices.BinarySearchFunc(u.stays, p, func(s stay, p authv1.Platform) int { return cmp.Compare(s.platform, p) })
 }
 
 // drop takes a node and its people away. The lock is held.
 func (t *tracker) drop(name string, now time.Time) {
-	n := t.nodes[name]
-	if n == nil {
-		return
+	if n := t.nodes[name]; n != nil {
+		t.complete(n, &edgev1.NodeReport{}, now)
+		delete(t.nodes, name)
 	}
-	t.complete(n, &edgev1.NodeReport{}, now)
-	delete(t.nodes, name)
 }
 
-// expire drops nodes that were not heard of, and returns the users whose grace is over, with when they left.
-func (t *tracker) expire(now time.Time) map[string]time.Time {
+// expire drops nodes that were not heard of and ends the stays whose grace is over. It returns of how many users it is
+// forgotten when they left.
+func (t *tracker) expire() (lost int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := t.now()
 	for name, n := range t.nodes {
-		if now.Sub(n.heard) > t.lost {
+		switch {
+		case now.Before(n.heard): // the clock went back
+			n.heard = now
+		case now.Sub(n.heard) >= t.lost:
 			t.drop(name, now)
 		}
 	}
-	gone := make(map[string]time.Time)
-	for id, since := range t.left {
-		if now.Sub(since) < t.grace && !now.Before(since) {
-			continue
+	for id := range t.leaving {
+		if !t.end(id, now) {
+			lost++
 		}
-		delete(t.left, id)
-		gone[id] = since
+	}
+	return lost
+}
+
+// end ends the stays of a user whose grace is over. It is false when it is forgotten when the user left. The lock is held.
+func (t *tracker) end(id string, now time.Time) bool {
+	u := t.users[id]
+	waits, before := false, len(u.stays)
+	var last time.Time
+	for i := range u.stays {
+		if s := &u.stays[i]; s.devices == 0 && now.Before(s.leftAt) { // the clock went back
+			s.leftAt = now
+		}
+	}
+	u.stays = slices.DeleteFunc(u.stays, func(s stay) bool {
+		over := s.devices == 0 && now.Sub(s.leftAt) >= t.grace
+		if over {
+			last = later(last, s.leftAt)
+		}
+		waits = waits || (s.devices == 0 && !over)
+		return over
+	})
+	if len(u.stays) < before {
 		t.changed.put(id)
 	}
-	return gone
+	if !waits {
+		delete(t.leaving, id)
+	}
+	if len(u.stays) > 0 {
+		return true
+	}
+	t.online--
+	if _, known := t.departed[id]; !known && len(t.departed) >= maxDeparted {
+		return false
+	}
+	t.departed[id] = last.UTC()
+	return true
 }
 
 // mark has a user told of although whether they are there did not change.
-func (t *tracker) mark(id string) {
+func (t *tracker) mark(ids ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.changed.force(id)
+	for _, id := range ids {
+		t.changed.force(id)
+	}
 }
 
 // take returns up to limit users to be told of.
@@ -223,12 +236,9 @@ func (t *tracker) take(limit int) map[string]seen {
 		if !ok {
 			break
 		}
-		s := t.see(id)
-		u := t.users[id]
-		var told seen
-		if u != nil {
-			told = u.told
-			u.told = s
+		s, told := t.see(id), seen{}
+		if u := t.users[id]; u != nil {
+			told, u.told = u.told, s
 			if !s.online {
 				delete(t.users, id)
 			}
@@ -240,115 +250,89 @@ func (t *tracker) take(limit int) map[string]seen {
 	return out
 }
 
-// counts returns up to limit rooms whose number changed.
-func (t *tracker) counts(limit int) map[string]int {
+// see returns whether a user is there. The lock is held.
+func (t *tracker) see(id string) seen {
+	s := seen{leftAt: t.departed[id]}
+	if u := t.users[id]; u != nil {
+		s.online = len(u.stays) > 0
+		for _, stay := range u.stays {
+			if stay.platform != authv1.Platform_PLATFORM_UNSPECIFIED {
+				s.platforms = append(s.platforms, stay.platform)
+			}
+		}
+	}
+	return s
+}
+
+// seen is see for many.
+func (t *tracker) seen(ids []string) map[string]seen {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]int)
-	for len(out) < limit {
-		room, _, ok := t.counted.pop()
-		if !ok {
-			break
-		}
-		n := len(t.rooms[room])
-		if n == t.told[room] {
-			continue
-		}
-		out[room] = n
-		if t.told[room] = n; n == 0 {
-			delete(t.told, room)
-		}
+	out := make(map[string]seen, len(ids))
+	for _, id := range ids {
+		out[id] = t.see(id)
 	}
 	return out
 }
 
-// untold has rooms told again that could not be.
-func (t *tracker) untold(rooms map[string]int) {
+// left returns up to limit users of whom it is not stored when they left, and when they did.
+func (t *tracker) left(limit int) map[string]time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for room := range rooms {
-		t.told[room] = -1
-		t.counted.put(room)
+	if len(t.departed) <= limit {
+		return maps.Clone(t.departed)
 	}
+	out := make(map[string]time.Time, limit)
+	for id, at := range t.departed {
+		if len(out) == limit {
+			break
+		}
+		out[id] = at
+	}
+	return out
 }
 
-// see returns whether a user is there. The lock is held.
-func (t *tracker) see(id string) seen {
-	u := t.users[id]
-	if u == nil {
-		return seen{}
-	}
-	_, leaving := t.left[id]
-	s := seen{online: len(u.devices) > 0 || leaving}
-	if leaving {
-		s.platforms = u.told.platforms
-		return s
-	}
-	s.platforms = slices.Sorted(maps.Keys(u.devices))
-	return s
-}
-
-// everyone returns all who are online now, and those whose grace is not over, with when they were last here.
-func (t *tracker) everyone(now time.Time) map[string]time.Time {
+// stored forgets what left returned, unless somebody left again since.
+func (t *tracker) stored(left map[string]time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make(map[string]time.Time, len(t.users))
-	for id := range t.users {
-		all[id] = now
-	}
-	maps.Copy(all, t.left)
-	return all
-}
-
-// seen is see for others.
-func (t *tracker) seen(id string) seen {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.see(id)
-}
-
-// people returns how many are in a room.
-func (t *tracker) people(room string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.rooms[room])
-}
-
-// online returns how many users are there.
-func (t *tracker) online() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.users)
-}
-
-// queue holds names in the order in which they came, each once.
-type queue struct {
-	names  []string
-	forced map[string]bool // of the names in it
-}
-
-func newQueue() *queue { return &queue{forced: make(map[string]bool)} }
-
-func (q *queue) put(name string) {
-	if _, ok := q.forced[name]; !ok {
-		q.forced[name] = false
-		q.names = append(q.names, name)
+	for id, at := range left {
+		if t.departed[id].Equal(at) {
+			delete(t.departed, id)
+		}
 	}
 }
 
-func (q *queue) force(name string) {
-	q.put(name)
-	q.forced[name] = true
+// leave has all who are here leave now, since nobody will hear of them any longer.
+func (t *tracker) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	for id, u := range t.users {
+		if len(u.stays) == 0 {
+			continue
+		}
+		var last time.Time
+		for _, s := range u.stays {
+			if s.devices > 0 {
+				s.leftAt = now
+			}
+			last = later(last, s.leftAt)
+		}
+		t.departed[id] = last.UTC()
+	}
 }
 
-func (q *queue) pop() (name string, forced, ok bool) {
-	if len(q.names) == 0 {
-		q.names = nil
-		return "", false, false
+// totals returns how many nodes and users there are, and how many users wait to be told of.
+func (t *tracker) totals() (nodes, online, waiting int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.nodes), t.online, t.changed.len()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	name = q.names[0]
-	q.names = q.names[1:]
-	forced = q.forced[name]
-	delete(q.forced, name)
-	return name, forced, true
+	return b
 }

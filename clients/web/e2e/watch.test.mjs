@@ -86,7 +86,12 @@ describe('the watch page', () => {
         void tab.close({ code: 4000 })
         return
       }
-      connections.push({ tab, server: tab.connectToServer() })
+      const connection = { tab, server: tab.connectToServer(), sent: [] }
+      tab.onMessage((frame) => {
+        connection.sent.push(Buffer.from(frame))
+        connection.server.send(frame)
+      })
+      connections.push(connection)
     })
     await page.goto(`${stage.url}/room/${room.id}`)
     await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
@@ -99,7 +104,10 @@ describe('the watch page', () => {
     isCut = false
     await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
     const said = await talk(3)
-    assert.ok(connections.length >= 2, 'the connection was never cut')
+    const asksOfRoom = ({ sent }) => sent.filter((frame) => frame.includes(room.conversationId)).length
+    assert.equal(connections.length, 2)
+    assert.ok(asksOfRoom(connections[0]) > 0)
+    assert.equal(asksOfRoom(connections[1]), 0, 'a session that goes on enters and reads nothing again')
     await showsInOrder(page, said)
     assert.deepEqual(complaints, [])
     await context.close()
@@ -119,6 +127,7 @@ describe('the watch page', () => {
       return talk(1)
     })()
     await stage.restart()
+    stage.push(room.push)
     await page.locator('[data-testid="chat"][data-status="open"]').waitFor()
     isOver = true
     await showsInOrder(page, await said)

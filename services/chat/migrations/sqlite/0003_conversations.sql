@@ -12,7 +12,7 @@ ALTER TABLE `conversations` ADD COLUMN `join_policy` integer NOT NULL DEFAULT (0
 ALTER TABLE `conversations` ADD COLUMN `muted_all` bool NOT NULL DEFAULT (false);
 ALTER TABLE `conversations` ADD COLUMN `disbanded` bool NOT NULL DEFAULT (false);
 ALTER TABLE `conversations` ADD COLUMN `unique_key` text NULL;
-CREATE UNIQUE INDEX `conversation_unique_key` ON `conversations` (`unique_key`);
+CREATE UNIQUE INDEX `conversations_unique_key_key` ON `conversations` (`unique_key`);
 
 CREATE TABLE `counters` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,

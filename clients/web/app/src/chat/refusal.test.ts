@@ -9,7 +9,7 @@ const failure = (code: Code, reason?: string): ConnectError =>
 
 it.each([
   ['nothing', undefined, false],
-  ['too many pages', failure(Code.ResourceExhausted, 'TOO_MANY_SUBSCRIPTIONS'), true],
+  ['too many pages', failure(Code.ResourceExhausted, 'TOO_MANY_SESSIONS'), true],
   ['a right that is missing', failure(Code.PermissionDenied, 'FORBIDDEN'), true],
   ['a server that stops', failure(Code.Unavailable, 'DRAINING'), false],
   ['a server that is away', failure(Code.Unknown), false],

@@ -1,0 +1,370 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"google.golang.org/protobuf/proto"
+
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
+	"github.com/stoa-live/stoa/internal/authn"
+)
+
+// wire is a client's end of one connection.
+type wire interface {
+	// send writes a frame.
+	send(f *edgev1.ClientFrame) error
+	// receive reads the next frame.
+	receive() (*edgev1.ServerFrame, error)
+	// cut ends the connection as a network does.
+	cut()
+}
+
+// transport opens connections of one kind.
+type transport struct {
+	name string
+	open func(w *world) wire
+}
+
+func transports() []transport {
+	return []transport{
+		{"WebSocket", (*world).webSocket},
+		{"TCP", func(w *world) wire { return w.plainTCP() }},
+		{"TLS", (*world).overTLS},
+		{"stream", func(w *world) wire { return &streamWire{w: w} }},
+	}
+}
+
+// everyTransport runs a test over each transport.
+func everyTransport(t *testing.T, run func(t *testing.T, open func(w *world) wire)) {
+	t.Helper()
+	for _, tr := range transports() {
+		t.Run(tr.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, tr.open)
+		})
+	}
+}
+
+func (w *world) listen(mux *http.ServeMux) {
+	w.t.Helper()
+	w.http = httptest.NewServer(mux)
+	var err error
+	w.tcp, err = net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	certificate := certified.TLS.Certificates[0]
+	certified.Close()
+	w.tls = tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	var serving sync.WaitGroup
+	for _, l := range []net.Listener{w.tcp, w.tls} {
+		serving.Go(func() {
+			if err := w.edge.Serve(l); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	w.t.Cleanup(serving.Wait)
+}
+
+// netWire is a connection of bytes.
+type netWire struct {
+	conn  net.Conn
+	in    *bufio.Reader
+	write func(b []byte) error
+	read  func() ([]byte, error)
+}
+
+func (n *netWire) send(f *edgev1.ClientFrame) error {
+	b, err := proto.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return n.write(b)
+}
+
+func (n *netWire) receive() (*edgev1.ServerFrame, error) {
+	_ = n.conn.SetReadDeadline(time.Now().Add(patience))
+	b, err := n.read()
+	if err != nil {
+		return nil, err
+	}
+	f := &edgev1.ServerFrame{}
+	return f, proto.Unmarshal(b, f)
+}
+
+func (n *netWire) cut() { _ = n.conn.Close() }
+
+func (w *world) webSocket() wire {
+	w.t.Helper()
+	conn, in, _, err := ws.Dialer{Protocols: []string{"stoa.edge.v1"}}.Dial(w.t.Context(), "ws"+strings.TrimPrefix(w.http.URL, "http")+"/edge/v1")
+	w.must(err)
+	w.t.Cleanup(func() { _ = conn.Close() })
+	if in == nil {
+		in = bufio.NewReader(conn)
+	}
+	n := &netWire{conn: conn, in: in}
+	n.write = func(b []byte) error { return wsutil.WriteClientBinary(conn, b) }
+	n.read = func() ([]byte, error) {
+		b, _, err := wsutil.ReadServerData(struct {
+			io.Reader
+			io.Writer
+		}{n.in, conn})
+		return b, err
+	}
+	return n
+}
+
+// delimited makes a connection speak delimited frames.
+func delimited(conn net.Conn) *netWire {
+	n := &netWire{conn: conn, in: bufio.NewReader(conn)}
+	n.write = func(b []byte) error {
+		_, err := conn.Write(append(binary.AppendUvarint(nil, uint64(len(b))), b...))
+		return err
+	}
+	n.read = func() ([]byte, error) {
+		size, err := binary.ReadUvarint(n.in)
+		if err != nil {
+			return nil, err
+		}
+		b := make([]byte, size)
+		_, err = io.ReadFull(n.in, b)
+		return b, err
+	}
+	return n
+}
+
+func (w *world) plainTCP() *netWire {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.tcp.Addr().String())
+	w.must(err)
+	w.t.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, "STOA\x01")
+	w.must(err)
+	return delimited(conn)
+}
+
+func (w *world) overTLS() wire {
+	w.t.Helper()
+	conn, err := tls.Dial("tcp", w.tls.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test's own
+	w.must(err)
+	w.t.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, "STOA\x01")
+	w.must(err)
+	return delimited(conn)
+}
+
+// streamWire is a Connect stream down and calls up. Its first frame opens it.
+type streamWire struct {
+	w       *world
+	client  edgev1connect.EdgeServiceClient
+	stream  *connect.ServerStreamForClient[edgev1.ConnectResponse]
+	stop    context.CancelFunc
+	session string
+	answers chan *edgev1.ServerFrame
+	frames  chan *edgev1.ServerFrame
+	ended   error
+}
+
+func (s *streamWire) send(f *edgev1.ClientFrame) error {
+	if in := f.GetSignIn(); in != nil && s.stream == nil {
+		return s.connect(in)
+	}
+	if f.GetCall() != nil {
+		return errors.New("calls are requests of their own")
+	}
+	res, err := s.client.Send(s.w.t.Context(), &edgev1.SendRequest{SessionId: s.session, Frame: f})
+	if err != nil {
+		return err
+	}
+	if res.GetFrame() != nil {
+		s.answers <- res.GetFrame()
+	}
+	return nil
+}
+
+func (s *streamWire) connect(in *edgev1.SignIn) error {
+	var bearer connect.HTTPClient = tokenClient{http.DefaultClient, in.GetAccessToken()}
+	s.client = edgev1connect.NewEdgeServiceClient(bearer, s.w.http.URL)
+	ctx, stop := context.WithCancel(s.w.t.Context())
+	s.stop = stop
+	s.w.t.Cleanup(s.cut)
+	s.answers, s.frames = make(chan *edgev1.ServerFrame, 100), make(chan *edgev1.ServerFrame, 1000)
+	var err error
+	s.stream, err = s.client.Connect(ctx, &edgev1.ConnectRequest{SignIn: &edgev1.SignIn{Resume: in.GetResume()}})
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer close(s.frames)
+		for s.stream.Receive() {
+			s.frames <- s.stream.Msg().GetFrame()
+		}
+		s.ended = s.stream.Err()
+	}()
+	return nil
+}
+
+func (s *streamWire) receive() (*edgev1.ServerFrame, error) {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case f := <-s.answers:
+		return f, nil
+	case f, ok := <-s.frames:
+		if !ok {
+			return nil, errors.Join(io.EOF, s.ended)
+		}
+		if f.GetSignedIn() != nil {
+			s.session = f.GetSignedIn().GetSessionId()
+		}
+		return f, nil
+	case <-limit.C:
+		return nil, errors.New("nothing came")
+	}
+}
+
+func (s *streamWire) cut() {
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
+// tokenClient sends a token with each request.
+type tokenClient struct {
+	*http.Client
+
+	token string
+}
+
+func (c tokenClient) Do(r *http.Request) (*http.Response, error) {
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	return c.Client.Do(r)
+}
+
+// device is a signed-in client.
+type device struct {
+	wire
+
+	t       *testing.T
+	session *edgev1.SignedIn
+	pushes  int64
+	events  []*edgev1.Event
+	next    uint32
+}
+
+// signInAs opens a connection and signs in.
+func (w *world) signInAs(open func(w *world) wire, p authn.Principal) *device {
+	w.t.Helper()
+	return w.resumeAs(open, p, nil)
+}
+
+func (w *world) resumeAs(open func(w *world) wire, p authn.Principal, r *edgev1.Resume) *device {
+	w.t.Helper()
+	d := &device{wire: open(w), t: w.t, next: 1}
+	f := signIn(w.Token(w.t, p))
+	f.GetSignIn().Resume = r
+	w.must(d.send(f))
+	d.session = d.until("the sign-in", func(f *edgev1.ServerFrame) bool { return f.GetSignedIn() != nil }).GetSignedIn()
+	return d
+}
+
+// until reads frames up to the first that is wanted, and keeps what is pushed.
+func (d *device) until(what string, wanted func(f *edgev1.ServerFrame) bool) *edgev1.ServerFrame {
+	d.t.Helper()
+	for {
+		f, err := d.receive()
+		if err != nil {
+			d.t.Fatalf("waiting for %s: %v", what, err)
+		}
+		if p := f.GetPush(); p != nil {
+			d.pushes++
+			d.events = append(d.events, p.GetEvents()...)
+		}
+		if wanted(f) {
+			return f
+		}
+		if g := f.GetGoodbye(); g != nil {
+			d.t.Fatalf("waiting for %s: %v", what, g)
+		}
+	}
+}
+
+// ask sends a frame and returns its answer.
+func (d *device) ask(f *edgev1.ClientFrame) *edgev1.ServerFrame {
+	d.t.Helper()
+	d.next++
+	f.Id = d.next
+	if err := d.send(f); err != nil {
+		d.t.Fatal(err)
+	}
+	return d.until("an answer", func(a *edgev1.ServerFrame) bool { return a.GetId() == f.GetId() })
+}
+
+// seqs waits until so many messages were pushed, and returns their numbers.
+func (d *device) seqs(n int) (all []int64) {
+	d.t.Helper()
+	read := func() bool {
+		all = all[:0]
+		for _, e := range d.events {
+			if m := e.GetChat().GetMessage(); m != nil {
+				all = append(all, m.GetSeq())
+			}
+		}
+		return len(all) >= n
+	}
+	if !read() {
+		d.until("messages", func(*edgev1.ServerFrame) bool { return read() })
+	}
+	return all
+}
+
+// goodbye waits for the last frame, and for the end after it.
+func (d *device) goodbye() *edgev1.Goodbye {
+	d.t.Helper()
+	g := d.until("a goodbye", func(f *edgev1.ServerFrame) bool { return f.GetGoodbye() != nil }).GetGoodbye()
+	if f, err := d.receive(); err == nil {
+		d.t.Errorf("%v came after the goodbye", f)
+	}
+	return g
+}
+
+// quiet fails the test if something was pushed before the answer to a ping.
+func (d *device) quiet(what string) {
+	d.t.Helper()
+	before := len(d.events)
+	d.ask(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ping{Ping: &edgev1.Ping{}}})
+	if len(d.events) > before {
+		d.t.Errorf("%s: got %v", what, d.events[before:])
+	}
+}
+
+func assertRun(t *testing.T, all []int64, from, to int64) {
+	t.Helper()
+	if int64(len(all)) != to-from+1 {
+		t.Fatalf("saw %v, want %d to %d", all, from, to)
+	}
+	for i, seq := range all {
+		if seq != from+int64(i) {
+			t.Fatalf("saw %v, want %d to %d", all, from, to)
+		}
+	}
+}
