@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -243,25 +244,50 @@ func TestGap(t *testing.T) {
 	s.open("c")
 	d := newDevice()
 	d.open(t, s, -1)
-	losing := func(copies int) {
-		defer s.lock()()
+	push := func(copies int, do func()) {
+		unlock := s.lock()
 		s.lose = func() int { return copies }
+		unlock()
+		do()
+	}
+	for range 4 {
+		push(1, func() { s.post("c") })
 	}
 	for range 20 {
-		losing(0)
-		s.post("c")
+		push(0, func() { s.post("c"); s.post("c"); s.edit("c", 1) })
+		push(1, func() { s.post("c") })
+		d.upToDate(t, s)
+		push(0, func() { s.edit("c", 2) })
+		push(1, func() { s.edit("c", 3) })
+		d.upToDate(t, s)
+	}
+	defer s.lock()()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.synced != 1 || s.pulls < 40 {
+		t.Errorf("it synced %d times and pulled %d times", d.synced, s.pulls)
+	}
+}
+
+// TestAgain pushes everything twice: the second time costs nothing.
+func TestAgain(t *testing.T) {
+	s := newTalksOver(t, "ws")
+	s.open("c")
+	d := newDevice()
+	d.open(t, s, -1)
+	unlock := s.lock()
+	s.lose = func() int { return 2 }
+	unlock()
+	for range 20 {
 		s.post("c")
 		s.edit("c", 1)
-		losing(2)
-		s.post("c")
-		s.edit("c", 1)
-		losing(1)
+		s.hide("c", 1)
 	}
 	d.upToDate(t, s)
-	if d.mu.Lock(); d.synced != 1 {
-		t.Errorf("it synced %d times", d.synced)
+	defer s.lock()()
+	if s.pulls > 0 {
+		t.Errorf("it pulled %d times", s.pulls)
 	}
-	d.mu.Unlock()
 }
 
 // TestSend sends while the connection is cut before each answer: each message is stored once.
@@ -298,6 +324,41 @@ func TestSend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusedSend sends until a refusal passes, and no longer where it does not.
+func TestRefusedSend(t *testing.T) {
+	s := newTalksOver(t, "tcp")
+	s.open("c")
+	d := newDevice()
+	chat := d.open(t, s, -1)
+	unlock := s.lock()
+	s.refuse = []error{
+		refusal(connect.CodeUnavailable, "UNAVAILABLE", nil),
+		refusal(connect.CodeResourceExhausted, "RATE_LIMITED", map[string]string{"retry_after_ms": "300"}),
+		refusal(connect.CodeAborted, "ABORTED", nil),
+	}
+	unlock()
+	start := time.Now()
+	if m, err := chat.SendText(within(t), "c", "x"); err != nil || m.GetSeq() != 1 {
+		t.Errorf("it was sent as %v, %v", m, err)
+	}
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("it was sent again after %v", took)
+	}
+	for _, final := range []error{
+		refusal(connect.CodePermissionDenied, "MUTED", nil),
+		refusal(connect.CodeResourceExhausted, "GROUP_FULL", nil),
+		refusal(connect.CodeInternal, "INTERNAL", nil),
+	} {
+		unlock := s.lock()
+		s.refuse = []error{final}
+		unlock()
+		if _, err := chat.SendText(within(t), "c", "x"); stoa.Reason(err) != stoa.Reason(final) {
+			t.Errorf("%v ended as %v", final, err)
+		}
+	}
+	d.upToDate(t, s)
 }
 
 // TestRoom enters a live room, hears it across restarts, and leaves it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,30 @@ func TestCall(t *testing.T) {
 			t.Errorf("once there was a place, a call ended by %v", err)
 		}
 	})
+}
+
+// TestTLS connects by TLS to who has the right certificate, and to nobody else.
+func TestTLS(t *testing.T) {
+	for _, scheme := range []string{"tls", "wss"} {
+		t.Run(scheme, func(t *testing.T) {
+			e := newEdge(t, scheme)
+			e.handle = me
+			o := e.options()
+			o.TLS = certificate(t).Client().Transport.(*http.Transport).TLSClientConfig
+			conn := dial(t, o)
+			if err := conn.Call(within(t), authv1connect.AuthServiceGetMeProcedure, &authv1.GetMeRequest{},
+				&authv1.GetMeResponse{}); err != nil {
+				t.Error(err)
+			}
+			ctx, cancel := context.WithCancel(within(t))
+			defer cancel()
+			o = e.options()
+			o.OnStatus = func(stoa.Status) { cancel() } // after the first try
+			if _, err := stoa.Dial(ctx, o); err == nil || !strings.Contains(err.Error(), "certificate") {
+				t.Errorf("with the roots of the system, Dial ended by %v", err)
+			}
+		})
+	}
 }
 
 // log keeps what a connection told.

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +82,9 @@ func newEdge(t *testing.T, scheme string) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if scheme == "tls" || scheme == "wss" {
+		listener = tls.NewListener(listener, certificate(t).TLS)
+	}
 	e := &edge{
 		t: t, listener: listener, scheme: scheme, silence: 2 * time.Second, resume: time.Minute, maxCalls: 16,
 		maxFrame: 1 << 20, lines: make(map[*line]bool), sessions: make(map[string]*edgeSession),
@@ -96,6 +102,14 @@ func newEdge(t *testing.T, scheme string) *edge {
 	return e
 }
 
+// certificate is one for the loopback, and its root.
+func certificate(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s
+}
+
 // close ends the edge and waits for it; again does nothing.
 func (e *edge) close() {
 	_ = e.listener.Close()
@@ -107,7 +121,7 @@ func (e *edge) close() {
 }
 
 func (e *edge) url() string {
-	return e.scheme + "://" + e.listener.Addr().String() + map[string]string{"ws": "/edge/v1"}[e.scheme]
+	return e.scheme + "://" + e.listener.Addr().String() + map[string]string{"ws": "/edge/v1", "wss": "/edge/v1"}[e.scheme]
 }
 
 // options are those of a client that tries again soon.
@@ -332,7 +346,7 @@ func (e *edge) forget() {
 
 // transport shakes hands and returns how frames are read and written.
 func (e *edge) transport(conn net.Conn) (read func() ([]byte, error), write func([]byte) error, err error) {
-	if e.scheme == "ws" {
+	if strings.HasPrefix(e.scheme, "ws") {
 		upgrader := ws.Upgrader{Protocol: func(p []byte) bool { return string(p) == "stoa.edge.v1" }}
 		if _, err := upgrader.Upgrade(conn); err != nil {
 			return nil, nil, err

@@ -24,6 +24,8 @@ type talks struct {
 	commits int64
 	all     map[string]*talk
 	rooms   map[string]bool // entered by the session at hand, by id
+	pulls   int             // of messages, and of what was hidden
+	refuse  []error         // answers of the next sends
 	// stored is called when a message was stored, before it is answered, and may cut the line.
 	stored func(m *chatv1.Message)
 }
@@ -243,6 +245,7 @@ func (s *talks) sync(q *chatv1.SyncRequest) (*chatv1.SyncResponse, error) {
 }
 
 func (s *talks) pull(q *chatv1.PullMessagesRequest) (*chatv1.PullMessagesResponse, error) {
+	s.pulls++
 	out := &chatv1.PullMessagesResponse{}
 	left := s.page
 	for _, h := range q.GetHave() {
@@ -307,6 +310,7 @@ func (s *talks) listHidden(q *chatv1.ListHiddenRequest) (*chatv1.ListHiddenRespo
 	if err != nil {
 		return nil, err
 	}
+	s.pulls++
 	out := &chatv1.Hidden{ConversationId: c.id, HiddenChange: q.GetAfterChange()}
 	rest := c.hidden[min(q.GetAfterChange(), int64(len(c.hidden))):]
 	for _, seqs := range rest[:min(1, len(rest))] {
@@ -317,6 +321,11 @@ func (s *talks) listHidden(q *chatv1.ListHiddenRequest) (*chatv1.ListHiddenRespo
 }
 
 func (s *talks) send(q *chatv1.SendMessageRequest) (*chatv1.SendMessageResponse, error) {
+	if len(s.refuse) > 0 {
+		err := s.refuse[0]
+		s.refuse = s.refuse[1:]
+		return nil, err
+	}
 	c, err := s.visible(q.GetConversationId())
 	if err != nil {
 		return nil, err
