@@ -58,22 +58,29 @@ func TestWhoSeesWhat(t *testing.T) {
 	subject := func(online, lastSeen presencev1.Audience, here bool) string {
 		return fmt.Sprintf("%v-%v-%v", online, lastSeen, here)
 	}
-	for _, online := range audiences {
-		for _, lastSeen := range audiences {
-			for _, here := range []bool{true, false} {
-				user := subject(online, lastSeen, here)
-				s.setPrivacy(user, online, lastSeen)
-				s.setStatus(user, &presencev1.Status{Text: "about " + user})
-				for _, contact := range []string{"contact", "shy", "hider", "half-hider", "other-half"} {
-					s.book.introduce(user, contact)
-				}
-				s.come("n1", user, ios)
-				if !here {
-					s.leave("n1", user, ios)
+	all := func(do func(user string, online, lastSeen presencev1.Audience, here bool)) {
+		for _, online := range audiences {
+			for _, lastSeen := range audiences {
+				for _, here := range []bool{true, false} {
+					do(subject(online, lastSeen, here), online, lastSeen, here)
 				}
 			}
 		}
 	}
+	all(func(user string, online, lastSeen presencev1.Audience, _ bool) {
+		s.setPrivacy(user, online, lastSeen)
+		for _, contact := range []string{"contact", "shy", "hider", "half-hider", "other-half"} {
+			s.book.introduce(user, contact)
+		}
+	})
+	s.settle("n1") // what changes together with privacy is not told but asked for
+	all(func(user string, _, _ presencev1.Audience, here bool) {
+		s.setStatus(user, &presencev1.Status{Text: "about " + user})
+		s.come("n1", user, ios)
+		if !here {
+			s.leave("n1", user, ios)
+		}
+	})
 	s.settle("n1")
 	s.clock.advance(10 * time.Second)
 	s.settle("n1")
@@ -95,23 +102,17 @@ func TestWhoSeesWhat(t *testing.T) {
 			t.Errorf("%s asks for %s: last seen %v, want %v", name, user, p.GetLastSeenAt().AsTime(), seenAt)
 		}
 	}
-	for _, online := range audiences {
-		for _, lastSeen := range audiences {
-			for _, here := range []bool{true, false} {
-				user := subject(online, lastSeen, here)
-				for name, v := range viewers {
-					check(name, s.lookAs(v.client, user), user, here, slices.Contains(v.online, online), slices.Contains(v.lastSeen, lastSeen))
-				}
-				check("the same", s.look(user, user), user, here, true, true)
-				p := s.last(user)
-				if online == nobody {
-					s.assertTold(user, 0)
-				} else {
-					check("who follows all", p, user, here, true, lastSeen == everyone)
-				}
-			}
+	all(func(user string, online, lastSeen presencev1.Audience, here bool) {
+		for name, v := range viewers {
+			check(name, s.lookAs(v.client, user), user, here, slices.Contains(v.online, online), slices.Contains(v.lastSeen, lastSeen))
 		}
-	}
+		check("the same", s.look(user, user), user, here, true, true)
+		if online == nobody {
+			s.assertTold(user, 0)
+		} else {
+			check("who follows all", s.last(user), user, here, true, lastSeen == everyone)
+		}
+	})
 }
 
 // TestUnknownUsersAreHidden: who hides cannot be told from who does not exist.
