@@ -55,6 +55,8 @@ type Serve struct {
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
 	ChatRoomRate float64 `name:"chat-room-rate" env:"STOA_CHAT_ROOM_RATE" default:"200" help:"Messages a second that one live room takes in the long run, after a burst of two seconds' worth."`
 
+	PprofAddr string `name:"pprof-addr" env:"STOA_PPROF_ADDR" help:"Loopback address, such as 127.0.0.1:6060, on which go tool pprof reads profiles at /debug/pprof/; empty for none."`
+
 	LogFormat string `name:"log-format" env:"STOA_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json."`
 	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
@@ -74,6 +76,9 @@ func (c *Serve) Validate() error {
 	}
 	if c.EdgeTLSAddr != "" && c.TLSCert == "" {
 		return errors.New("--edge-tls-addr needs --tls-cert and --tls-key")
+	}
+	if c.PprofAddr != "" && !isLoopback(c.PprofAddr) {
+		return fmt.Errorf("--pprof-addr: %q is no address of the loopback such as 127.0.0.1:6060", c.PprofAddr)
 	}
 	for _, origin := range c.CORSOrigins {
 		if !isOrigin(origin) {
@@ -129,6 +134,12 @@ const (
 	minBody = 1 << 10   // bytes
 	maxBody = 16 << 20  // bytes
 )
+
+// isLoopback reports whether an address to listen on is reached from this machine only.
+func isLoopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
+}
 
 // PlaybackOrigin is the scheme, host and port of the address that viewers are told, or "" where that is the one they
 // called.
