@@ -30,7 +30,7 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		place:      prepare("SELECT epoch, last_seq, last_change FROM conversations WHERE id = ?"),
 		putPlace:   prepare("UPDATE conversations SET last_seq = ?, last_change = ?, version = ? WHERE id = ?"),
 		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) " +
-			"VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_id, sender_id, client_msg_id) DO NOTHING"),
+			"VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
 		at:   prepare(messageColumns + " AND seq = ?"),
 		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?) " +
