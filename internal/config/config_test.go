@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, MaxConnections: 18000, DrainTimeout: 10 * time.Second,
 		LiveMerge: 350 * time.Millisecond, LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: 15 * time.Second,
 		LiveStallTimeout: 10 * time.Second, LiveMaxViewers: 15000, FFmpeg: "ffmpeg",
-		EdgeAddr: ":7700", EdgeDevices: "any", ChatUserRate: 3, ChatRoomRate: 200, LogFormat: "text", LogLevel: "info",
+		EdgeAddr: ":7700", EdgeDevices: "any", EdgeFrameRate: 100, ChatUserRate: 3, ChatRoomRate: 200, LogFormat: "text", LogLevel: "info",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
