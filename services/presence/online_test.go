@@ -58,7 +58,7 @@ func TestPeopleComeAndGo(t *testing.T) {
 	s.clock.advance(1)
 	s.settle("n1")
 	s.assertTold("ann", 4)
-	s.assertLooks(s.last("ann"), false, nil, left.Truncate(time.Minute))
+	s.assertLooks(s.last("ann"), false, nil, never)
 	s.assertLooks(s.look("bob", "ann"), false, nil, left.Truncate(time.Minute))
 
 	s.come("n1", "ann", android)
@@ -187,7 +187,7 @@ func TestADeadNodeTakesItsPeople(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("n2")
 	s.assertTold("ann", 2)
-	s.assertLooks(s.last("ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
 	s.assertTold("ben", 2)
 	s.assertLooks(s.last("ben"), true, platforms(ios), never)
 	s.untilMetric("stoa_presence_nodes", 1)
@@ -288,6 +288,21 @@ func TestTheClockGoesBack(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("n1")
 	s.assertTold("ben", 2)
+}
+
+// TestNobodyIsSeenInTheFuture: the clock was wrong when somebody left.
+func TestNobodyIsSeenInTheFuture(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	s.come("n1", "ann", web)
+	s.settle("n1")
+	s.clock.advance(24 * time.Hour)
+	s.report(&edgev1.NodeReport{Node: "n1", Gone: true})
+	s.settle("n2")
+	s.clock.advance(10 * time.Second)
+	s.eventually("ann is away", func() bool { return !s.look("bob", "ann").GetOnline() })
+	s.clock.advance(-24 * time.Hour)
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Truncate(time.Minute))
 }
 
 // TestAPlatformWithoutAName is of tokens of before there were platforms in them.

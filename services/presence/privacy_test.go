@@ -39,6 +39,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		// Audiences among whom the viewer is, for both.
 		online, lastSeen []presencev1.Audience
 	}{
+		"shy stranger":            {s.as("shy-stranger"), nil, nil},
 		"contact":                 {s.as("contact"), []presencev1.Audience{everyone, contacts}, []presencev1.Audience{everyone, contacts}},
 		"stranger":                {s.as("stranger"), []presencev1.Audience{everyone}, []presencev1.Audience{everyone}},
 		"guest":                   {s.withRole("guest", authv1.Role_ROLE_GUEST), []presencev1.Audience{everyone}, []presencev1.Audience{everyone}},
@@ -50,6 +51,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		"who hides whether here":  {s.as("other-half"), nil, []presencev1.Audience{everyone, contacts}},
 	}
 	s.setPrivacy("shy", contacts, contacts)
+	s.setPrivacy("shy-stranger", contacts, contacts)
 	s.setPrivacy("hider", nobody, nobody)
 	s.setPrivacy("half-hider", everyone, nobody)
 	s.setPrivacy("other-half", nobody, everyone)
@@ -110,9 +112,56 @@ func TestWhoSeesWhat(t *testing.T) {
 		if online == nobody {
 			s.assertTold(user, 0)
 		} else {
-			check("who follows all", s.last(user), user, here, true, lastSeen == everyone)
+			check("who follows all", s.last(user), user, here, true, false)
 		}
 	})
+}
+
+// TestNobodySeesWhatTheyHide: between any two people, one sees of the other what the other sees of them, and no more.
+func TestNobodySeesWhatTheyHide(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	audiences := []presencev1.Audience{everyone, contacts, nobody}
+	var users []string
+	for _, online := range audiences {
+		for _, lastSeen := range audiences {
+			for i := range 2 {
+				user := fmt.Sprintf("%v-%v-%d", online, lastSeen, i)
+				s.setPrivacy(user, online, lastSeen)
+				s.come("n1", user, web)
+				s.leave("n1", user, web)
+				users = append(users, user)
+			}
+		}
+	}
+	for i, one := range users {
+		for _, other := range users[i+1:] {
+			if (i+len(other))%2 == 0 {
+				s.book.introduce(one, other)
+			}
+		}
+	}
+	s.settle("n1")
+	s.clock.advance(10 * time.Second)
+	s.settle("n1")
+	sees := make(map[[2]string]string)
+	for _, viewer := range users {
+		res, err := s.as(viewer).BatchGetPresence(t.Context(), &presencev1.BatchGetPresenceRequest{UserIds: users})
+		s.must(err)
+		for _, p := range res.GetPresences() {
+			sees[[2]string{viewer, p.GetUserId()}] = fmt.Sprint(p.GetHidden(), p.GetLastSeenAt() != nil)
+		}
+	}
+	kinds := make(map[string]int)
+	for pair, what := range sees {
+		if back := sees[[2]string{pair[1], pair[0]}]; back != what {
+			t.Errorf("%s sees of %s %v, and the other way %v", pair[0], pair[1], what, back)
+		}
+		kinds[what]++
+	}
+	if len(kinds) != 3 { // hidden, without last seen, and all
+		t.Errorf("pairs see %v", kinds)
+	}
 }
 
 // TestUnknownUsersAreHidden: who hides cannot be told from who does not exist.

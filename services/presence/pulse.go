@@ -115,8 +115,9 @@ func (s *Service) tellPresences(ctx context.Context) error {
 	return nil
 }
 
-// told returns what is told of people. Nothing is told of those who hide, and of those whose privacy changed: who followed
-// them may not do so any longer, and asks again when that is told.
+// told returns what is told of people: what all may see who may see anything of them. Edges know who of their sessions may
+// see a person, and not whether these may see when they were last seen, who hide their own perhaps. Nothing is told of those
+// who hide, and of those whose privacy changed: who followed them may not do so any longer, and asks again when that is told.
 func (s *Service) told(ctx context.Context, taken map[string]seen) ([]*presencev1.Presence, error) {
 	if len(taken) == 0 {
 		return nil, nil
@@ -130,7 +131,7 @@ func (s *Service) told(ctx context.Context, taken map[string]seen) ([]*presencev
 	out := make([]*presencev1.Presence, 0, len(ids))
 	for _, id := range ids {
 		if p := persons[id]; p.Online != nobody && !s.private.has(id) {
-			out = append(out, view(p, taken[id], widest(p), now))
+			out = append(out, view(p, taken[id], sight{online: true}, now))
 		}
 	}
 	return out, nil

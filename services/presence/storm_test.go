@@ -176,7 +176,8 @@ func TestWhileTheBusIsAway(t *testing.T) {
 	s.assertTold("ben", 1)
 	s.assertLooks(s.last("ben"), true, platforms(web, ios), never)
 	s.assertTold("ann", 2)
-	s.assertLooks(s.last("ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
+	s.assertLooks(s.last("ann"), false, nil, never)
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
 	if got := fmt.Sprint(s.countsTold("room")); got != "[1 3]" {
 		t.Errorf("told were %v", got)
 	}

@@ -186,6 +186,9 @@ func newWorld(t testing.TB) *world {
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
 		for _, p := range e.GetPresences() {
+			if p.GetHidden() || p.GetLastSeenAt() != nil { // not all who follow may see when somebody was last seen
+				t.Errorf("told was %v", p)
+			}
 			w.byUser[p.GetUserId()] = append(w.byUser[p.GetUserId()], p)
 		}
 		return nil
