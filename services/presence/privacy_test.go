@@ -235,7 +235,7 @@ func TestNothingIsToldOfWhoHides(t *testing.T) {
 }
 
 // TestPrivacyIsToldFirst: of somebody whose privacy changed nothing goes to those who follow them before these were told to
-// ask again.
+// ask again, whatever waits meanwhile, and that is told as soon as it can be.
 func TestPrivacyIsToldFirst(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).boot(quick())
@@ -251,16 +251,54 @@ func TestPrivacyIsToldFirst(t *testing.T) {
 	s.eventually("the bus refused", func() bool { return s.bus.refused.Load() > refused+3 })
 	s.bus.refuse.Store(false)
 	s.settle("n1")
-	s.assertTold("ann", 1)
-	if got := s.privacyTold(); !slices.Equal(got, []string{"ann"}) {
-		t.Errorf("privacy was told of %v", got)
-	}
+	s.assertTold("ann", 2)
+	s.assertPrivacyFirst("ann", "for contacts")
 	s.come("n1", "ann", ios)
 	s.settle("n1")
-	s.assertTold("ann", 2)
-	if p := s.last("ann"); p.GetStatus().GetText() != "for contacts" {
-		t.Errorf("told was %v", p)
+	s.assertTold("ann", 3)
+}
+
+// assertPrivacyFirst fails the test unless the privacy of a user was told in an event before the one with their status.
+func (s *server) assertPrivacyFirst(user, status string) {
+	s.t.Helper()
+	told := false
+	for _, e := range s.toldAll() {
+		for _, p := range e.GetPresences() {
+			if p.GetUserId() == user && p.GetStatus().GetText() == status && !told {
+				s.t.Errorf("%q was told of %s before their privacy: %v", status, user, s.toldAll())
+			}
+		}
+		told = told || slices.Contains(e.GetPrivacyChanged(), user)
 	}
+	if !told {
+		s.t.Errorf("the privacy of %s was not told", user)
+	}
+}
+
+// TestPrivacyIsToldBeforeItIsAnswered: without waiting for the next pulse, which here never comes; and what was about to be
+// told of the user is not told with it.
+func TestPrivacyIsToldBeforeItIsAnswered(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Pulse = time.Hour
+	s := newWorld(t).boot(cfg)
+	s.come("n1", "ann", web)
+	s.setStatus("ann", &presencev1.Status{Text: "for contacts"})
+	s.setStatus("ben", &presencev1.Status{Text: "for all"})
+	for i, audience := range []presencev1.Audience{nobody, contacts, everyone, contacts} {
+		s.setPrivacy("ann", audience, everyone)
+		s.bus.mu.Lock()
+		published := len(s.bus.at["presence.changed"])
+		s.bus.mu.Unlock()
+		if published != i+1 {
+			t.Fatalf("%d events were published after %d changes of privacy", published, i+1)
+		}
+	}
+	s.eventually("all are heard", func() bool { return len(s.privacyTold()) == 4 })
+	s.assertTold("ann", 0)
+	s.close() // one pulse; but those who follow ann have not had their time to ask again
+	s.eventually("ben is told", func() bool { return s.last("ben") != nil })
+	s.assertTold("ann", 0)
 }
 
 // TestNothingIsToldAfterHiding: once the change is answered, whatever goes on at the same time.

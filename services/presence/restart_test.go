@@ -176,6 +176,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		"grace":       {Grace: -1},
 		"lost":        {Lost: -time.Second},
 		"pulse":       {Pulse: -1},
+		"timeout":     {Timeout: -1},
 		"keep":        {Keep: -1},
 		"rate":        {ChangeRate: -1},
 		"no rate":     {ChangeRate: math.NaN()},

@@ -226,12 +226,12 @@ func (t *tracker) mark(ids ...string) {
 	}
 }
 
-// take returns up to limit users to be told of.
-func (t *tracker) take(limit int) map[string]seen {
+// take returns up to limit users to be told of, those first who waited longest.
+func (t *tracker) take(limit int) (ids []string, seens map[string]seen) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]seen)
-	for len(out) < limit {
+	seens = make(map[string]seen)
+	for len(ids) < limit {
 		id, forced, ok := t.changed.pop()
 		if !ok {
 			break
@@ -244,10 +244,17 @@ func (t *tracker) take(limit int) map[string]seen {
 			}
 		}
 		if forced || !s.equal(told) {
-			out[id] = s
+			ids, seens[id] = append(ids, id), s
 		}
 	}
-	return out
+	return ids, seens
+}
+
+// untold has users told of that were taken and could not be, before all others.
+func (t *tracker) untold(ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changed.putBack(ids)
 }
 
 // see returns whether a user is there. The lock is held.

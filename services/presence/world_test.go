@@ -106,6 +106,7 @@ func (b *addressBook) FilterContacts(
 type watchedBus struct {
 	bus.Bus
 
+	stuck   atomic.Value // a topic whose events nobody takes
 	refuse  atomic.Bool
 	refused atomic.Int64
 
@@ -118,6 +119,10 @@ func (b *watchedBus) Publish(ctx context.Context, topic, key string, payload []b
 		if b.refuse.Load() {
 			b.refused.Add(1)
 			return errors.New("the bus is away")
+		}
+		if b.stuck.Load() == topic {
+			<-ctx.Done()
+			return ctx.Err()
 		}
 		b.mu.Lock()
 		b.at[topic] = append(b.at[topic], time.Now())
