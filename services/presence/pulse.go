@@ -3,6 +3,8 @@ package presence
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
@@ -28,11 +30,11 @@ func (s *Service) beat() {
 // next, and keeps nothing else waiting for longer.
 func (s *Service) pulse(ctx context.Context) {
 	s.metrics.lost.Add(float64(s.tracker.expire()))
-	s.tracker.mark(s.endings.over(s.deps.Now())...)
 	for _, step := range []struct {
 		do    func(context.Context) error
 		fails string
 	}{
+		{s.endStatuses, "statuses not ended yet"},
 		{s.tellPeople, "numbers of people not told yet"},
 		{s.tellPresences, "presence not told yet"},
 		{s.remember, "last seen not stored yet"},
@@ -57,6 +59,29 @@ func (s *Service) within(ctx context.Context, step func(context.Context) error) 
 func (s *Service) failed(ctx context.Context, what string, cause error) {
 	s.metrics.failures.Inc()
 	s.logger.LogAttrs(ctx, slog.LevelWarn, what, slog.String("cause", cause.Error()))
+}
+
+// endStatuses takes statuses away whose time is over. They are gone then, also if the clock goes back.
+func (s *Service) endStatuses(ctx context.Context) error {
+	giveBack, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	now := s.deps.Now()
+	ended := s.endings.over(now, maxTold)
+	if len(ended) == 0 {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(ended))
+	if err := s.store.clearStatuses(ctx, ids, now); err != nil {
+		for id, until := range ended {
+			s.endings.set(id, until)
+		}
+		return err
+	}
+	s.tracker.mark(ids...)
+	return nil
 }
 
 // tellPeople tells of conversations whose number of people changed.

@@ -135,10 +135,19 @@ func (s *store) setLastSeen(ctx context.Context, left map[string]time.Time) erro
 	return nil
 }
 
-// clearStatuses removes statuses that ended before a time.
-func (s *store) clearStatuses(ctx context.Context, before time.Time) error {
-	err := s.write.Person.Update().Where(person.StatusUntilGT(0), person.StatusUntilLTE(before.Unix())).
-		SetStatusText("").SetStatusEmoji("").SetStatusUntil(0).Exec(ctx)
+// clearStatuses removes statuses of some users that ended before a time.
+func (s *store) clearStatuses(ctx context.Context, ids []string, before time.Time) error {
+	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
+		for some := range slices.Chunk(ids, readBatch) {
+			err := tx.Person.Update().
+				Where(person.IDIn(some...), person.StatusUntilGT(0), person.StatusUntilLTE(before.Unix())).
+				SetStatusText("").SetStatusEmoji("").SetStatusUntil(0).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("clear statuses: %w", err)
 	}
