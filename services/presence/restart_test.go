@@ -176,6 +176,8 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		"grace":       {Grace: -1},
 		"lost":        {Lost: -time.Second},
 		"pulse":       {Pulse: -1},
+		"remember":    {Remember: -1},
+		"settle":      {Settle: -1},
 		"timeout":     {Timeout: -1},
 		"keep":        {Keep: -1},
 		"rate":        {ChangeRate: -1},

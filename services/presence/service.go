@@ -99,7 +99,7 @@ func (s *Service) Mount(handle func(path string, handler http.Handler), options 
 // Names implements service.Service.
 func (s *Service) Names() []string { return []string{presencev1connect.PresenceServiceName} }
 
-// Start finds neighbours, reads which statuses end, and listens to edges.
+// Start finds neighbours, reads which statuses end and who was here, and listens to edges.
 func (s *Service) Start(ctx context.Context) (err error) {
 	s.users, err = rpc.Client(ctx, s.deps.Registry, "auth", authv1connect.NewDirectoryServiceClient, s.deps.Client)
 	if err != nil {
@@ -113,6 +113,11 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("start presence: %w", err)
 	}
+	here, err := s.store.here(ctx)
+	if err != nil {
+		return fmt.Errorf("start presence: %w", err)
+	}
+	s.tracker.restore(here)
 	for user, until := range ends { // also of those that ended while nobody was here to tell it
 		s.endings.set(user, until)
 	}
@@ -131,7 +136,7 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close stores when those were last seen who are here, as far as ctx lasts. It may be called without Start, and once.
+// Close stores who is here, and when those were last seen who are not, as far as ctx lasts. It may be called without Start, and once.
 func (s *Service) Close(ctx context.Context) error {
 	s.stop()
 	s.working.Wait()
@@ -139,7 +144,7 @@ func (s *Service) Close(ctx context.Context) error {
 	if s.subscription != nil {
 		s.pulse(ctx) // once more
 		deaf = s.subscription.Close()
-		s.tracker.leave()
+		s.tracker.keepAll()
 		for more := true; more && forgot == nil; {
 			more, forgot = s.rememberSome(ctx)
 		}
