@@ -97,6 +97,42 @@ func TestFlappingTellsNothing(t *testing.T) {
 	s.assertLooks(s.look("bob", "ben"), true, platforms(web, ios), never)
 }
 
+// TestEachPlatformHasItsOwnGrace: that one kind of device comes and goes all the time hides from nobody that another one
+// left for good, nor holds it up.
+func TestEachPlatformHasItsOwnGrace(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	for _, platform := range platforms(web, ios, android) {
+		s.come("n1", "ann", platform)
+	}
+	s.report(&edgev1.NodeReport{Node: "n1", Devices: []*edgev1.DeviceReport{
+		{UserId: "ann", DeviceId: "second-phone", Platform: ios},
+	}})
+	s.settle("n1")
+	s.leave("n1", "ann", web) // for good
+	s.leave("n1", "ann", ios) // of two
+	s.settle("n1")
+	for range 9 {
+		s.leave("n1", "ann", android)
+		s.settle("n1")
+		s.clock.advance(time.Second)
+		s.come("n1", "ann", android)
+		s.settle("n1")
+	}
+	told := len(s.told("ann"))
+	s.assertLooks(s.last("ann"), true, platforms(web, android, ios), never)
+	s.leave("n1", "ann", android)
+	s.settle("n1")
+	s.clock.advance(time.Second)
+	s.settle("n1")
+	s.assertTold("ann", told+1)
+	s.assertLooks(s.last("ann"), true, platforms(android, ios), never)
+	s.clock.advance(9 * time.Second)
+	s.settle("n1")
+	s.assertTold("ann", told+2)
+	s.assertLooks(s.last("ann"), true, platforms(ios), never)
+}
+
 // TestReportsAreHeardTwice: the bus may bring the same report again.
 func TestReportsAreHeardTwice(t *testing.T) {
 	t.Parallel()
