@@ -55,7 +55,8 @@ func (w *world) assertStorm(what string, since int, users []string, online bool)
 }
 
 // TestAStorm: everyone comes at once, is thrown out and comes back at once, and leaves at once. Each is told once, and who
-// comes back in time is not told at all.
+// comes back in time is not told at all. What it costs is counted in events and bytes: it grows with those who changed,
+// whoever follows them.
 func TestAStorm(t *testing.T) {
 	t.Parallel()
 	const nodes, each = 4, 5000
@@ -65,9 +66,19 @@ func TestAStorm(t *testing.T) {
 		defer s.mu.Unlock()
 		return len(s.events)
 	}
+	spent := func() int {
+		s.bus.mu.Lock()
+		defer s.bus.mu.Unlock()
+		return s.bus.bytes[presence.TopicChanged]
+	}
+	const dear = 40 // bytes a user: a name of 11, a state, a platform, and what frames them
 	users := s.crowd(nodes, each)
 	s.settle("n0")
 	s.assertStorm("all come", 0, users, true)
+	if got := spent(); got > dear*nodes*each {
+		t.Errorf("that all came cost %d bytes", got)
+	}
+	quiet := spent()
 	s.untilMetric("stoa_presence_online", nodes*each+2)
 
 	for n := range nodes {
@@ -84,6 +95,9 @@ func TestAStorm(t *testing.T) {
 		s.assertTold(user, 1)
 	}
 
+	if got := spent() - quiet; got > 1000 { // the fences
+		t.Errorf("that all came back in time cost %d bytes", got)
+	}
 	since := events()
 	for n := range nodes {
 		s.report(&edgev1.NodeReport{Node: fmt.Sprint("n", n), Complete: true})
@@ -92,6 +106,9 @@ func TestAStorm(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("fences")
 	s.assertStorm("all leave", since, users, false)
+	if got := spent() - quiet; got > dear*nodes*each {
+		t.Errorf("that all left cost %d bytes", got)
+	}
 	s.eventually("all are stored", func() bool { return s.metric("stoa_presence_last_seen_stored_total") >= nodes*each })
 	for _, user := range []string{users[0], users[len(users)-1]} {
 		s.assertLooks(s.look("bob", user), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))

@@ -110,8 +110,9 @@ type watchedBus struct {
 	refuse  atomic.Bool
 	refused atomic.Int64
 
-	mu sync.Mutex
-	at map[string][]time.Time // by topic
+	mu    sync.Mutex
+	at    map[string][]time.Time // by topic
+	bytes map[string]int         // by topic
 }
 
 func (b *watchedBus) Publish(ctx context.Context, topic, key string, payload []byte) error {
@@ -126,6 +127,7 @@ func (b *watchedBus) Publish(ctx context.Context, topic, key string, payload []b
 		}
 		b.mu.Lock()
 		b.at[topic] = append(b.at[topic], time.Now())
+		b.bytes[topic] += len(payload)
 		b.mu.Unlock()
 	}
 	return b.Bus.Publish(ctx, topic, key, payload)
@@ -176,7 +178,7 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	inner, err := bus.Open(t.Context(), "mem:", logger)
 	w.must(err)
-	w.bus = &watchedBus{Bus: inner, at: make(map[string][]time.Time)}
+	w.bus = &watchedBus{Bus: inner, at: make(map[string][]time.Time), bytes: make(map[string]int)}
 	w.registry, err = registry.Open(t.Context(), "static:")
 	w.must(err)
 	mux := http.NewServeMux()
