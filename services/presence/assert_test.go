@@ -9,6 +9,28 @@ import (
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 )
 
+// privacyTold returns whose privacy was told of, in order.
+func (w *world) privacyTold() (users []string) {
+	for _, e := range w.toldAll() {
+		users = append(users, e.GetPrivacyChanged()...)
+	}
+	return users
+}
+
+// countsTold returns what was told of a conversation so far.
+func (w *world) countsTold(room string) (counts []int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.counts {
+		for _, c := range e.GetCounts() {
+			if c.GetConversationId() == room {
+				counts = append(counts, int(c.GetCount()))
+			}
+		}
+	}
+	return counts
+}
+
 // assertTold fails the test unless exactly so many things were told of a user.
 func (w *world) assertTold(user string, want int) {
 	w.t.Helper()

@@ -42,6 +42,51 @@ func TestNothingIsToldOfWhoHides(t *testing.T) {
 	s.assertTold("ann", 2)
 }
 
+// TestHidingWhileSomebodyLooks: who hides while chat is asked whether the one who looks is a contact is not shown any more,
+// and neither is anybody to one who hides.
+func TestHidingWhileSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	for hider, seen := range map[string]func(p *presencev1.Presence) bool{
+		"ann":  func(p *presencev1.Presence) bool { return !p.GetHidden() },
+		"bob":  func(p *presencev1.Presence) bool { return !p.GetHidden() },
+		"half": func(p *presencev1.Presence) bool { return p.GetLastSeenAt() != nil },
+	} {
+		w := newWorld(t)
+		asked, answer := make(chan struct{}, 8), make(chan struct{})
+		w.book.pause = func() { asked <- struct{}{}; <-answer }
+		s := w.boot(quick())
+		s.setPrivacy("ann", contacts, contacts)
+		s.book.introduce("bob", "ann")
+		s.come("n1", "ann", web)
+		s.settle("n1")
+		s.leave("n1", "ann", web)
+		s.settle("n1")
+		s.clock.advance(10 * time.Second)
+		s.settle("n1")
+		looked := make(chan *presencev1.Presence)
+		bob := s.as("bob")
+		go func() {
+			res, err := bob.BatchGetPresence(t.Context(), &presencev1.BatchGetPresenceRequest{UserIds: []string{"ann"}})
+			if err != nil {
+				t.Error(err)
+				close(looked)
+				return
+			}
+			looked <- res.GetPresences()[0]
+		}()
+		<-asked
+		if hider == "half" {
+			s.setPrivacy("bob", everyone, nobody)
+		} else {
+			s.setPrivacy(hider, nobody, nobody)
+		}
+		close(answer)
+		if p := <-looked; seen(p) {
+			t.Errorf("%s hid, and then bob saw %v", hider, p)
+		}
+	}
+}
+
 // TestPrivacyIsToldFirst: of somebody whose privacy changed nothing goes to those who follow them before these were told to
 // ask again, whatever waits meanwhile, and that is told as soon as it can be.
 func TestPrivacyIsToldFirst(t *testing.T) {

@@ -1,8 +1,8 @@
 // Package presence is who is there: people online by device and platform, when they were last seen, what they say about
 // themselves, and how many are in a conversation.
 //
-// Edges report who is connected to them. Their reports are put together in memory; what is stored is what people chose, and
-// when they were last seen.
+// Edges report who is connected to them. Their reports are put together in memory; what is stored is what people chose, when
+// they were last seen, and every few minutes who is here, for the next start.
 //
 // How changes are told, so that everyone who comes back at once costs little: who changed stands in a queue, once, however
 // often they change meanwhile. Once a second the first maxTold leave it and are told in one event, as they are then; who is
@@ -61,6 +61,11 @@ func stranger(id string) Person { return Person{ID: id, Online: everyone, LastSe
 
 // sight is what somebody may see of a person.
 type sight struct{ online, lastSeen bool }
+
+// both is what may be seen by two rules.
+func (s sight) both(other sight) sight {
+	return sight{online: s.online && other.online, lastSeen: s.lastSeen && other.lastSeen}
+}
 
 // sightOf returns what a viewer may see of a person. Nobody sees of another what they hide from that one, whatever their
 // role; everybody sees all of themselves. When somebody was last seen is for those only who see whether they are online:

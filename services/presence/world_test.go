@@ -79,6 +79,7 @@ type addressBook struct {
 	down  atomic.Bool
 	asked atomic.Int64
 	pairs sync.Map // of [2]string
+	pause func()   // before an answer; nil for none
 }
 
 func (b *addressBook) introduce(one, other string) {
@@ -92,6 +93,9 @@ func (b *addressBook) FilterContacts(
 	b.asked.Add(1)
 	if b.down.Load() {
 		return nil, errs.Unavailable(errs.ReasonUnavailable, "chat is away")
+	}
+	if b.pause != nil {
+		b.pause()
 	}
 	res := &chatv1.FilterContactsResponse{}
 	for _, id := range r.GetUserIds() {
@@ -383,26 +387,4 @@ func (w *world) toldAll() (list []*presencev1.PresenceChanged) {
 		}
 	}
 	return list
-}
-
-// privacyTold returns whose privacy was told of, in order.
-func (w *world) privacyTold() (users []string) {
-	for _, e := range w.toldAll() {
-		users = append(users, e.GetPrivacyChanged()...)
-	}
-	return users
-}
-
-// countsTold returns what was told of a conversation so far.
-func (w *world) countsTold(room string) (counts []int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.counts {
-		for _, c := range e.GetCounts() {
-			if c.GetConversationId() == room {
-				counts = append(counts, int(c.GetCount()))
-			}
-		}
-	}
-	return counts
 }
