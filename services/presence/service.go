@@ -136,7 +136,8 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close stores who is here, and when those were last seen who are not, as far as ctx lasts. It may be called without Start, and once.
+// Close stores who is here, and when those were last seen who are not, as far as ctx lasts. It may be called without Start,
+// and once.
 func (s *Service) Close(ctx context.Context) error {
 	s.stop()
 	s.working.Wait()
