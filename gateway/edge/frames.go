@@ -39,10 +39,14 @@ func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
 	if err := proto.Unmarshal(payload, f); err != nil {
 		return nil, goodbyeBadFrame("this is no ClientFrame")
 	}
-	if c := f.GetCall(); c != nil { // most frames; the RPC checks its own message
+	switch kind := f.GetKind().(type) { // most frames; rules that cost nothing to look at
+	case *edgev1.ClientFrame_Call: // the RPC checks its own message
+		c := kind.Call
 		if len(c.GetProcedure()) == 0 || len(c.GetProcedure()) > maxProcedure || c.GetTimeoutMs() < 0 {
 			return nil, goodbyeBadFrame("call: the procedure or the timeout is not valid")
 		}
+		return f, nil
+	case *edgev1.ClientFrame_Ping: // it has no fields
 		return f, nil
 	}
 	if err := protovalidate.Validate(f); err != nil {
