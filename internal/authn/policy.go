@@ -105,6 +105,7 @@ func Table() Policy {
 		chatv1connect.ConversationServiceListConversationIdsProcedure: Service,
 		chatv1connect.ConversationServiceGetRoomProcedure:             Service,
 		chatv1connect.ConversationServiceFilterContactsProcedure:      Service,
+		chatv1connect.ConversationServiceListMemberIdsProcedure:       Service,
 		chatv1connect.ConversationServiceSendSystemMessageProcedure:   Service,
 		chatv1connect.ConversationServiceGetTotalsProcedure:           Service,
 

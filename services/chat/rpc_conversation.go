@@ -93,6 +93,19 @@ func (h *conversationHandler) ListConversationIds( //nolint:revive // the contra
 	return &chatv1.ListConversationIdsResponse{ConversationIds: ids, NextPageToken: next}, nil
 }
 
+// ListMemberIds implements ConversationService.
+func (h *conversationHandler) ListMemberIds(
+	ctx context.Context, r *chatv1.ListMemberIdsRequest,
+) (*chatv1.ListMemberIdsResponse, error) {
+	ids, next, err := h.service.MemberIDs(
+		ctx, r.GetConversationId(), r.GetUserId(), pagination.Size(r.GetPageSize(), 1000, 5000), r.GetPageToken(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &chatv1.ListMemberIdsResponse{UserIds: ids, NextPageToken: next}, nil
+}
+
 // GetRoom implements ConversationService.
 func (h *conversationHandler) GetRoom(
 	ctx context.Context, r *chatv1.GetRoomRequest,

@@ -26,9 +26,9 @@ func (h *handler) BatchGetPresence(
 
 // CountPeople implements PresenceService.
 func (h *handler) CountPeople(
-	_ context.Context, r *presencev1.CountPeopleRequest,
+	ctx context.Context, r *presencev1.CountPeopleRequest,
 ) (*presencev1.CountPeopleResponse, error) {
-	counts, err := h.service.Count(r.GetConversationIds())
+	counts, err := h.service.Count(ctx, authn.MustFrom(ctx), r.GetConversationIds())
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type Service struct {
 
 	store     *store
 	tracker   *tracker
+	groups    *groups
 	endings   *endings
 	statuses  *buckets
 	privacies *buckets
@@ -70,7 +71,8 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	}
 	statuses, err1 := newBuckets(cfg.ChangeRate, cfg.ChangeBurst)
 	privacies, err2 := newBuckets(cfg.ChangeRate, cfg.ChangeBurst)
-	if err := errors.Join(err1, err2); err != nil {
+	groups, err3 := newGroups()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
 	}
 	m, err := newMetrics(deps.Metrics.Registry)
@@ -85,7 +87,7 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	stopping, stop := context.WithCancel(context.Background())
 	return &Service{
 		cfg: cfg, deps: deps, logger: deps.Logger.With(slog.String("service", "presence")), metrics: m, store: store,
-		tracker: newTracker(cfg, deps.Now), endings: newEndings(), statuses: statuses, privacies: privacies,
+		tracker: newTracker(cfg, deps.Now), groups: groups, endings: newEndings(), statuses: statuses, privacies: privacies,
 		turn: make(chan struct{}, 1), private: newQueue(), asking: make(map[string]bool), ready: make(chan struct{}),
 		stopping: stopping, stop: stop,
 	}, nil
@@ -175,14 +177,6 @@ func (s *Service) takeTurn(ctx context.Context) (giveBack func(), err error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the turn: %w", context.Cause(ctx))
 	}
-}
-
-// Count returns how many people are in conversations, in the order asked. Errors: UNAVAILABLE.
-func (s *Service) Count(conversationIDs []string) ([]int, error) {
-	if err := s.started(); err != nil {
-		return nil, err
-	}
-	return s.tracker.people(conversationIDs), nil
 }
 
 // SetStatus changes what a user says about themselves and returns them as they see themselves. Errors: INVALID_ARGUMENT,

@@ -294,6 +294,19 @@ func (t *tracker) seen(ids []string) map[string]seen {
 	return out
 }
 
+// onlineAmong returns those of the users who are online.
+func (t *tracker) onlineAmong(ids []string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var online []string
+	for _, id := range ids {
+		if t.see(id).online {
+			online = append(online, id)
+		}
+	}
+	return online
+}
+
 // totals returns how many nodes and users there are, and how many users wait to be told of.
 func (t *tracker) totals() (nodes, online, waiting int) {
 	t.mu.Lock()

@@ -78,8 +78,12 @@ type addressBook struct {
 
 	down  atomic.Bool
 	asked atomic.Int64
-	pairs sync.Map // of [2]string
-	pause func()   // before an answer; nil for none
+	pairs sync.Map     // of [2]string
+	lists atomic.Int64 // pages of members that were asked for
+
+	mu     sync.Mutex
+	groups map[string][]string // their members, in the order of the ids
+	pause  func()              // before an answer; nil for none
 }
 
 func (b *addressBook) introduce(one, other string) {
@@ -103,6 +107,41 @@ func (b *addressBook) FilterContacts(
 			res.UserIds = append(res.UserIds, id)
 		}
 	}
+	return res, nil
+}
+
+// gather makes a group, or changes who is in it.
+func (b *addressBook) gather(group string, members ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.groups == nil {
+		b.groups = make(map[string][]string)
+	}
+	b.groups[group] = slices.Sorted(slices.Values(members))
+}
+
+func (b *addressBook) ListMemberIds(
+	_ context.Context, r *chatv1.ListMemberIdsRequest,
+) (*chatv1.ListMemberIdsResponse, error) {
+	if b.down.Load() {
+		return nil, errs.Unavailable(errs.ReasonUnavailable, "chat is away")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	members := b.groups[r.GetConversationId()]
+	if !slices.Contains(members, r.GetUserId()) {
+		return nil, errs.NotFound("CONVERSATION_NOT_FOUND", "there is no such conversation")
+	}
+	if r.GetPageSize() > 1 {
+		b.lists.Add(1)
+	}
+	from, _ := slices.BinarySearch(members, r.GetPageToken())
+	res := &chatv1.ListMemberIdsResponse{}
+	if members = members[from:]; len(members) > int(r.GetPageSize()) {
+		res.NextPageToken = members[r.GetPageSize()]
+		members = members[:r.GetPageSize()]
+	}
+	res.UserIds = members
 	return res, nil
 }
 

@@ -839,6 +839,134 @@ func (x *ListConversationIdsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ListMemberIdsRequest pages through members (AIP-158).
+type ListMemberIdsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which group.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Who asks.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// At most this many; 0 means 1,000, above 5,000 means 5,000.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the response before; empty for the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMemberIdsRequest) Reset() {
+	*x = ListMemberIdsRequest{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMemberIdsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMemberIdsRequest) ProtoMessage() {}
+
+func (x *ListMemberIdsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMemberIdsRequest.ProtoReflect.Descriptor instead.
+func (*ListMemberIdsRequest) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListMemberIdsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListMemberIdsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListMemberIdsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMemberIdsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMemberIdsResponse is one page.
+type ListMemberIdsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the ids.
+	UserIds []string `protobuf:"bytes,1,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMemberIdsResponse) Reset() {
+	*x = ListMemberIdsResponse{}
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMemberIdsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMemberIdsResponse) ProtoMessage() {}
+
+func (x *ListMemberIdsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMemberIdsResponse.ProtoReflect.Descriptor instead.
+func (*ListMemberIdsResponse) Descriptor() ([]byte, []int) {
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListMemberIdsResponse) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+func (x *ListMemberIdsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // GetRoomRequest names a room's conversation and who wants to enter.
 type GetRoomRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -856,7 +984,7 @@ type GetRoomRequest struct {
 
 func (x *GetRoomRequest) Reset() {
 	*x = GetRoomRequest{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +996,7 @@ func (x *GetRoomRequest) String() string {
 func (*GetRoomRequest) ProtoMessage() {}
 
 func (x *GetRoomRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[15]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1009,7 @@ func (x *GetRoomRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoomRequest.ProtoReflect.Descriptor instead.
 func (*GetRoomRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{15}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetRoomRequest) GetConversationId() string {
@@ -925,7 +1053,7 @@ type GetRoomResponse struct {
 
 func (x *GetRoomResponse) Reset() {
 	*x = GetRoomResponse{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1065,7 @@ func (x *GetRoomResponse) String() string {
 func (*GetRoomResponse) ProtoMessage() {}
 
 func (x *GetRoomResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[16]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1078,7 @@ func (x *GetRoomResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoomResponse.ProtoReflect.Descriptor instead.
 func (*GetRoomResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{16}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetRoomResponse) GetPosition() *Position {
@@ -980,7 +1108,7 @@ type FilterContactsRequest struct {
 
 func (x *FilterContactsRequest) Reset() {
 	*x = FilterContactsRequest{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1120,7 @@ func (x *FilterContactsRequest) String() string {
 func (*FilterContactsRequest) ProtoMessage() {}
 
 func (x *FilterContactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[17]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1133,7 @@ func (x *FilterContactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterContactsRequest.ProtoReflect.Descriptor instead.
 func (*FilterContactsRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{17}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FilterContactsRequest) GetUserId() string {
@@ -1033,7 +1161,7 @@ type FilterContactsResponse struct {
 
 func (x *FilterContactsResponse) Reset() {
 	*x = FilterContactsResponse{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1173,7 @@ func (x *FilterContactsResponse) String() string {
 func (*FilterContactsResponse) ProtoMessage() {}
 
 func (x *FilterContactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[18]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1186,7 @@ func (x *FilterContactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterContactsResponse.ProtoReflect.Descriptor instead.
 func (*FilterContactsResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{18}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FilterContactsResponse) GetUserIds() []string {
@@ -1083,7 +1211,7 @@ type SendSystemMessageRequest struct {
 
 func (x *SendSystemMessageRequest) Reset() {
 	*x = SendSystemMessageRequest{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1223,7 @@ func (x *SendSystemMessageRequest) String() string {
 func (*SendSystemMessageRequest) ProtoMessage() {}
 
 func (x *SendSystemMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[19]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1236,7 @@ func (x *SendSystemMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendSystemMessageRequest.ProtoReflect.Descriptor instead.
 func (*SendSystemMessageRequest) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{19}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SendSystemMessageRequest) GetUserIds() []string {
@@ -1141,7 +1269,7 @@ type SendSystemMessageResponse struct {
 
 func (x *SendSystemMessageResponse) Reset() {
 	*x = SendSystemMessageResponse{}
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1281,7 @@ func (x *SendSystemMessageResponse) String() string {
 func (*SendSystemMessageResponse) ProtoMessage() {}
 
 func (x *SendSystemMessageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[20]
+	mi := &file_stoa_chat_v1_conversation_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1294,7 @@ func (x *SendSystemMessageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendSystemMessageResponse.ProtoReflect.Descriptor instead.
 func (*SendSystemMessageResponse) Descriptor() ([]byte, []int) {
-	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{20}
+	return file_stoa_chat_v1_conversation_service_proto_rawDescGZIP(), []int{22}
 }
 
 var File_stoa_chat_v1_conversation_service_proto protoreflect.FileDescriptor
@@ -1221,6 +1349,15 @@ const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"p\n" +
 	"\x1bListConversationIdsResponse\x12)\n" +
 	"\x10conversation_ids\x18\x01 \x03(\tR\x0fconversationIds\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x01\n" +
+	"\x14ListMemberIdsRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
+	"\auser_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12$\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"Z\n" +
+	"\x15ListMemberIdsResponse\x12\x19\n" +
+	"\buser_ids\x18\x01 \x03(\tR\auserIds\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x01\n" +
 	"\x0eGetRoomRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
@@ -1240,7 +1377,7 @@ const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\buser_ids\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10\xc8\x01\x18\x01\"\x06r\x04\x10\x01\x18@R\auserIds\x12-\n" +
 	"\rclient_msg_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\b\x18@R\vclientMsgId\x127\n" +
 	"\acontent\x18\x03 \x01(\v2\x15.stoa.chat.v1.ContentB\x06\xbaH\x03\xc8\x01\x01R\acontent\"\x1b\n" +
-	"\x19SendSystemMessageResponse2\xa0\a\n" +
+	"\x19SendSystemMessageResponse2\xff\a\n" +
 	"\x13ConversationService\x12g\n" +
 	"\x12CreateConversation\x12'.stoa.chat.v1.CreateConversationRequest\x1a(.stoa.chat.v1.CreateConversationResponse\x12X\n" +
 	"\rDeleteMessage\x12\".stoa.chat.v1.DeleteMessageRequest\x1a#.stoa.chat.v1.DeleteMessageResponse\x12I\n" +
@@ -1248,7 +1385,8 @@ const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\n" +
 	"UnmuteUser\x12\x1f.stoa.chat.v1.UnmuteUserRequest\x1a .stoa.chat.v1.UnmuteUserResponse\x12Q\n" +
 	"\tListMutes\x12\x1e.stoa.chat.v1.ListMutesRequest\x1a\x1f.stoa.chat.v1.ListMutesResponse\"\x03\x90\x02\x01\x12o\n" +
-	"\x13ListConversationIds\x12(.stoa.chat.v1.ListConversationIdsRequest\x1a).stoa.chat.v1.ListConversationIdsResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\x13ListConversationIds\x12(.stoa.chat.v1.ListConversationIdsRequest\x1a).stoa.chat.v1.ListConversationIdsResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\rListMemberIds\x12\".stoa.chat.v1.ListMemberIdsRequest\x1a#.stoa.chat.v1.ListMemberIdsResponse\"\x03\x90\x02\x01\x12K\n" +
 	"\aGetRoom\x12\x1c.stoa.chat.v1.GetRoomRequest\x1a\x1d.stoa.chat.v1.GetRoomResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\x0eFilterContacts\x12#.stoa.chat.v1.FilterContactsRequest\x1a$.stoa.chat.v1.FilterContactsResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\x11SendSystemMessage\x12&.stoa.chat.v1.SendSystemMessageRequest\x1a'.stoa.chat.v1.SendSystemMessageResponse\x12Q\n" +
@@ -1266,7 +1404,7 @@ func file_stoa_chat_v1_conversation_service_proto_rawDescGZIP() []byte {
 	return file_stoa_chat_v1_conversation_service_proto_rawDescData
 }
 
-var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_stoa_chat_v1_conversation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_stoa_chat_v1_conversation_service_proto_goTypes = []any{
 	(*Mute)(nil),                        // 0: stoa.chat.v1.Mute
 	(*CreateConversationRequest)(nil),   // 1: stoa.chat.v1.CreateConversationRequest
@@ -1283,51 +1421,55 @@ var file_stoa_chat_v1_conversation_service_proto_goTypes = []any{
 	(*GetTotalsResponse)(nil),           // 12: stoa.chat.v1.GetTotalsResponse
 	(*ListConversationIdsRequest)(nil),  // 13: stoa.chat.v1.ListConversationIdsRequest
 	(*ListConversationIdsResponse)(nil), // 14: stoa.chat.v1.ListConversationIdsResponse
-	(*GetRoomRequest)(nil),              // 15: stoa.chat.v1.GetRoomRequest
-	(*GetRoomResponse)(nil),             // 16: stoa.chat.v1.GetRoomResponse
-	(*FilterContactsRequest)(nil),       // 17: stoa.chat.v1.FilterContactsRequest
-	(*FilterContactsResponse)(nil),      // 18: stoa.chat.v1.FilterContactsResponse
-	(*SendSystemMessageRequest)(nil),    // 19: stoa.chat.v1.SendSystemMessageRequest
-	(*SendSystemMessageResponse)(nil),   // 20: stoa.chat.v1.SendSystemMessageResponse
-	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
-	(ConversationKind)(0),               // 22: stoa.chat.v1.ConversationKind
-	(*Position)(nil),                    // 23: stoa.chat.v1.Position
-	(*Message)(nil),                     // 24: stoa.chat.v1.Message
-	(*Content)(nil),                     // 25: stoa.chat.v1.Content
+	(*ListMemberIdsRequest)(nil),        // 15: stoa.chat.v1.ListMemberIdsRequest
+	(*ListMemberIdsResponse)(nil),       // 16: stoa.chat.v1.ListMemberIdsResponse
+	(*GetRoomRequest)(nil),              // 17: stoa.chat.v1.GetRoomRequest
+	(*GetRoomResponse)(nil),             // 18: stoa.chat.v1.GetRoomResponse
+	(*FilterContactsRequest)(nil),       // 19: stoa.chat.v1.FilterContactsRequest
+	(*FilterContactsResponse)(nil),      // 20: stoa.chat.v1.FilterContactsResponse
+	(*SendSystemMessageRequest)(nil),    // 21: stoa.chat.v1.SendSystemMessageRequest
+	(*SendSystemMessageResponse)(nil),   // 22: stoa.chat.v1.SendSystemMessageResponse
+	(*timestamppb.Timestamp)(nil),       // 23: google.protobuf.Timestamp
+	(ConversationKind)(0),               // 24: stoa.chat.v1.ConversationKind
+	(*Position)(nil),                    // 25: stoa.chat.v1.Position
+	(*Message)(nil),                     // 26: stoa.chat.v1.Message
+	(*Content)(nil),                     // 27: stoa.chat.v1.Content
 }
 var file_stoa_chat_v1_conversation_service_proto_depIdxs = []int32{
-	21, // 0: stoa.chat.v1.Mute.until:type_name -> google.protobuf.Timestamp
-	21, // 1: stoa.chat.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
-	22, // 2: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
-	23, // 3: stoa.chat.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
-	24, // 4: stoa.chat.v1.DeleteMessageResponse.message:type_name -> stoa.chat.v1.Message
-	21, // 5: stoa.chat.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
+	23, // 0: stoa.chat.v1.Mute.until:type_name -> google.protobuf.Timestamp
+	23, // 1: stoa.chat.v1.Mute.created_at:type_name -> google.protobuf.Timestamp
+	24, // 2: stoa.chat.v1.CreateConversationRequest.kind:type_name -> stoa.chat.v1.ConversationKind
+	25, // 3: stoa.chat.v1.DeleteMessageRequest.position:type_name -> stoa.chat.v1.Position
+	26, // 4: stoa.chat.v1.DeleteMessageResponse.message:type_name -> stoa.chat.v1.Message
+	23, // 5: stoa.chat.v1.MuteUserRequest.until:type_name -> google.protobuf.Timestamp
 	0,  // 6: stoa.chat.v1.MuteUserResponse.mute:type_name -> stoa.chat.v1.Mute
 	0,  // 7: stoa.chat.v1.ListMutesResponse.mutes:type_name -> stoa.chat.v1.Mute
-	23, // 8: stoa.chat.v1.GetRoomResponse.position:type_name -> stoa.chat.v1.Position
-	25, // 9: stoa.chat.v1.SendSystemMessageRequest.content:type_name -> stoa.chat.v1.Content
+	25, // 8: stoa.chat.v1.GetRoomResponse.position:type_name -> stoa.chat.v1.Position
+	27, // 9: stoa.chat.v1.SendSystemMessageRequest.content:type_name -> stoa.chat.v1.Content
 	1,  // 10: stoa.chat.v1.ConversationService.CreateConversation:input_type -> stoa.chat.v1.CreateConversationRequest
 	3,  // 11: stoa.chat.v1.ConversationService.DeleteMessage:input_type -> stoa.chat.v1.DeleteMessageRequest
 	5,  // 12: stoa.chat.v1.ConversationService.MuteUser:input_type -> stoa.chat.v1.MuteUserRequest
 	7,  // 13: stoa.chat.v1.ConversationService.UnmuteUser:input_type -> stoa.chat.v1.UnmuteUserRequest
 	9,  // 14: stoa.chat.v1.ConversationService.ListMutes:input_type -> stoa.chat.v1.ListMutesRequest
 	13, // 15: stoa.chat.v1.ConversationService.ListConversationIds:input_type -> stoa.chat.v1.ListConversationIdsRequest
-	15, // 16: stoa.chat.v1.ConversationService.GetRoom:input_type -> stoa.chat.v1.GetRoomRequest
-	17, // 17: stoa.chat.v1.ConversationService.FilterContacts:input_type -> stoa.chat.v1.FilterContactsRequest
-	19, // 18: stoa.chat.v1.ConversationService.SendSystemMessage:input_type -> stoa.chat.v1.SendSystemMessageRequest
-	11, // 19: stoa.chat.v1.ConversationService.GetTotals:input_type -> stoa.chat.v1.GetTotalsRequest
-	2,  // 20: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
-	4,  // 21: stoa.chat.v1.ConversationService.DeleteMessage:output_type -> stoa.chat.v1.DeleteMessageResponse
-	6,  // 22: stoa.chat.v1.ConversationService.MuteUser:output_type -> stoa.chat.v1.MuteUserResponse
-	8,  // 23: stoa.chat.v1.ConversationService.UnmuteUser:output_type -> stoa.chat.v1.UnmuteUserResponse
-	10, // 24: stoa.chat.v1.ConversationService.ListMutes:output_type -> stoa.chat.v1.ListMutesResponse
-	14, // 25: stoa.chat.v1.ConversationService.ListConversationIds:output_type -> stoa.chat.v1.ListConversationIdsResponse
-	16, // 26: stoa.chat.v1.ConversationService.GetRoom:output_type -> stoa.chat.v1.GetRoomResponse
-	18, // 27: stoa.chat.v1.ConversationService.FilterContacts:output_type -> stoa.chat.v1.FilterContactsResponse
-	20, // 28: stoa.chat.v1.ConversationService.SendSystemMessage:output_type -> stoa.chat.v1.SendSystemMessageResponse
-	12, // 29: stoa.chat.v1.ConversationService.GetTotals:output_type -> stoa.chat.v1.GetTotalsResponse
-	20, // [20:30] is the sub-list for method output_type
-	10, // [10:20] is the sub-list for method input_type
+	15, // 16: stoa.chat.v1.ConversationService.ListMemberIds:input_type -> stoa.chat.v1.ListMemberIdsRequest
+	17, // 17: stoa.chat.v1.ConversationService.GetRoom:input_type -> stoa.chat.v1.GetRoomRequest
+	19, // 18: stoa.chat.v1.ConversationService.FilterContacts:input_type -> stoa.chat.v1.FilterContactsRequest
+	21, // 19: stoa.chat.v1.ConversationService.SendSystemMessage:input_type -> stoa.chat.v1.SendSystemMessageRequest
+	11, // 20: stoa.chat.v1.ConversationService.GetTotals:input_type -> stoa.chat.v1.GetTotalsRequest
+	2,  // 21: stoa.chat.v1.ConversationService.CreateConversation:output_type -> stoa.chat.v1.CreateConversationResponse
+	4,  // 22: stoa.chat.v1.ConversationService.DeleteMessage:output_type -> stoa.chat.v1.DeleteMessageResponse
+	6,  // 23: stoa.chat.v1.ConversationService.MuteUser:output_type -> stoa.chat.v1.MuteUserResponse
+	8,  // 24: stoa.chat.v1.ConversationService.UnmuteUser:output_type -> stoa.chat.v1.UnmuteUserResponse
+	10, // 25: stoa.chat.v1.ConversationService.ListMutes:output_type -> stoa.chat.v1.ListMutesResponse
+	14, // 26: stoa.chat.v1.ConversationService.ListConversationIds:output_type -> stoa.chat.v1.ListConversationIdsResponse
+	16, // 27: stoa.chat.v1.ConversationService.ListMemberIds:output_type -> stoa.chat.v1.ListMemberIdsResponse
+	18, // 28: stoa.chat.v1.ConversationService.GetRoom:output_type -> stoa.chat.v1.GetRoomResponse
+	20, // 29: stoa.chat.v1.ConversationService.FilterContacts:output_type -> stoa.chat.v1.FilterContactsResponse
+	22, // 30: stoa.chat.v1.ConversationService.SendSystemMessage:output_type -> stoa.chat.v1.SendSystemMessageResponse
+	12, // 31: stoa.chat.v1.ConversationService.GetTotals:output_type -> stoa.chat.v1.GetTotalsResponse
+	21, // [21:32] is the sub-list for method output_type
+	10, // [10:21] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1347,7 +1489,7 @@ func file_stoa_chat_v1_conversation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stoa_chat_v1_conversation_service_proto_rawDesc), len(file_stoa_chat_v1_conversation_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

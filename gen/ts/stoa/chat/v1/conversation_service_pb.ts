@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/chat/v1/conversation_service.proto.
  */
 export const file_stoa_chat_v1_conversation_service: GenFile = /*@__PURE__*/
-  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKbAQoETXV0ZRIPCgd1c2VyX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EiEKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIIukgFcgOYARoSOAoEa2luZBgCIAEoDjIeLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25LaW5kQgq6SAeCAQQQASAAEhsKCG93bmVyX2lkGAMgASgJQgm6SAZyBBABGEAiHAoaQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2UibAoURGVsZXRlTWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASMAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25CBrpIA8gBASI/ChVEZWxldGVNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIp4BCg9NdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQBIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNAoQTXV0ZVVzZXJSZXNwb25zZRIgCgRtdXRlGAEgASgLMhIuc3RvYS5jaGF0LnYxLk11dGUiUQoRVW5tdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQCIUChJVbm11dGVVc2VyUmVzcG9uc2UiZgoQTGlzdE11dGVzUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJPChFMaXN0TXV0ZXNSZXNwb25zZRIhCgVtdXRlcxgBIAMoCzISLnN0b2EuY2hhdC52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRUb3RhbHNSZXF1ZXN0IioKEUdldFRvdGFsc1Jlc3BvbnNlEhUKDW1lc3NhZ2VfY291bnQYASABKAMicgoaTGlzdENvbnZlcnNhdGlvbklkc1JlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJQChtMaXN0Q29udmVyc2F0aW9uSWRzUmVzcG9uc2USGAoQY29udmVyc2F0aW9uX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibwoOR2V0Um9vbVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASGgoHdXNlcl9pZBgCIAEoCUIJukgGcgQQARhAEg4KBnVuc2VlbhgDIAEoCBINCgVzdGFmZhgEIAEoCCJPCg9HZXRSb29tUmVzcG9uc2USKAoIcG9zaXRpb24YASABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb24SEgoKbGlrZV9jb3VudBgCIAEoAyJaChVGaWx0ZXJDb250YWN0c1JlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiUKCHVzZXJfaWRzGAIgAygJQhO6SBCSAQ0QyAEYASIGcgQQARhAIioKFkZpbHRlckNvbnRhY3RzUmVzcG9uc2USEAoIdXNlcl9pZHMYASADKAkilQEKGFNlbmRTeXN0ZW1NZXNzYWdlUmVxdWVzdBInCgh1c2VyX2lkcxgBIAMoCUIVukgSkgEPCAEQyAEYASIGcgQQARhAEiAKDWNsaWVudF9tc2dfaWQYAiABKAlCCbpIBnIEEAgYQBIuCgdjb250ZW50GAMgASgLMhUuc3RvYS5jaGF0LnYxLkNvbnRlbnRCBrpIA8gBASIbChlTZW5kU3lzdGVtTWVzc2FnZVJlc3BvbnNlMqAHChNDb252ZXJzYXRpb25TZXJ2aWNlEmcKEkNyZWF0ZUNvbnZlcnNhdGlvbhInLnN0b2EuY2hhdC52MS5DcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0Giguc3RvYS5jaGF0LnYxLkNyZWF0ZUNvbnZlcnNhdGlvblJlc3BvbnNlElgKDURlbGV0ZU1lc3NhZ2USIi5zdG9hLmNoYXQudjEuRGVsZXRlTWVzc2FnZVJlcXVlc3QaIy5zdG9hLmNoYXQudjEuRGVsZXRlTWVzc2FnZVJlc3BvbnNlEkkKCE11dGVVc2VyEh0uc3RvYS5jaGF0LnYxLk11dGVVc2VyUmVxdWVzdBoeLnN0b2EuY2hhdC52MS5NdXRlVXNlclJlc3BvbnNlEk8KClVubXV0ZVVzZXISHy5zdG9hLmNoYXQudjEuVW5tdXRlVXNlclJlcXVlc3QaIC5zdG9hLmNoYXQudjEuVW5tdXRlVXNlclJlc3BvbnNlElEKCUxpc3RNdXRlcxIeLnN0b2EuY2hhdC52MS5MaXN0TXV0ZXNSZXF1ZXN0Gh8uc3RvYS5jaGF0LnYxLkxpc3RNdXRlc1Jlc3BvbnNlIgOQAgESbwoTTGlzdENvbnZlcnNhdGlvbklkcxIoLnN0b2EuY2hhdC52MS5MaXN0Q29udmVyc2F0aW9uSWRzUmVxdWVzdBopLnN0b2EuY2hhdC52MS5MaXN0Q29udmVyc2F0aW9uSWRzUmVzcG9uc2UiA5ACARJLCgdHZXRSb29tEhwuc3RvYS5jaGF0LnYxLkdldFJvb21SZXF1ZXN0Gh0uc3RvYS5jaGF0LnYxLkdldFJvb21SZXNwb25zZSIDkAIBEmAKDkZpbHRlckNvbnRhY3RzEiMuc3RvYS5jaGF0LnYxLkZpbHRlckNvbnRhY3RzUmVxdWVzdBokLnN0b2EuY2hhdC52MS5GaWx0ZXJDb250YWN0c1Jlc3BvbnNlIgOQAgESZAoRU2VuZFN5c3RlbU1lc3NhZ2USJi5zdG9hLmNoYXQudjEuU2VuZFN5c3RlbU1lc3NhZ2VSZXF1ZXN0Gicuc3RvYS5jaGF0LnYxLlNlbmRTeXN0ZW1NZXNzYWdlUmVzcG9uc2USUQoJR2V0VG90YWxzEh4uc3RvYS5jaGF0LnYxLkdldFRvdGFsc1JlcXVlc3QaHy5zdG9hLmNoYXQudjEuR2V0VG90YWxzUmVzcG9uc2UiA5ACAUI2WjRnaXRodWIuY29tL3N0b2EtbGl2ZS9zdG9hL2dlbi9nby9zdG9hL2NoYXQvdjE7Y2hhdHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_chat_v1_chat, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
+  fileDesc("CidzdG9hL2NoYXQvdjEvY29udmVyc2F0aW9uX3NlcnZpY2UucHJvdG8SDHN0b2EuY2hhdC52MSKbAQoETXV0ZRIPCgd1c2VyX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EiEKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIIukgFcgOYARoSOAoEa2luZBgCIAEoDjIeLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25LaW5kQgq6SAeCAQQQASAAEhsKCG93bmVyX2lkGAMgASgJQgm6SAZyBBABGEAiHAoaQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2UibAoURGVsZXRlTWVzc2FnZVJlcXVlc3QSIgoPY29udmVyc2F0aW9uX2lkGAEgASgJQgm6SAZyBBABGEASMAoIcG9zaXRpb24YAiABKAsyFi5zdG9hLmNoYXQudjEuUG9zaXRpb25CBrpIA8gBASI/ChVEZWxldGVNZXNzYWdlUmVzcG9uc2USJgoHbWVzc2FnZRgBIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlIp4BCg9NdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQBIYCgZyZWFzb24YAyABKAlCCLpIBXIDGMgBEjMKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECQAEiNAoQTXV0ZVVzZXJSZXNwb25zZRIgCgRtdXRlGAEgASgLMhIuc3RvYS5jaGF0LnYxLk11dGUiUQoRVW5tdXRlVXNlclJlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEiAKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUIHukgEcgIYQCIUChJVbm11dGVVc2VyUmVzcG9uc2UiZgoQTGlzdE11dGVzUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJPChFMaXN0TXV0ZXNSZXNwb25zZRIhCgVtdXRlcxgBIAMoCzISLnN0b2EuY2hhdC52MS5NdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRUb3RhbHNSZXF1ZXN0IioKEUdldFRvdGFsc1Jlc3BvbnNlEhUKDW1lc3NhZ2VfY291bnQYASABKAMicgoaTGlzdENvbnZlcnNhdGlvbklkc1JlcXVlc3QSGgoHdXNlcl9pZBgBIAEoCUIJukgGcgQQARhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAAiJQChtMaXN0Q29udmVyc2F0aW9uSWRzUmVzcG9uc2USGAoQY29udmVyc2F0aW9uX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkikAEKFExpc3RNZW1iZXJJZHNSZXF1ZXN0EiIKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIJukgGcgQQARhAEhoKB3VzZXJfaWQYAiABKAlCCbpIBnIEEAEYQBIaCglwYWdlX3NpemUYAyABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAIiQgoVTGlzdE1lbWJlcklkc1Jlc3BvbnNlEhAKCHVzZXJfaWRzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJvCg5HZXRSb29tUmVxdWVzdBIiCg9jb252ZXJzYXRpb25faWQYASABKAlCCbpIBnIEEAEYQBIaCgd1c2VyX2lkGAIgASgJQgm6SAZyBBABGEASDgoGdW5zZWVuGAMgASgIEg0KBXN0YWZmGAQgASgIIk8KD0dldFJvb21SZXNwb25zZRIoCghwb3NpdGlvbhgBIAEoCzIWLnN0b2EuY2hhdC52MS5Qb3NpdGlvbhISCgpsaWtlX2NvdW50GAIgASgDIloKFUZpbHRlckNvbnRhY3RzUmVxdWVzdBIaCgd1c2VyX2lkGAEgASgJQgm6SAZyBBABGEASJQoIdXNlcl9pZHMYAiADKAlCE7pIEJIBDRDIARgBIgZyBBABGEAiKgoWRmlsdGVyQ29udGFjdHNSZXNwb25zZRIQCgh1c2VyX2lkcxgBIAMoCSKVAQoYU2VuZFN5c3RlbU1lc3NhZ2VSZXF1ZXN0EicKCHVzZXJfaWRzGAEgAygJQhW6SBKSAQ8IARDIARgBIgZyBBABGEASIAoNY2xpZW50X21zZ19pZBgCIAEoCUIJukgGcgQQCBhAEi4KB2NvbnRlbnQYAyABKAsyFS5zdG9hLmNoYXQudjEuQ29udGVudEIGukgDyAEBIhsKGVNlbmRTeXN0ZW1NZXNzYWdlUmVzcG9uc2Uy/wcKE0NvbnZlcnNhdGlvblNlcnZpY2USZwoSQ3JlYXRlQ29udmVyc2F0aW9uEicuc3RvYS5jaGF0LnYxLkNyZWF0ZUNvbnZlcnNhdGlvblJlcXVlc3QaKC5zdG9hLmNoYXQudjEuQ3JlYXRlQ29udmVyc2F0aW9uUmVzcG9uc2USWAoNRGVsZXRlTWVzc2FnZRIiLnN0b2EuY2hhdC52MS5EZWxldGVNZXNzYWdlUmVxdWVzdBojLnN0b2EuY2hhdC52MS5EZWxldGVNZXNzYWdlUmVzcG9uc2USSQoITXV0ZVVzZXISHS5zdG9hLmNoYXQudjEuTXV0ZVVzZXJSZXF1ZXN0Gh4uc3RvYS5jaGF0LnYxLk11dGVVc2VyUmVzcG9uc2USTwoKVW5tdXRlVXNlchIfLnN0b2EuY2hhdC52MS5Vbm11dGVVc2VyUmVxdWVzdBogLnN0b2EuY2hhdC52MS5Vbm11dGVVc2VyUmVzcG9uc2USUQoJTGlzdE11dGVzEh4uc3RvYS5jaGF0LnYxLkxpc3RNdXRlc1JlcXVlc3QaHy5zdG9hLmNoYXQudjEuTGlzdE11dGVzUmVzcG9uc2UiA5ACARJvChNMaXN0Q29udmVyc2F0aW9uSWRzEiguc3RvYS5jaGF0LnYxLkxpc3RDb252ZXJzYXRpb25JZHNSZXF1ZXN0Gikuc3RvYS5jaGF0LnYxLkxpc3RDb252ZXJzYXRpb25JZHNSZXNwb25zZSIDkAIBEl0KDUxpc3RNZW1iZXJJZHMSIi5zdG9hLmNoYXQudjEuTGlzdE1lbWJlcklkc1JlcXVlc3QaIy5zdG9hLmNoYXQudjEuTGlzdE1lbWJlcklkc1Jlc3BvbnNlIgOQAgESSwoHR2V0Um9vbRIcLnN0b2EuY2hhdC52MS5HZXRSb29tUmVxdWVzdBodLnN0b2EuY2hhdC52MS5HZXRSb29tUmVzcG9uc2UiA5ACARJgCg5GaWx0ZXJDb250YWN0cxIjLnN0b2EuY2hhdC52MS5GaWx0ZXJDb250YWN0c1JlcXVlc3QaJC5zdG9hLmNoYXQudjEuRmlsdGVyQ29udGFjdHNSZXNwb25zZSIDkAIBEmQKEVNlbmRTeXN0ZW1NZXNzYWdlEiYuc3RvYS5jaGF0LnYxLlNlbmRTeXN0ZW1NZXNzYWdlUmVxdWVzdBonLnN0b2EuY2hhdC52MS5TZW5kU3lzdGVtTWVzc2FnZVJlc3BvbnNlElEKCUdldFRvdGFscxIeLnN0b2EuY2hhdC52MS5HZXRUb3RhbHNSZXF1ZXN0Gh8uc3RvYS5jaGF0LnYxLkdldFRvdGFsc1Jlc3BvbnNlIgOQAgFCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_chat_v1_chat, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
 
 /**
  * Mute keeps a user from writing.
@@ -438,6 +438,76 @@ export const ListConversationIdsResponseSchema: GenMessage<ListConversationIdsRe
   messageDesc(file_stoa_chat_v1_conversation_service, 14);
 
 /**
+ * ListMemberIdsRequest pages through members (AIP-158).
+ *
+ * @generated from message stoa.chat.v1.ListMemberIdsRequest
+ */
+export type ListMemberIdsRequest = Message<"stoa.chat.v1.ListMemberIdsRequest"> & {
+  /**
+   * Which group.
+   *
+   * @generated from field: string conversation_id = 1;
+   */
+  conversationId: string;
+
+  /**
+   * Who asks.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * At most this many; 0 means 1,000, above 5,000 means 5,000.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * From the response before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListMemberIdsRequest.
+ * Use `create(ListMemberIdsRequestSchema)` to create a new message.
+ */
+export const ListMemberIdsRequestSchema: GenMessage<ListMemberIdsRequest> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 15);
+
+/**
+ * ListMemberIdsResponse is one page.
+ *
+ * @generated from message stoa.chat.v1.ListMemberIdsResponse
+ */
+export type ListMemberIdsResponse = Message<"stoa.chat.v1.ListMemberIdsResponse"> & {
+  /**
+   * In the order of the ids.
+   *
+   * @generated from field: repeated string user_ids = 1;
+   */
+  userIds: string[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stoa.chat.v1.ListMemberIdsResponse.
+ * Use `create(ListMemberIdsResponseSchema)` to create a new message.
+ */
+export const ListMemberIdsResponseSchema: GenMessage<ListMemberIdsResponse> = /*@__PURE__*/
+  messageDesc(file_stoa_chat_v1_conversation_service, 16);
+
+/**
  * GetRoomRequest names a room's conversation and who wants to enter.
  *
  * @generated from message stoa.chat.v1.GetRoomRequest
@@ -477,7 +547,7 @@ export type GetRoomRequest = Message<"stoa.chat.v1.GetRoomRequest"> & {
  * Use `create(GetRoomRequestSchema)` to create a new message.
  */
 export const GetRoomRequestSchema: GenMessage<GetRoomRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 15);
+  messageDesc(file_stoa_chat_v1_conversation_service, 17);
 
 /**
  * GetRoomResponse is the room's talk at that time.
@@ -505,7 +575,7 @@ export type GetRoomResponse = Message<"stoa.chat.v1.GetRoomResponse"> & {
  * Use `create(GetRoomResponseSchema)` to create a new message.
  */
 export const GetRoomResponseSchema: GenMessage<GetRoomResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 16);
+  messageDesc(file_stoa_chat_v1_conversation_service, 18);
 
 /**
  * FilterContactsRequest names a user and others.
@@ -533,7 +603,7 @@ export type FilterContactsRequest = Message<"stoa.chat.v1.FilterContactsRequest"
  * Use `create(FilterContactsRequestSchema)` to create a new message.
  */
 export const FilterContactsRequestSchema: GenMessage<FilterContactsRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 17);
+  messageDesc(file_stoa_chat_v1_conversation_service, 19);
 
 /**
  * FilterContactsResponse is those who are.
@@ -554,7 +624,7 @@ export type FilterContactsResponse = Message<"stoa.chat.v1.FilterContactsRespons
  * Use `create(FilterContactsResponseSchema)` to create a new message.
  */
 export const FilterContactsResponseSchema: GenMessage<FilterContactsResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 18);
+  messageDesc(file_stoa_chat_v1_conversation_service, 20);
 
 /**
  * SendSystemMessageRequest is a message of the house.
@@ -589,7 +659,7 @@ export type SendSystemMessageRequest = Message<"stoa.chat.v1.SendSystemMessageRe
  * Use `create(SendSystemMessageRequestSchema)` to create a new message.
  */
 export const SendSystemMessageRequestSchema: GenMessage<SendSystemMessageRequest> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 19);
+  messageDesc(file_stoa_chat_v1_conversation_service, 21);
 
 /**
  * SendSystemMessageResponse is empty.
@@ -604,7 +674,7 @@ export type SendSystemMessageResponse = Message<"stoa.chat.v1.SendSystemMessageR
  * Use `create(SendSystemMessageResponseSchema)` to create a new message.
  */
 export const SendSystemMessageResponseSchema: GenMessage<SendSystemMessageResponse> = /*@__PURE__*/
-  messageDesc(file_stoa_chat_v1_conversation_service, 20);
+  messageDesc(file_stoa_chat_v1_conversation_service, 22);
 
 /**
  * ConversationService is what other services do to conversations. Internal: no gateway routes to it and only services
@@ -675,6 +745,17 @@ export const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof ListConversationIdsRequestSchema;
     output: typeof ListConversationIdsResponseSchema;
+  },
+  /**
+   * ListMemberIds pages through the ids of a group's members, for a user who is one of them. Errors: NOT_FOUND
+   * (CONVERSATION_NOT_FOUND: also for what is no group of the user's).
+   *
+   * @generated from rpc stoa.chat.v1.ConversationService.ListMemberIds
+   */
+  listMemberIds: {
+    methodKind: "unary";
+    input: typeof ListMemberIdsRequestSchema;
+    output: typeof ListMemberIdsResponseSchema;
   },
   /**
    * GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for

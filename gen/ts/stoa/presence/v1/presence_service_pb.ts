@@ -246,8 +246,10 @@ export const PresenceService: GenService<{
     output: typeof BatchGetPresenceResponseSchema;
   },
   /**
-   * CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
-   * of the server they are counted from 0, and all within 10 seconds.
+   * CountPeople returns how many people are in live rooms, and how many members of the caller's groups are online, in the
+   * order asked; 0 for rooms in which nobody is and for conversations that are neither. In a group those count who show
+   * themselves to everyone, for callers who do so, too; the number is at most 10 seconds old. After a start of the server
+   * people in rooms are counted from 0, and all within 10 seconds. Errors: UNAVAILABLE.
    *
    * @generated from rpc stoa.presence.v1.PresenceService.CountPeople
    */

@@ -51,6 +51,9 @@ const (
 	// ConversationServiceListConversationIdsProcedure is the fully-qualified name of the
 	// ConversationService's ListConversationIds RPC.
 	ConversationServiceListConversationIdsProcedure = "/stoa.chat.v1.ConversationService/ListConversationIds"
+	// ConversationServiceListMemberIdsProcedure is the fully-qualified name of the
+	// ConversationService's ListMemberIds RPC.
+	ConversationServiceListMemberIdsProcedure = "/stoa.chat.v1.ConversationService/ListMemberIds"
 	// ConversationServiceGetRoomProcedure is the fully-qualified name of the ConversationService's
 	// GetRoom RPC.
 	ConversationServiceGetRoomProcedure = "/stoa.chat.v1.ConversationService/GetRoom"
@@ -82,6 +85,9 @@ type ConversationServiceClient interface {
 	// ListConversationIds pages through the ids of a user's groups, direct and system conversations, for an edge that opens a
 	// session; nothing for unknown users.
 	ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error)
+	// ListMemberIds pages through the ids of a group's members, for a user who is one of them. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND: also for what is no group of the user's).
+	ListMemberIds(context.Context, *v1.ListMemberIdsRequest) (*v1.ListMemberIdsResponse, error)
 	// GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for
 	// what is no room), PERMISSION_DENIED (FORBIDDEN: unseen, without being its owner or of the staff).
 	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
@@ -143,6 +149,13 @@ func NewConversationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listMemberIds: connect.NewClient[v1.ListMemberIdsRequest, v1.ListMemberIdsResponse](
+			httpClient,
+			baseURL+ConversationServiceListMemberIdsProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("ListMemberIds")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getRoom: connect.NewClient[v1.GetRoomRequest, v1.GetRoomResponse](
 			httpClient,
 			baseURL+ConversationServiceGetRoomProcedure,
@@ -181,6 +194,7 @@ type conversationServiceClient struct {
 	unmuteUser          *connect.Client[v1.UnmuteUserRequest, v1.UnmuteUserResponse]
 	listMutes           *connect.Client[v1.ListMutesRequest, v1.ListMutesResponse]
 	listConversationIds *connect.Client[v1.ListConversationIdsRequest, v1.ListConversationIdsResponse]
+	listMemberIds       *connect.Client[v1.ListMemberIdsRequest, v1.ListMemberIdsResponse]
 	getRoom             *connect.Client[v1.GetRoomRequest, v1.GetRoomResponse]
 	filterContacts      *connect.Client[v1.FilterContactsRequest, v1.FilterContactsResponse]
 	sendSystemMessage   *connect.Client[v1.SendSystemMessageRequest, v1.SendSystemMessageResponse]
@@ -241,6 +255,15 @@ func (c *conversationServiceClient) ListConversationIds(ctx context.Context, req
 	return nil, err
 }
 
+// ListMemberIds calls stoa.chat.v1.ConversationService.ListMemberIds.
+func (c *conversationServiceClient) ListMemberIds(ctx context.Context, req *v1.ListMemberIdsRequest) (*v1.ListMemberIdsResponse, error) {
+	response, err := c.listMemberIds.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetRoom calls stoa.chat.v1.ConversationService.GetRoom.
 func (c *conversationServiceClient) GetRoom(ctx context.Context, req *v1.GetRoomRequest) (*v1.GetRoomResponse, error) {
 	response, err := c.getRoom.CallUnary(ctx, connect.NewRequest(req))
@@ -294,6 +317,9 @@ type ConversationServiceHandler interface {
 	// ListConversationIds pages through the ids of a user's groups, direct and system conversations, for an edge that opens a
 	// session; nothing for unknown users.
 	ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error)
+	// ListMemberIds pages through the ids of a group's members, for a user who is one of them. Errors: NOT_FOUND
+	// (CONVERSATION_NOT_FOUND: also for what is no group of the user's).
+	ListMemberIds(context.Context, *v1.ListMemberIdsRequest) (*v1.ListMemberIdsResponse, error)
 	// GetRoom returns what an edge needs to let a user into a live room. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND: also for
 	// what is no room), PERMISSION_DENIED (FORBIDDEN: unseen, without being its owner or of the staff).
 	GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error)
@@ -351,6 +377,13 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	conversationServiceListMemberIdsHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceListMemberIdsProcedure,
+		svc.ListMemberIds,
+		connect.WithSchema(conversationServiceMethods.ByName("ListMemberIds")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	conversationServiceGetRoomHandler := connect.NewUnaryHandlerSimple(
 		ConversationServiceGetRoomProcedure,
 		svc.GetRoom,
@@ -392,6 +425,8 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 			conversationServiceListMutesHandler.ServeHTTP(w, r)
 		case ConversationServiceListConversationIdsProcedure:
 			conversationServiceListConversationIdsHandler.ServeHTTP(w, r)
+		case ConversationServiceListMemberIdsProcedure:
+			conversationServiceListMemberIdsHandler.ServeHTTP(w, r)
 		case ConversationServiceGetRoomProcedure:
 			conversationServiceGetRoomHandler.ServeHTTP(w, r)
 		case ConversationServiceFilterContactsProcedure:
@@ -431,6 +466,10 @@ func (UnimplementedConversationServiceHandler) ListMutes(context.Context, *v1.Li
 
 func (UnimplementedConversationServiceHandler) ListConversationIds(context.Context, *v1.ListConversationIdsRequest) (*v1.ListConversationIdsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.ListConversationIds is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) ListMemberIds(context.Context, *v1.ListMemberIdsRequest) (*v1.ListMemberIdsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("stoa.chat.v1.ConversationService.ListMemberIds is not implemented"))
 }
 
 func (UnimplementedConversationServiceHandler) GetRoom(context.Context, *v1.GetRoomRequest) (*v1.GetRoomResponse, error) {

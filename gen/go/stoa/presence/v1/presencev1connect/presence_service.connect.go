@@ -55,8 +55,10 @@ type PresenceServiceClient interface {
 	// BatchGetPresence returns people's presence, in the order asked. In the first 15 seconds after a start of the server those
 	// count as online who were there before it stopped.
 	BatchGetPresence(context.Context, *v1.BatchGetPresenceRequest) (*v1.BatchGetPresenceResponse, error)
-	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
-	// of the server they are counted from 0, and all within 10 seconds.
+	// CountPeople returns how many people are in live rooms, and how many members of the caller's groups are online, in the
+	// order asked; 0 for rooms in which nobody is and for conversations that are neither. In a group those count who show
+	// themselves to everyone, for callers who do so, too; the number is at most 10 seconds old. After a start of the server
+	// people in rooms are counted from 0, and all within 10 seconds. Errors: UNAVAILABLE.
 	CountPeople(context.Context, *v1.CountPeopleRequest) (*v1.CountPeopleResponse, error)
 	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT,
 	// RESOURCE_EXHAUSTED (RATE_LIMITED).
@@ -174,8 +176,10 @@ type PresenceServiceHandler interface {
 	// BatchGetPresence returns people's presence, in the order asked. In the first 15 seconds after a start of the server those
 	// count as online who were there before it stopped.
 	BatchGetPresence(context.Context, *v1.BatchGetPresenceRequest) (*v1.BatchGetPresenceResponse, error)
-	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
-	// of the server they are counted from 0, and all within 10 seconds.
+	// CountPeople returns how many people are in live rooms, and how many members of the caller's groups are online, in the
+	// order asked; 0 for rooms in which nobody is and for conversations that are neither. In a group those count who show
+	// themselves to everyone, for callers who do so, too; the number is at most 10 seconds old. After a start of the server
+	// people in rooms are counted from 0, and all within 10 seconds. Errors: UNAVAILABLE.
 	CountPeople(context.Context, *v1.CountPeopleRequest) (*v1.CountPeopleResponse, error)
 	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT,
 	// RESOURCE_EXHAUSTED (RATE_LIMITED).

@@ -1,0 +1,50 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stoa-live/stoa/gen/ent/chat/member"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/pagination"
+)
+
+// idCursor is the last user that a page showed.
+type idCursor struct {
+	User string `json:"u"`
+}
+
+// MemberIDs returns a page of the members of a group that a user is in. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+// INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+func (s *Service) MemberIDs(
+	ctx context.Context, id, userID string, size int, token string,
+) (ids []string, next string, err error) {
+	cursor, _, err := pagination.Decode[idCursor](token)
+	if err != nil {
+		return nil, "", err
+	}
+	v, err := s.see(ctx, authn.Principal{UserID: userID}, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if v.Kind != group {
+		return nil, "", conversationNotFound()
+	}
+	ids, err = s.store.memberIDs(ctx, id, cursor.User, size)
+	if err != nil || len(ids) < size {
+		return ids, "", err
+	}
+	return ids, pagination.Encode(idCursor{User: ids[len(ids)-1]}), nil
+}
+
+// memberIDs returns up to limit members after one, in the order of their ids.
+func (s *store) memberIDs(ctx context.Context, conversationID, after string, limit int) ([]string, error) {
+	var ids []string
+	err := s.read.Member.Query().
+		Where(member.ConversationID(conversationID), member.UserIDGT(after), member.RoleNEQ(0)).
+		Order(member.ByUserID()).Limit(limit).Select(member.FieldUserID).Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("read ids of members: %w", err)
+	}
+	return ids, nil
+}
