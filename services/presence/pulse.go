@@ -87,9 +87,12 @@ func (s *Service) tellPresences(ctx context.Context) error {
 		return err
 	}
 	defer giveBack()
-	taken := s.tracker.take(maxTold)
-	event := &presencev1.PresenceChanged{}
+	taken, turn := s.tracker.take(maxTold)
+	event := &presencev1.PresenceChanged{Turn: turn}
 	event.Presences, err = s.told(ctx, taken)
+	for _, p := range event.GetPresences() {
+		p.Turn = turn
+	}
 	for len(event.PrivacyChanged) < maxTold {
 		id, _, ok := s.private.pop()
 		if !ok {

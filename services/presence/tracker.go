@@ -28,6 +28,7 @@ type tracker struct {
 	leaving  map[string]struct{}  // users with a stay in its grace
 	departed map[string]time.Time // users who left, and when, as long as it is not stored
 	changed  *queue               // users who may have to be told of
+	turn     int64                // of what was taken last, an even number
 	rooms    rooms
 }
 
@@ -226,11 +227,13 @@ func (t *tracker) mark(ids ...string) {
 	}
 }
 
-// take returns up to limit users to be told of.
-func (t *tracker) take(limit int) map[string]seen {
+// take returns up to limit users to be told of, and the turn of all that is told with them: higher than that of whatever
+// was seen or taken before, also by a process that is no more.
+func (t *tracker) take(limit int) (out map[string]seen, turn int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]seen)
+	t.turn = max(t.turn+2, 2*t.now().UnixMilli())
+	out = make(map[string]seen)
 	for len(out) < limit {
 		id, forced, ok := t.changed.pop()
 		if !ok {
@@ -247,7 +250,7 @@ func (t *tracker) take(limit int) map[string]seen {
 			out[id] = s
 		}
 	}
-	return out
+	return out, t.turn
 }
 
 // see returns whether a user is there. The lock is held.
@@ -264,15 +267,15 @@ func (t *tracker) see(id string) seen {
 	return s
 }
 
-// seen is see for many.
-func (t *tracker) seen(ids []string) map[string]seen {
+// seen is see for many. The turn is between that of what was taken last and that of what is taken next.
+func (t *tracker) seen(ids []string) (out map[string]seen, turn int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]seen, len(ids))
+	out = make(map[string]seen, len(ids))
 	for _, id := range ids {
 		out[id] = t.see(id)
 	}
-	return out
+	return out, t.turn + 1
 }
 
 // left returns up to limit users of whom it is not stored when they left, and when they did.
