@@ -8,6 +8,7 @@
 //	frame.go      a frame in its encodings
 //	topic.go      who hears what, and merging
 //	feeds.go      bus events to topics
+//	watch.go      people whose presence a session follows; watched.go what is told of them
 //	websocket.go, tcp.go, stream.go   the transports
 //
 // What must never happen here: an event that a session is owed and misses without being told to sync; anything told to a
@@ -179,10 +180,11 @@ type Edge struct {
 	conversations chatv1connect.ConversationServiceClient
 	subscriptions []bus.Subscription
 
-	hub     *hub
-	reports *reports
-	nodes   *nodes
-	pending *pending
+	hub      *hub
+	watchers *watchers
+	reports  *reports
+	nodes    *nodes
+	pending  *pending
 
 	mu       sync.RWMutex
 	sessions map[string]*session
@@ -217,6 +219,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.hub = newHub(e, 2*runtime.GOMAXPROCS(0))
+	e.watchers = newWatchers(e)
 	return e, nil
 }
 

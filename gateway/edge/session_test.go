@@ -47,7 +47,7 @@ func TestASessionOnEveryTransport(t *testing.T) {
 		ann.quiet("another's conversation")
 
 		entered := ann.ask(enter("room")).GetEntered()
-		if entered.GetPosition().GetSeq() != 7 || entered.GetLikeCount() != 9 || entered.GetPeople() != 1 {
+		if entered.GetPosition().GetSeq() != 7 || entered.GetLastChange() != 4 || entered.GetLikeCount() != 9 || entered.GetPeople() != 1 {
 			t.Errorf("entered: %v", entered)
 		}
 		if refused := ann.ask(enter("group")).GetError(); refused.GetReason() != "CONVERSATION_NOT_FOUND" || refused.GetCode() != 5 {

@@ -146,7 +146,9 @@ func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.
 	case *edgev1.ClientFrame_Enter:
 		out = s.enter(f.GetId(), kind.Enter)
 	case *edgev1.ClientFrame_Watch:
-		out = s.watch(f.GetId(), kind.Watch.GetUserIds())
+		if refused := s.watch(f.GetId(), kind.Watch.GetUserIds(), h.edge.watchers.next(), func(f *frame) { out = f }); refused != nil {
+			out = refused
+		}
 	case *edgev1.ClientFrame_Renew:
 		out = s.renew(f.GetId(), kind.Renew.GetAccessToken())
 	default:
