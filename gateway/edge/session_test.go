@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-live/stoa/gateway/edge"
@@ -15,6 +16,8 @@ import (
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 func enter(room string) *edgev1.ClientFrame {
@@ -231,24 +234,36 @@ func TestSlowReaderIsCutAlone(t *testing.T) {
 	}
 }
 
+// TestRevokedSessionsEnd ends many sessions, in the middle of what they are told: each hears why.
 func TestRevokedSessionsEnd(t *testing.T) {
 	t.Parallel()
 	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
 		w := serve(t, edge.Config{})
-		ann, bob := w.signInAs(open, w.member("ann")), w.signInAs(open, w.member("bob"))
+		const people = 20
+		devices := make([]*device, people)
+		for i := range devices {
+			user := fmt.Sprint("user-", i)
+			w.chat.set(func() { w.chat.conversations[user] = []string{"group"} })
+			devices[i] = w.signInAs(open, w.member(user))
+		}
+		bob := w.signInAs(open, w.member("bob"))
 		start := time.Now()
-		w.Revocations.Add("session-ann", start)
-		for {
-			f, err := ann.receive()
-			if err != nil {
-				break
+		for i := range devices {
+			w.say("group", int64(i+1), int64(i+1))
+			w.Revocations.Add(fmt.Sprint("session-user-", i), start)
+		}
+		for i, d := range devices {
+			if g := d.goodbye(); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED {
+				t.Errorf("session %d: %v", i, g)
 			}
-			if g := f.GetGoodbye(); g != nil && g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED {
-				t.Errorf("got %v", g)
+			if s, ok := d.wire.(*streamWire); ok {
+				if connect.CodeOf(s.ended) != connect.CodeUnauthenticated || errs.Reason(s.ended) != authn.ReasonSessionRevoked {
+					t.Errorf("the RPC of session %d ended with %v", i, s.ended)
+				}
 			}
 		}
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("it ended after %v", took)
+			t.Errorf("they ended after %v", took)
 		}
 		bob.quiet("another's end")
 		w.eventually("one session is left", func() bool { return w.metric("stoa_edge_sessions") == 1 })

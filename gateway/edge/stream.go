@@ -40,6 +40,9 @@ func (h *edgeHandler) Connect(
 	if !e.ready.Load() {
 		return errs.Unavailable(errs.ReasonUnavailable, "the server is starting, try again in a moment")
 	}
+	if !authn.EndRevoked(ctx) { // the session says goodbye, and which of both is told first is left to chance
+		return nil
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	l := &streamLink{stream: stream, wire: wireFrom(ctx), end: end}
