@@ -198,6 +198,26 @@ func TestConnectionsThatNeverSignIn(t *testing.T) {
 	w.signInAs((*world).webSocket, w.member("late"))
 }
 
+// TestWhoIsTurnedAwayIsClosed: a client that does not close its connection does not keep one of the server's, either.
+func TestWhoIsTurnedAwayIsClosed(t *testing.T) {
+	t.Parallel()
+	w := serve(t, edge.Config{MaxPending: 1})
+	waiting := w.plainTCP()
+	ping := &edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ping{Ping: &edgev1.Ping{}}}
+	conn, err := net.Dial("tcp", w.tcp.Addr().String())
+	w.must(err)
+	defer conn.Close() //nolint:errcheck // a test
+	n := delimited(conn)
+	if g := last(t, n); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_FULL {
+		t.Fatalf("got %v", g)
+	}
+	w.eventually("the server has closed it", func() bool { return n.send(ping) != nil })
+	w.must(waiting.send(signIn(w.Token(t, w.member("ann")))))
+	if f, err := waiting.receive(); err != nil || f.GetSignedIn() == nil {
+		t.Errorf("who waited got %v, %v", f, err)
+	}
+}
+
 func TestUsersHaveABoundedNumberOfConnections(t *testing.T) {
 	t.Parallel()
 	w := serve(t, edge.Config{MaxUserSessions: 3})
