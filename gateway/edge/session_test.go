@@ -1,7 +1,6 @@
 package edge_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -383,39 +382,7 @@ func TestDrain(t *testing.T) {
 	if g := late.goodbye(); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING {
 		t.Errorf("got %v", g)
 	}
-	res, err := w.listAccessPoints()
-	if err != nil || len(res.GetAccessPoints()) != 0 {
-		t.Errorf("clients are sent here: %v, %v", res, err)
+	if points := w.accessPoints(w.http.URL, ""); len(points) != 0 {
+		t.Errorf("clients are sent here: %v", points)
 	}
-}
-
-func (w *world) listAccessPoints() (*edgev1.ListAccessPointsResponse, error) {
-	s := &streamWire{w: w}
-	w.must(s.connect(&edgev1.SignIn{AccessToken: w.Token(w.t, w.member("asker"))}))
-	return s.client.ListAccessPoints(context.Background(), &edgev1.ListAccessPointsRequest{Zone: "b"})
-}
-
-func TestAccessPointsAreRanked(t *testing.T) {
-	t.Parallel()
-	w := serve(t, edge.Config{Node: "here", Zone: "a"})
-	for _, p := range []*edgev1.AccessPoint{
-		{Node: "far", Zone: "a", LoadPercent: 50},
-		{Node: "near-full", Zone: "b", LoadPercent: 90},
-		{Node: "near", Zone: "b", LoadPercent: 10},
-		{Node: "stops", Zone: "b", Draining: true},
-	} {
-		tell(w, edge.TopicNodeReport, p.GetNode(), &edgev1.NodeReport{Node: p.GetNode(), AccessPoint: p})
-	}
-	names := func() string {
-		res, err := w.listAccessPoints()
-		w.must(err)
-		var all string
-		for _, p := range res.GetAccessPoints() {
-			all += p.GetNode() + " "
-		}
-		return all
-	}
-	w.eventually("they are ranked", func() bool { return names() == "near near-full here far " })
-	w.clock.advance(40 * time.Second)
-	w.eventually("those that are silent are gone", func() bool { return names() == "here " })
 }

@@ -116,6 +116,17 @@ type world struct {
 
 func serve(t *testing.T, cfg edge.Config) *world {
 	t.Helper()
+	return boot(t, cfg, false)
+}
+
+// serveAt is serve where clients are told addresses of cfg, and not those that are open.
+func serveAt(t *testing.T, cfg edge.Config) *world {
+	t.Helper()
+	return boot(t, cfg, true)
+}
+
+func boot(t *testing.T, cfg edge.Config, told bool) *world {
+	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	w := &world{
 		t: t, House: authntest.New(t), clock: &clock{}, metrics: telemetry.NewMetrics(),
@@ -139,6 +150,10 @@ func serve(t *testing.T, cfg edge.Config) *world {
 	handle(chatv1connect.NewConversationServiceHandler(w.chat, handlers))
 	handle(chatv1connect.NewChatServiceHandler(w.chat, handlers))
 	handle(presencev1connect.NewPresenceServiceHandler(w.chat, handlers))
+	w.tcp, w.tls = w.port(), w.port()
+	if !told {
+		cfg.TCP, cfg.TLS = w.tcp.Addr(), w.tls.Addr()
+	}
 	w.edge, err = edge.New(cfg, edge.Deps{
 		Deps: service.Deps{
 			Logger: logger, Metrics: w.metrics, Bus: w.bus, Registry: reg, Client: clients, Now: w.clock.now,

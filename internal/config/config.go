@@ -3,11 +3,13 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,10 +49,10 @@ type Serve struct {
 
 	EdgeAddr      string `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
 	EdgeTLSAddr   string `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
-	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1. Default: the address they called."`
+	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1, and at whose host to open TCP. Default: the address they called. Needed where there are several nodes."`
 	EdgeDevices   string `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
-	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges. Default: random."`
-	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, for clients that look for a near one."`
+	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges, of at most 32 letters, digits, - and _. Default: random."`
+	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, of at most 64 letters, digits, - and _, for clients that look for a near one."`
 
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
 	ChatRoomRate float64 `name:"chat-room-rate" env:"STOA_CHAT_ROOM_RATE" default:"200" help:"Messages a second that one live room takes in the long run, after a burst of two seconds' worth."`
@@ -74,6 +76,17 @@ func (c *Serve) Validate() error {
 	}
 	if c.EdgeTLSAddr != "" && c.TLSCert == "" {
 		return errors.New("--edge-tls-addr needs --tls-cert and --tls-key")
+	}
+	for _, name := range []struct {
+		flag, value string
+		most        int
+	}{{"--edge-node", c.EdgeNode, 32}, {"--edge-zone", c.EdgeZone, 64}} {
+		if !isName(name.value, name.most) {
+			return fmt.Errorf("%s: %q must have at most %d letters, digits, - and _", name.flag, name.value, name.most)
+		}
+	}
+	if !isReachable(c.EdgePublicURL) {
+		return errors.New("--edge-public-url: clients cannot open it; it must have a host, a port if any, and a path, and no more")
 	}
 	for _, origin := range c.CORSOrigins {
 		if !isOrigin(origin) {
@@ -138,6 +151,26 @@ func (c *Serve) PlaybackOrigin() string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// isName reports whether text is a name of at most so many bytes; none is one, too.
+func isName(text string, most int) bool {
+	return len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
+// isReachable reports whether others can open an address as it is: it names a host, not all of this one's, and nothing goes
+// with it. None is fine.
+func isReachable(text string) bool {
+	u, err := url.Parse(text)
+	if text == "" || err != nil || u.Host == "" { // what is no address at all is told in other words
+		return true
+	}
+	_, badPort := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
+	addr, noAddress := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "" && badPort == nil && (noAddress != nil || !addr.IsUnspecified()) &&
+		u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or
