@@ -42,9 +42,10 @@ func (e *Edge) serveTCP(l net.Listener) error {
 	}
 }
 
+// temporary reports whether the next connection may be accepted all the same, as net/http does.
 func temporary(err error) bool {
-	var n net.Error
-	return errors.As(err, &n)
+	n, ok := errors.AsType[net.Error](err)
+	return ok && n.Temporary() //nolint:staticcheck // of what accept returns it is what tells
 }
 
 // tcpFramer cuts delimited frames out of what a client sends, after the preface.
