@@ -257,6 +257,36 @@ func TestTalkOverEveryConnection(t *testing.T) {
 	})
 }
 
+// TestNewcomersLearnWhereARoomStands: who enters knows the last message and the last change, as the conversation has them.
+func TestNewcomersLearnWhereARoomStands(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	owner := as(s, binary, s.User(t, "owner").Token)
+	room := owner.openRoom(t, "A room").GetConversationId()
+	for _, text := range []string{"one", "two", "three"} {
+		m := owner.say(t, room, text)
+		if text == "three" {
+			continue
+		}
+		if _, err := owner.chat.RecallMessage(t.Context(), &chatv1.RecallMessageRequest{ConversationId: room, Seq: m.GetSeq()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newcomer := overStream(t, as(s, binary, s.Guest(t).Token), room)
+	entered := newcomer.until(t, "the room", func(f *edgev1.ServerFrame) bool { return f.GetEntered() != nil }).GetEntered()
+	res, err := owner.chat.GetConversation(t.Context(), &chatv1.GetConversationRequest{ConversationId: room})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := res.GetState().GetConversation()
+	if c.GetLastSeq() != 3 || c.GetLastChange() != 2 || c.GetEpoch() == 0 {
+		t.Errorf("the conversation is at %v", c)
+	}
+	if entered.GetPosition().GetEpoch() != c.GetEpoch() || entered.GetPosition().GetSeq() != c.GetLastSeq() || entered.GetLastChange() != c.GetLastChange() {
+		t.Errorf("a newcomer is told %v", entered)
+	}
+}
+
 // TestGoodbyeOnEveryConnection: who is connected when the process stops is told to come back.
 func TestGoodbyeOnEveryConnection(t *testing.T) {
 	t.Parallel()
