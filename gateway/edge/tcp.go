@@ -45,7 +45,8 @@ func (e *Edge) serveTCP(l net.Listener) error {
 // temporary reports whether the next connection may be accepted all the same, as net/http does.
 func temporary(err error) bool {
 	n, ok := errors.AsType[net.Error](err)
-	return ok && n.Temporary() //nolint:staticcheck // of what accept returns it is what tells
+	//lint:ignore SA1019 of errors of accept it tells well
+	return ok && n.Temporary()
 }
 
 // tcpFramer cuts delimited frames out of what a client sends, after the preface.
