@@ -41,12 +41,12 @@ func (s *session) call(id uint32, c *edgev1.Call) *frame {
 }
 
 // ask makes an RPC in the user's name for the edge itself.
-func (s *session) ask(procedure string, request, response proto.Message) error {
+func (s *session) ask(timeout time.Duration, procedure string, request, response proto.Message) error {
 	body, err := proto.Marshal(request)
 	if err != nil {
 		return err
 	}
-	answer, err := s.roundTrip(procedure, body, askTimeout)
+	answer, err := s.roundTrip(procedure, body, timeout)
 	if err != nil {
 		return err
 	}

@@ -253,6 +253,13 @@ func (k *conn) farewell(f *frame) {
 	k.bid()
 }
 
+// turnAway is the whole life of a connection that is not served.
+func (k *conn) turnAway(f *frame) {
+	defer k.close()
+	k.farewell(f)
+	k.discard()
+}
+
 // discard reads what still comes, as long as bid lets it.
 func (k *conn) discard() {
 	if k.bidden.Load() {

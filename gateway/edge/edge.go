@@ -8,6 +8,8 @@
 //	frame.go      a frame in its encodings
 //	topic.go      who hears what, and merging
 //	feeds.go      bus events to topics
+//	watch.go      people whose presence a session follows; watched.go what is told of them
+//	accesspoints.go   where clients reach which edge
 //	websocket.go, tcp.go, stream.go   the transports
 //
 // What must never happen here: an event that a session is owed and misses without being told to sync; anything told to a
@@ -22,7 +24,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,11 +78,11 @@ type Config struct {
 	Node string
 	// Zone is where it is, as operators name it.
 	Zone string
-	// PublicURL is where clients reach its WebSocket, such as "wss://e1.example.org"; empty for the address they called.
+	// PublicURL is where clients reach its WebSocket, such as "wss://e1.example.org/edge/v1"; empty for the address they
+	// called. Its TCP ports are told at the same host.
 	PublicURL string
-	// TCPAddress and TLSAddress are where clients reach its TCP ports; empty where they are closed.
-	TCPAddress string
-	TLSAddress string
+	// TCP and TLS are where its ports for TCP are open; nil where they are closed.
+	TCP, TLS net.Addr
 	// Policy is AnyDevice by default.
 	Policy Policy
 	// Origins are those of other pages that may open WebSockets, or "*".
@@ -107,9 +111,22 @@ type Config struct {
 	FrameRate float64
 }
 
+const (
+	// maxNode is how long the name of a node may be, in bytes: it is a part of the ids of its sessions.
+	maxNode = 32
+	// maxZone is how long that of a zone may be, as the contract has it.
+	maxZone = 64
+)
+
 func (c Config) withDefaults() (Config, error) {
 	if c.Node == "" {
 		c.Node = rand.Text()[:12]
+	}
+	if len(c.Node) > maxNode || strings.Contains(c.Node, ".") {
+		return Config{}, fmt.Errorf("node %q: want at most %d bytes, and no dot", c.Node, maxNode)
+	}
+	if len(c.Zone) > maxZone {
+		return Config{}, fmt.Errorf("zone %q: want at most %d bytes", c.Zone, maxZone)
 	}
 	if c.Policy == "" {
 		c.Policy = AnyDevice
@@ -172,6 +189,7 @@ type Deps struct {
 // Edge is one node's long connections. It is safe for concurrent use.
 type Edge struct {
 	cfg     Config
+	public  *url.URL // of cfg, or nil
 	deps    Deps
 	logger  *slog.Logger
 	metrics *metrics
@@ -179,10 +197,11 @@ type Edge struct {
 	conversations chatv1connect.ConversationServiceClient
 	subscriptions []bus.Subscription
 
-	hub     *hub
-	reports *reports
-	nodes   *nodes
-	pending *pending
+	hub      *hub
+	watchers *watchers
+	reports  *reports
+	nodes    *nodes
+	pending  *pending
 
 	mu       sync.RWMutex
 	sessions map[string]*session
@@ -203,6 +222,10 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
+	public, err := publicURL(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("edge: public URL: %w", err)
+	}
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
@@ -211,12 +234,13 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
 	e := &Edge{
-		cfg: cfg, deps: deps, logger: deps.Logger.With(slog.String("service", "edge")), metrics: m,
+		cfg: cfg, public: public, deps: deps, logger: deps.Logger.With(slog.String("service", "edge")), metrics: m,
 		reports: newReports(), nodes: newNodes(), pending: newPending(cfg.MaxPending),
 		sessions: make(map[string]*session), users: make(map[string][]*session), work: make(chan func()),
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.hub = newHub(e, 2*runtime.GOMAXPROCS(0))
+	e.watchers = newWatchers(e)
 	return e, nil
 }
 

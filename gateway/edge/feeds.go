@@ -187,33 +187,6 @@ func (e *Edge) onPeopleChanged(_ context.Context, _ string, changed *presencev1.
 	return nil
 }
 
-// onPresenceChanged handles presence.changed: one frame for each session that follows somebody who changed.
-func (e *Edge) onPresenceChanged(_ context.Context, _ string, changed *presencev1.PresenceChanged) error {
-	batches := make(map[*session][][]byte)
-	for _, p := range changed.GetPresences() {
-		var b []byte
-		for _, s := range e.hub.watching(p.GetUserId()) {
-			if b == nil {
-				b = e.encode(&edgev1.Event{Kind: &edgev1.Event_Presence{Presence: p}})
-			}
-			batches[s] = append(batches[s], b)
-		}
-	}
-	for s, events := range batches {
-		e.deliver(events, []*session{s})
-	}
-	again := make(map[*session]struct{})
-	for _, user := range changed.GetPrivacyChanged() {
-		for _, s := range e.hub.watching(user) {
-			again[s] = struct{}{}
-		}
-	}
-	for s := range again {
-		e.begin(s.watchAgain)
-	}
-	return nil
-}
-
 // onDelivery handles edge.delivery.
 func (e *Edge) onDelivery(_ context.Context, _ string, d *edgev1.Delivery) error {
 	if d.GetGoodbye() != nil {

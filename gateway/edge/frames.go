@@ -12,8 +12,6 @@ import (
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
-	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
-	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/errs"
 )
@@ -94,7 +92,8 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	case *edgev1.ClientFrame_Enter:
 		s.send(s.enter(f.GetId(), kind.Enter)) // in its turn: a Leave may follow
 	case *edgev1.ClientFrame_Watch:
-		s.inFlight(f.GetId(), func() *frame { return s.watch(f.GetId(), kind.Watch.GetUserIds()) })
+		ticket := s.edge.watchers.next()
+		s.inFlight(f.GetId(), func() *frame { return s.watch(f.GetId(), kind.Watch.GetUserIds(), ticket, s.send) })
 	case *edgev1.ClientFrame_Renew:
 		s.inFlight(f.GetId(), func() *frame { return s.renew(f.GetId(), kind.Renew.GetAccessToken()) })
 	default:
@@ -102,7 +101,7 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	}
 }
 
-// inFlight answers a frame by act, in a goroutine, unless too many are in flight.
+// inFlight answers a frame by act, in a goroutine, unless too many are in flight. act returns nil where it has answered.
 func (s *session) inFlight(id uint32, act func() *frame) {
 	if s.calls.Add(1) > int32(s.edge.cfg.MaxCalls) { //nolint:gosec // a small number
 		s.calls.Add(-1)
@@ -111,7 +110,9 @@ func (s *session) inFlight(id uint32, act func() *frame) {
 	}
 	if !s.edge.hand(func() {
 		defer s.calls.Add(-1)
-		s.send(act())
+		if f := act(); f != nil {
+			s.send(f)
+		}
 	}) {
 		s.calls.Add(-1)
 	}
@@ -179,7 +180,8 @@ func (s *session) enter(id uint32, r *edgev1.Enter) *frame {
 	}
 	s.mu.Unlock()
 	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Entered{Entered: &edgev1.Entered{
-		Position: answer.GetPosition(), LikeCount: answer.GetLikeCount(), People: s.edge.people(room),
+		Position: answer.GetPosition(), LastChange: answer.GetLastChange(), LikeCount: answer.GetLikeCount(),
+		People: s.edge.people(room),
 	}}})
 }
 
@@ -206,68 +208,6 @@ func (s *session) leave(room string) {
 	if ok {
 		s.detach(room)
 	}
-}
-
-// watch follows people, as far as they let the user.
-func (s *session) watch(id uint32, users []string) *frame {
-	presences, err := s.presences(users)
-	if err != nil {
-		return refusal(id, err)
-	}
-	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Watching{
-		Watching: &edgev1.Watching{Presences: presences},
-	}})
-}
-
-// presences follows users and returns how they are now. First it follows all, so that no change lies between; then those
-// who hide are let go.
-func (s *session) presences(users []string) ([]*presencev1.Presence, error) {
-	if len(users) == 0 {
-		s.edge.hub.unwatch(s)
-		return nil, nil
-	}
-	ask := func() ([]*presencev1.Presence, error) {
-		res := &presencev1.BatchGetPresenceResponse{}
-		err := s.ask(presencev1connect.PresenceServiceBatchGetPresenceProcedure,
-			&presencev1.BatchGetPresenceRequest{UserIds: users}, res)
-		return res.GetPresences(), err
-	}
-	first, err := ask()
-	if err != nil {
-		return nil, err
-	}
-	s.edge.hub.watch(s, shown(first))
-	return ask()
-}
-
-func shown(presences []*presencev1.Presence) []string {
-	var users []string
-	for _, p := range presences {
-		if !p.GetHidden() {
-			users = append(users, p.GetUserId())
-		}
-	}
-	return users
-}
-
-// watchAgain asks again after somebody changed who may see them, and tells what it is now.
-func (s *session) watchAgain() {
-	s.mu.Lock()
-	users := make([]string, 0, len(s.watched))
-	for u := range s.watched {
-		users = append(users, u)
-	}
-	s.mu.Unlock()
-	presences, err := s.presences(users)
-	if err != nil {
-		s.edge.hub.unwatch(s) // rather nothing than what is not theirs to see
-		return
-	}
-	var events [][]byte
-	for _, p := range presences {
-		events = append(events, s.edge.encode(&edgev1.Event{Kind: &edgev1.Event_Presence{Presence: p}}))
-	}
-	s.edge.deliver(events, []*session{s})
 }
 
 // typing tells the others in a conversation, unless the user is not in it or was told of just now.

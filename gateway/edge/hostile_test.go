@@ -16,7 +16,6 @@ import (
 	"github.com/stoa-live/stoa/gateway/edge"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
-	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 )
 
 // last reads to the end of a connection and returns its Goodbye.
@@ -199,6 +198,26 @@ func TestConnectionsThatNeverSignIn(t *testing.T) {
 	w.signInAs((*world).webSocket, w.member("late"))
 }
 
+// TestWhoIsTurnedAwayIsClosed: a client that does not close its connection does not keep one of the server's, either.
+func TestWhoIsTurnedAwayIsClosed(t *testing.T) {
+	t.Parallel()
+	w := serve(t, edge.Config{MaxPending: 1})
+	waiting := w.plainTCP()
+	ping := &edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ping{Ping: &edgev1.Ping{}}}
+	conn, err := net.Dial("tcp", w.tcp.Addr().String())
+	w.must(err)
+	defer conn.Close() //nolint:errcheck // a test
+	n := delimited(conn)
+	if g := last(t, n); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_FULL {
+		t.Fatalf("got %v", g)
+	}
+	w.eventually("the server has closed it", func() bool { return n.send(ping) != nil })
+	w.must(waiting.send(signIn(w.Token(t, w.member("ann")))))
+	if f, err := waiting.receive(); err != nil || f.GetSignedIn() == nil {
+		t.Errorf("who waited got %v, %v", f, err)
+	}
+}
+
 func TestUsersHaveABoundedNumberOfConnections(t *testing.T) {
 	t.Parallel()
 	w := serve(t, edge.Config{MaxUserSessions: 3})
@@ -268,13 +287,12 @@ func TestMembersComeAndGo(t *testing.T) {
 	cid.quiet("who was taken out")
 }
 
-func TestTypingAndPresence(t *testing.T) {
+func TestTyping(t *testing.T) {
 	t.Parallel()
 	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
 		w := serve(t, edge.Config{})
 		w.chat.set(func() {
 			w.chat.conversations["ann"], w.chat.conversations["bob"] = []string{"group"}, []string{"group"}
-			w.chat.hidden["eve"] = true
 		})
 		ann, bob := w.signInAs(open, w.member("ann")), w.signInAs(open, w.member("bob"))
 		typing := func(d *device, conversation string) {
@@ -289,28 +307,6 @@ func TestTypingAndPresence(t *testing.T) {
 		})
 		bob.quiet("once is enough")
 		ann.quiet("her own typing")
-
-		watching := ann.ask(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Watch{
-			Watch: &edgev1.Watch{UserIds: []string{"bob", "eve"}},
-		}}).GetWatching().GetPresences()
-		if len(watching) != 2 || !watching[0].GetOnline() || !watching[1].GetHidden() {
-			t.Errorf("watching %v", watching)
-		}
-		change := func(presences ...*presencev1.Presence) {
-			tell(w, "presence.changed", "", &presencev1.PresenceChanged{Presences: presences})
-		}
-		ann.events = nil
-		before := ann.pushes
-		change(&presencev1.Presence{UserId: "bob"}, &presencev1.Presence{UserId: "eve", Online: true}, &presencev1.Presence{UserId: "dan"})
-		ann.until("bob went", func(*edgev1.ServerFrame) bool { return len(ann.events) > 0 })
-		if len(ann.events) != 1 || ann.events[0].GetPresence().GetUserId() != "bob" || ann.pushes != before+1 {
-			t.Errorf("told %v in %d frames", ann.events, ann.pushes-before)
-		}
-		w.chat.set(func() { w.chat.hidden["bob"] = true })
-		tell(w, "presence.changed", "", &presencev1.PresenceChanged{PrivacyChanged: []string{"bob"}})
-		ann.until("bob hides", func(*edgev1.ServerFrame) bool { return ann.events[len(ann.events)-1].GetPresence().GetHidden() })
-		change(&presencev1.Presence{UserId: "bob", Online: true})
-		ann.quiet("who hides")
 	})
 }
 

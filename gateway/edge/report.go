@@ -1,10 +1,8 @@
 package edge
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,8 +16,6 @@ const (
 	// reportEvery is how often changes are reported, completeEvery how often all there is.
 	reportEvery   = 500 * time.Millisecond
 	completeEvery = 10 * time.Second
-	// nodeLost is after which silence another edge is taken for gone.
-	nodeLost = 30 * time.Second
 )
 
 // reports gathers who is here, for presence: devices that came and went, and people in rooms.
@@ -184,7 +180,7 @@ func (e *Edge) report() {
 
 func (e *Edge) tellReport(out *edgev1.NodeReport) bool {
 	if !out.GetGone() {
-		out.AccessPoint = e.accessPoint()
+		out.AccessPoint = e.accessPoint(nil)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -193,71 +189,4 @@ func (e *Edge) tellReport(out *edgev1.NodeReport) bool {
 		return false
 	}
 	return true
-}
-
-// accessPoint is where this edge listens and how full it is.
-func (e *Edge) accessPoint() *edgev1.AccessPoint {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return &edgev1.AccessPoint{
-		Node: e.cfg.Node, Zone: e.cfg.Zone, WebsocketUrl: e.cfg.PublicURL, TcpAddress: e.cfg.TCPAddress,
-		TlsAddress: e.cfg.TLSAddress, LoadPercent: int32(100 * len(e.sessions) / e.cfg.MaxSessions), //nolint:gosec // at most 100
-		Draining: e.draining,
-	}
-}
-
-// nodes is the edges that were heard of.
-type nodes struct {
-	mu    sync.Mutex
-	known map[string]heardNode
-}
-
-type heardNode struct {
-	point *edgev1.AccessPoint
-	at    time.Time
-}
-
-func newNodes() *nodes { return &nodes{known: make(map[string]heardNode)} }
-
-// onNodeReport handles edge.node_report.
-func (e *Edge) onNodeReport(_ context.Context, _ string, r *edgev1.NodeReport) error {
-	e.nodes.mu.Lock()
-	defer e.nodes.mu.Unlock()
-	if r.GetGone() {
-		delete(e.nodes.known, r.GetNode())
-	} else if r.GetAccessPoint() != nil {
-		e.nodes.known[r.GetNode()] = heardNode{r.GetAccessPoint(), e.deps.Now()}
-	}
-	return nil
-}
-
-// accessPoints ranks the edges that take connections: the caller's zone first, then by load.
-func (e *Edge) accessPoints(zone string) []*edgev1.AccessPoint {
-	now := e.deps.Now()
-	e.nodes.mu.Lock()
-	var points []*edgev1.AccessPoint
-	for name, n := range e.nodes.known {
-		if now.Sub(n.at) > nodeLost {
-			delete(e.nodes.known, name)
-			continue
-		}
-		if name != e.cfg.Node && !n.point.GetDraining() {
-			points = append(points, n.point)
-		}
-	}
-	e.nodes.mu.Unlock()
-	if own := e.accessPoint(); !own.GetDraining() {
-		points = append(points, own)
-	}
-	far := func(p *edgev1.AccessPoint) int {
-		if zone != "" && p.GetZone() == zone {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(points, func(a, b *edgev1.AccessPoint) int {
-		return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a.GetLoadPercent(), b.GetLoadPercent()),
-			cmp.Compare(a.GetNode(), b.GetNode()))
-	})
-	return points
 }

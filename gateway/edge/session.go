@@ -74,7 +74,6 @@ type session struct {
 	topics    []*topic
 	rooms     map[string]bool // entered, by conversation; whether unseen
 	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
-	watched   map[string]struct{}
 	typed     map[string]time.Time
 }
 
@@ -416,7 +415,7 @@ func (e *Edge) forget(s *session, topics []*topic) {
 	for _, t := range topics {
 		e.hub.leave(t, s)
 	}
-	e.hub.unwatch(s)
+	e.watchers.forget(s)
 	e.mu.Lock()
 	if e.sessions[s.id] == s {
 		delete(e.sessions, s.id)

@@ -1,11 +1,11 @@
 package edge_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-live/stoa/gateway/edge"
@@ -15,6 +15,8 @@ import (
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
+	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 func enter(room string) *edgev1.ClientFrame {
@@ -47,7 +49,7 @@ func TestASessionOnEveryTransport(t *testing.T) {
 		ann.quiet("another's conversation")
 
 		entered := ann.ask(enter("room")).GetEntered()
-		if entered.GetPosition().GetSeq() != 7 || entered.GetLikeCount() != 9 || entered.GetPeople() != 1 {
+		if entered.GetPosition().GetSeq() != 7 || entered.GetLastChange() != 4 || entered.GetLikeCount() != 9 || entered.GetPeople() != 1 {
 			t.Errorf("entered: %v", entered)
 		}
 		if refused := ann.ask(enter("group")).GetError(); refused.GetReason() != "CONVERSATION_NOT_FOUND" || refused.GetCode() != 5 {
@@ -231,24 +233,36 @@ func TestSlowReaderIsCutAlone(t *testing.T) {
 	}
 }
 
+// TestRevokedSessionsEnd ends many sessions, in the middle of what they are told: each hears why.
 func TestRevokedSessionsEnd(t *testing.T) {
 	t.Parallel()
 	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
 		w := serve(t, edge.Config{})
-		ann, bob := w.signInAs(open, w.member("ann")), w.signInAs(open, w.member("bob"))
+		const people = 20
+		devices := make([]*device, people)
+		for i := range devices {
+			user := fmt.Sprint("user-", i)
+			w.chat.set(func() { w.chat.conversations[user] = []string{"group"} })
+			devices[i] = w.signInAs(open, w.member(user))
+		}
+		bob := w.signInAs(open, w.member("bob"))
 		start := time.Now()
-		w.Revocations.Add("session-ann", start)
-		for {
-			f, err := ann.receive()
-			if err != nil {
-				break
+		for i := range devices {
+			w.say("group", int64(i+1), int64(i+1))
+			w.Revocations.Add(fmt.Sprint("session-user-", i), start)
+		}
+		for i, d := range devices {
+			if g := d.goodbye(); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED {
+				t.Errorf("session %d: %v", i, g)
 			}
-			if g := f.GetGoodbye(); g != nil && g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED {
-				t.Errorf("got %v", g)
+			if s, ok := d.wire.(*streamWire); ok {
+				if connect.CodeOf(s.ended) != connect.CodeUnauthenticated || errs.Reason(s.ended) != authn.ReasonSessionRevoked {
+					t.Errorf("the RPC of session %d ended with %v", i, s.ended)
+				}
 			}
 		}
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("it ended after %v", took)
+			t.Errorf("they ended after %v", took)
 		}
 		bob.quiet("another's end")
 		w.eventually("one session is left", func() bool { return w.metric("stoa_edge_sessions") == 1 })
@@ -368,39 +382,7 @@ func TestDrain(t *testing.T) {
 	if g := late.goodbye(); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING {
 		t.Errorf("got %v", g)
 	}
-	res, err := w.listAccessPoints()
-	if err != nil || len(res.GetAccessPoints()) != 0 {
-		t.Errorf("clients are sent here: %v, %v", res, err)
+	if points := w.accessPoints(w.http.URL, ""); len(points) != 0 {
+		t.Errorf("clients are sent here: %v", points)
 	}
-}
-
-func (w *world) listAccessPoints() (*edgev1.ListAccessPointsResponse, error) {
-	s := &streamWire{w: w}
-	w.must(s.connect(&edgev1.SignIn{AccessToken: w.Token(w.t, w.member("asker"))}))
-	return s.client.ListAccessPoints(context.Background(), &edgev1.ListAccessPointsRequest{Zone: "b"})
-}
-
-func TestAccessPointsAreRanked(t *testing.T) {
-	t.Parallel()
-	w := serve(t, edge.Config{Node: "here", Zone: "a"})
-	for _, p := range []*edgev1.AccessPoint{
-		{Node: "far", Zone: "a", LoadPercent: 50},
-		{Node: "near-full", Zone: "b", LoadPercent: 90},
-		{Node: "near", Zone: "b", LoadPercent: 10},
-		{Node: "stops", Zone: "b", Draining: true},
-	} {
-		tell(w, edge.TopicNodeReport, p.GetNode(), &edgev1.NodeReport{Node: p.GetNode(), AccessPoint: p})
-	}
-	names := func() string {
-		res, err := w.listAccessPoints()
-		w.must(err)
-		var all string
-		for _, p := range res.GetAccessPoints() {
-			all += p.GetNode() + " "
-		}
-		return all
-	}
-	w.eventually("they are ranked", func() bool { return names() == "near near-full here far " })
-	w.clock.advance(40 * time.Second)
-	w.eventually("those that are silent are gone", func() bool { return names() == "here " })
 }

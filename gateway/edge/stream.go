@@ -25,13 +25,6 @@ const heartbeat = 15 * time.Second
 // edgeHandler speaks EdgeService.
 type edgeHandler struct{ edge *Edge }
 
-// ListAccessPoints implements EdgeService.
-func (h *edgeHandler) ListAccessPoints(
-	_ context.Context, r *edgev1.ListAccessPointsRequest,
-) (*edgev1.ListAccessPointsResponse, error) {
-	return &edgev1.ListAccessPointsResponse{AccessPoints: h.edge.accessPoints(r.GetZone())}, nil
-}
-
 // Connect implements EdgeService.
 func (h *edgeHandler) Connect(
 	ctx context.Context, r *edgev1.ConnectRequest, stream *connect.ServerStream[edgev1.ConnectResponse],
@@ -39,6 +32,9 @@ func (h *edgeHandler) Connect(
 	e := h.edge
 	if !e.ready.Load() {
 		return errs.Unavailable(errs.ReasonUnavailable, "the server is starting, try again in a moment")
+	}
+	if !authn.EndRevoked(ctx) { // the session says goodbye, and which of both is told first is left to chance
+		return nil
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -146,7 +142,9 @@ func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.
 	case *edgev1.ClientFrame_Enter:
 		out = s.enter(f.GetId(), kind.Enter)
 	case *edgev1.ClientFrame_Watch:
-		out = s.watch(f.GetId(), kind.Watch.GetUserIds())
+		if refused := s.watch(f.GetId(), kind.Watch.GetUserIds(), h.edge.watchers.next(), func(f *frame) { out = f }); refused != nil {
+			out = refused
+		}
 	case *edgev1.ClientFrame_Renew:
 		out = s.renew(f.GetId(), kind.Renew.GetAccessToken())
 	default:
@@ -215,6 +213,8 @@ func (l *streamLink) wait() {
 // wire reaches the HTTP response under a stream, which connect hides from handlers.
 type wire struct {
 	controller *http.ResponseController
+	host       string // that the client called
+	secure     bool   // by TLS
 	used       atomic.Bool
 }
 
@@ -237,7 +237,7 @@ type wireKey struct{}
 // expirable gives next's handlers their wire.
 func expirable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		under := &wire{controller: http.NewResponseController(w)}
+		under := wireOf(w, r)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wireKey{}, under)))
 		if under.used.Load() && r.ProtoMajor == 1 { // the connection may carry another request
 			under.unlimited()

@@ -42,9 +42,11 @@ func (e *Edge) serveTCP(l net.Listener) error {
 	}
 }
 
+// temporary reports whether the next connection may be accepted all the same, as net/http does.
 func temporary(err error) bool {
-	var n net.Error
-	return errors.As(err, &n)
+	n, ok := errors.AsType[net.Error](err)
+	//lint:ignore SA1019 of errors of accept it tells well
+	return ok && n.Temporary()
 }
 
 // tcpFramer cuts delimited frames out of what a client sends, after the preface.

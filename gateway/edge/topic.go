@@ -21,9 +21,8 @@ type hub struct {
 	edge    *Edge
 	workers int
 
-	mu       sync.Mutex
-	topics   map[string]*topic
-	watchers map[string]map[*session]struct{} // by watched user
+	mu     sync.Mutex
+	topics map[string]*topic
 
 	work   sync.Mutex
 	ready  []*topic
@@ -32,9 +31,7 @@ type hub struct {
 }
 
 func newHub(e *Edge, workers int) *hub {
-	h := &hub{
-		edge: e, workers: workers, topics: make(map[string]*topic), watchers: make(map[string]map[*session]struct{}),
-	}
+	h := &hub{edge: e, workers: workers, topics: make(map[string]*topic)}
 	h.wake = sync.NewCond(&h.work)
 	return h
 }
@@ -214,53 +211,4 @@ func (h *hub) close() {
 	h.closed = true
 	h.work.Unlock()
 	h.wake.Broadcast()
-}
-
-// watch lets a session follow users, in place of those that it followed.
-func (h *hub) watch(s *session, users []string) {
-	h.unwatch(s)
-	set := make(map[string]struct{}, len(users))
-	h.mu.Lock()
-	for _, u := range users {
-		if h.watchers[u] == nil {
-			h.watchers[u] = make(map[*session]struct{}, 1)
-		}
-		h.watchers[u][s] = struct{}{}
-		set[u] = struct{}{}
-	}
-	h.mu.Unlock()
-	s.mu.Lock()
-	s.watched = set
-	ended := s.ended
-	s.mu.Unlock()
-	if ended {
-		h.unwatch(s)
-	}
-}
-
-// unwatch takes a session's list away.
-func (h *hub) unwatch(s *session) {
-	s.mu.Lock()
-	set := s.watched
-	s.watched = nil
-	s.mu.Unlock()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for u := range set {
-		delete(h.watchers[u], s)
-		if len(h.watchers[u]) == 0 {
-			delete(h.watchers, u)
-		}
-	}
-}
-
-// watching returns who follows a user here.
-func (h *hub) watching(userID string) []*session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	out := make([]*session, 0, len(h.watchers[userID]))
-	for s := range h.watchers[userID] {
-		out = append(out, s)
-	}
-	return out
 }

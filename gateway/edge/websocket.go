@@ -54,7 +54,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // accept begins to serve a connection, or refuses it.
 func (e *Edge) accept(k *conn, before []byte) {
 	if !e.pending.add(k, e.deps.Now().Add(e.cfg.SignIn)) {
-		e.begin(func() { k.farewell(goodbyeFull()) })
+		if !e.begin(func() { k.turnAway(goodbyeFull()) }) {
+			k.close()
+		}
 		return
 	}
 	if !e.begin(func() { k.serve(before) }) {

@@ -61,19 +61,22 @@ func everyTransport(t *testing.T, run func(t *testing.T, open func(w *world) wir
 	}
 }
 
+// port opens a port.
+func (w *world) port() net.Listener {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	return l
+}
+
 func (w *world) listen(mux *http.ServeMux) {
 	w.t.Helper()
 	w.http = httptest.NewServer(mux)
-	var err error
-	w.tcp, err = net.Listen("tcp", "127.0.0.1:0")
-	w.must(err)
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	w.must(err)
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()
 	certificate := certified.TLS.Certificates[0]
 	certified.Close()
-	w.tls = tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	w.tls = tls.NewListener(w.tls, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
 	var serving sync.WaitGroup
 	for _, l := range []net.Listener{w.tcp, w.tls} {
 		serving.Go(func() {

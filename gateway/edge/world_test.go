@@ -20,7 +20,6 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
-	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/authn/authntest"
@@ -44,7 +43,7 @@ type neighbours struct {
 	mu            sync.Mutex
 	conversations map[string][]string // by user
 	rooms         map[string]bool
-	hidden        map[string]bool
+	presence      presenceBook
 	reading       chan struct{} // a list of conversations that waits until this lets it go on; nil for none
 	down          bool
 }
@@ -76,7 +75,7 @@ func (n *neighbours) GetRoom(_ context.Context, r *chatv1.GetRoomRequest) (*chat
 	if !n.rooms[r.GetConversationId()] {
 		return nil, errs.NotFound("CONVERSATION_NOT_FOUND", "there is no such conversation")
 	}
-	return &chatv1.GetRoomResponse{Position: &chatv1.Position{Epoch: 1, Seq: 7}, LikeCount: 9}, nil
+	return &chatv1.GetRoomResponse{Position: &chatv1.Position{Epoch: 1, Seq: 7}, LikeCount: 9, LastChange: 4}, nil
 }
 
 func (n *neighbours) GetConversation(
@@ -92,18 +91,6 @@ func (n *neighbours) GetConversation(
 	return &chatv1.GetConversationResponse{State: &chatv1.ConversationState{
 		Conversation: &chatv1.Conversation{Id: r.GetConversationId(), OwnerId: authn.MustFrom(ctx).UserID},
 	}}, nil
-}
-
-func (n *neighbours) BatchGetPresence(
-	_ context.Context, r *presencev1.BatchGetPresenceRequest,
-) (*presencev1.BatchGetPresenceResponse, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	res := &presencev1.BatchGetPresenceResponse{}
-	for _, id := range r.GetUserIds() {
-		res.Presences = append(res.Presences, &presencev1.Presence{UserId: id, Hidden: n.hidden[id], Online: !n.hidden[id]})
-	}
-	return res, nil
 }
 
 // clock is a time that tests move.
@@ -129,10 +116,21 @@ type world struct {
 
 func serve(t *testing.T, cfg edge.Config) *world {
 	t.Helper()
+	return boot(t, cfg, false)
+}
+
+// serveAt is serve where clients are told addresses of cfg, and not those that are open.
+func serveAt(t *testing.T, cfg edge.Config) *world {
+	t.Helper()
+	return boot(t, cfg, true)
+}
+
+func boot(t *testing.T, cfg edge.Config, told bool) *world {
+	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	w := &world{
 		t: t, House: authntest.New(t), clock: &clock{}, metrics: telemetry.NewMetrics(),
-		chat: &neighbours{conversations: make(map[string][]string), rooms: map[string]bool{"room": true}, hidden: make(map[string]bool)},
+		chat: &neighbours{conversations: make(map[string][]string), rooms: map[string]bool{"room": true}},
 	}
 	w.Verifier = authn.NewVerifier(w.Keys, w.clock.now)
 	var err error
@@ -152,6 +150,10 @@ func serve(t *testing.T, cfg edge.Config) *world {
 	handle(chatv1connect.NewConversationServiceHandler(w.chat, handlers))
 	handle(chatv1connect.NewChatServiceHandler(w.chat, handlers))
 	handle(presencev1connect.NewPresenceServiceHandler(w.chat, handlers))
+	w.tcp, w.tls = w.port(), w.port()
+	if !told {
+		cfg.TCP, cfg.TLS = w.tcp.Addr(), w.tls.Addr()
+	}
 	w.edge, err = edge.New(cfg, edge.Deps{
 		Deps: service.Deps{
 			Logger: logger, Metrics: w.metrics, Bus: w.bus, Registry: reg, Client: clients, Now: w.clock.now,

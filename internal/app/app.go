@@ -63,15 +63,15 @@ type App struct {
 	live     *live.Service
 	admin    *admin.Service
 	edge     *edge.Edge
-	edges    []net.Addr // of TCP
+	tcp, tls *edgePort // nil where they are closed
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
 	serving  chan struct{} // closed when the server has ended
 	health   func(serving bool)
 	setup    func() string
-	closers  []closer // in the order in which they were made
-	failed   chan error
+	closers  []closer   // in the order in which they were made
+	failed   chan error // has room for the first
 }
 
 type closer struct {
@@ -94,6 +94,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	// The port before the data: a second process that was started by mistake ends here, before it takes up the
 	// broadcasts and empties the folders of the first one.
 	if err := a.listen(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := a.listenEdge(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -165,7 +168,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, err
 	}
 	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
-	a.edge, err = opened(a, "edge", func(d service.Deps) (*edge.Edge, error) { return edge.New(edgeConfig(cfg), a.edgeDeps(d, stack)) }, named)
+	a.edge, err = opened(a, "edge", func(d service.Deps) (*edge.Edge, error) { return edge.New(a.edgeConfig(cfg), a.edgeDeps(d, stack)) }, named)
 	if err != nil {
 		return nil, err
 	}
@@ -195,13 +198,11 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
 		return nil, err
 	}
-	if err := a.listenEdge(ctx, cfg); err != nil {
-		return nil, err
-	}
 	if err := a.listenProfiles(ctx, cfg); err != nil {
 		return nil, err
 	}
 	a.setup = authService.SetupToken
+	a.serveEdge(cfg)
 	a.serve()
 	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", a.RTMPAddr().String(), "data", cfg.DataDir)
 	return a, nil
@@ -318,7 +319,7 @@ func (a *App) serve() {
 	go func() {
 		defer close(a.serving)
 		if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			a.failed <- fmt.Errorf("serve HTTP: %w", err)
+			a.fail(fmt.Errorf("serve HTTP: %w", err))
 		}
 	}()
 	a.gateway.SetReady(true)
@@ -334,7 +335,17 @@ func (a *App) RTMPAddr() net.Addr { return a.live.RTMPAddr() }
 // process and for no log.
 func (a *App) SetupToken() string { return a.setup() }
 
-// Failed delivers the error by which a part ended on its own.
+// fail tells that a part ended on its own. One such error ends the process; those after it are logged, and nobody waits for
+// them.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+		a.log.Error("another part ended on its own", "error", err)
+	}
+}
+
+// Failed delivers the error by which a part ended on its own, the first of them.
 func (a *App) Failed() <-chan error { return a.failed }
 
 // Close drains and stops everything: no new work, open streams are told to come back, running calls get the drain

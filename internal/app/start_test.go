@@ -87,15 +87,23 @@ func TestWrongConfiguration(t *testing.T) {
 		change func(*config.Serve)
 		want   []string // parts of the error
 	}{
-		"unknown bus":             {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
-		"malformed bus":           {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
-		"unknown store":           {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
-		"store with options":      {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
-		"store in a file":         {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
-		"unknown registry":        {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
-		"malformed registry":      {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
-		"HTTP port in use":        {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
-		"RTMP port in use":        {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
+		"unknown bus":        {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
+		"malformed bus":      {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
+		"unknown store":      {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
+		"store with options": {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
+		"store in a file":    {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
+		"unknown registry":   {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
+		"malformed registry": {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
+		"HTTP port in use":   {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
+		"RTMP port in use":   {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
+		"edge port in use":   {func(c *config.Serve) { c.EdgeAddr = taken.Addr().String() }, []string{"open edge port", taken.Addr().String(), "in use"}},
+		"edge TLS port in use": {func(c *config.Serve) {
+			c.TLSCert, c.TLSKey, c.EdgeAddr, c.EdgeTLSAddr = certificate, key, "127.0.0.1:0", taken.Addr().String()
+		}, []string{"open edge TLS port", taken.Addr().String(), "in use"}},
+		"malformed edge address":  {func(c *config.Serve) { c.EdgeAddr = "there" }, []string{"open edge port there"}},
+		"edge TLS without a key":  {func(c *config.Serve) { c.EdgeTLSAddr = "127.0.0.1:0" }, []string{"--edge-tls-addr", "--tls-cert"}},
+		"edge at every host":      {func(c *config.Serve) { c.EdgePublicURL = "ws://0.0.0.0:8080" }, []string{"--edge-public-url"}},
+		"unknown devices policy":  {func(c *config.Serve) { c.EdgeDevices = "two" }, []string{"device policy", "two"}},
 		"malformed HTTP address":  {func(c *config.Serve) { c.HTTPAddr = "here" }, []string{"open HTTP port here"}},
 		"no such address":         {func(c *config.Serve) { c.HTTPAddr = "192.0.2.1:0" }, []string{"open HTTP port 192.0.2.1:0"}},
 		"certificate missing":     {func(c *config.Serve) { c.TLSCert, c.TLSKey = "missing.pem", key }, []string{"load TLS certificate", "missing.pem"}},

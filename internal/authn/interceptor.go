@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"connectrpc.com/connect"
 
@@ -17,7 +19,8 @@ import (
 //
 // Errors: UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, SESSION_REVOKED), PERMISSION_DENIED (FORBIDDEN).
 // A public RPC goes on without a principal instead. A stream whose session is revoked has its context cancelled with
-// SESSION_REVOKED as its cause, can send no more, and ends with that error as soon as its handler returns.
+// SESSION_REVOKED as its cause, can send no more, and ends with that error as soon as its handler returns; unless the
+// handler took that over by [EndRevoked].
 //
 // On clients it does nothing. It must stand inside of the translation of errors.
 func NewInterceptor(
@@ -66,12 +69,13 @@ func (i *interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) co
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		revoked := sessionRevoked()
-		stop := i.revocations.OnRevoke(p.SessionID, func() { cancel(revoked) })
+		g := &guard{revoked: sessionRevoked(), cancel: cancel}
+		ctx = context.WithValue(ctx, guardKey{}, g)
+		stop := i.revocations.OnRevoke(p.SessionID, g.end)
 		defer stop()
-		err = next(ctx, &guardedConn{StreamingHandlerConn: conn, ctx: ctx, revoked: revoked})
-		if context.Cause(ctx) == error(revoked) {
-			return revoked
+		err = next(ctx, &guardedConn{StreamingHandlerConn: conn, guard: g})
+		if g.over.Load() {
+			return g.revoked
 		}
 		return err
 	}
@@ -161,24 +165,58 @@ func sessionRevoked() *errs.Error {
 	return errs.Unauthenticated(ReasonSessionRevoked, "this session was signed out")
 }
 
-// guardedConn lets nothing more through once its session is revoked.
+// guard ends one stream when its session is revoked.
+type guard struct {
+	revoked *errs.Error
+	cancel  context.CancelCauseFunc
+	over    atomic.Bool // nothing goes through any longer
+
+	mu    sync.Mutex
+	taken bool // the handler ends the stream by itself
+}
+
+type guardKey struct{}
+
+func (g *guard) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.taken {
+		g.over.Store(true)
+		g.cancel(g.revoked)
+	}
+}
+
+// EndRevoked says that the handler of a stream ends it by itself when its session is revoked, to say goodbye before: its
+// context is not cancelled for that, and what it sends goes through. It returns false when the session was revoked before,
+// and the stream has ended.
+func EndRevoked(ctx context.Context) bool {
+	g, ok := ctx.Value(guardKey{}).(*guard)
+	if !ok { // nobody would end it
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.taken = !g.over.Load()
+	return g.taken
+}
+
+// guardedConn lets nothing more through once its guard says so.
 type guardedConn struct {
 	connect.StreamingHandlerConn
 
-	ctx     context.Context //nolint:containedctx // the stream's own
-	revoked *errs.Error
+	guard *guard
 }
 
 func (c *guardedConn) Send(msg any) error {
-	if context.Cause(c.ctx) == error(c.revoked) {
-		return c.revoked
+	if c.guard.over.Load() {
+		return c.guard.revoked
 	}
 	return c.StreamingHandlerConn.Send(msg)
 }
 
 func (c *guardedConn) Receive(msg any) error {
-	if context.Cause(c.ctx) == error(c.revoked) {
-		return c.revoked
+	if c.guard.over.Load() {
+		return c.guard.revoked
 	}
 	return c.StreamingHandlerConn.Receive(msg)
 }

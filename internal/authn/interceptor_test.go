@@ -64,8 +64,21 @@ type edge struct {
 func (c edge) Connect(
 	ctx context.Context, r *edgev1.ConnectRequest, s *connect.ServerStream[edgev1.ConnectResponse],
 ) error {
+	if r.GetEnter()[0].GetConversationId() == "goodbye" && !authn.EndRevoked(ctx) {
+		return errors.New("it was not asked to stay")
+	}
 	if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
 		return err
+	}
+	if r.GetEnter()[0].GetConversationId() == "goodbye" {
+		<-c.stubborn
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := s.Send(&edgev1.ConnectResponse{}); err != nil {
+			return err
+		}
+		return errs.Unavailable("GOODBYE", "it said so itself")
 	}
 	if r.GetEnter()[0].GetConversationId() == "stubborn" {
 		for range c.stubborn {
@@ -300,6 +313,28 @@ func TestRevocationEndsStreams(t *testing.T) {
 				_ = other.Close()
 			})
 		}
+	}
+}
+
+// TestHandlersMaySayGoodbye: who took over the end of a revoked stream sends what it wants to before, and ends as it says.
+func TestHandlersMaySayGoodbye(t *testing.T) {
+	w := serve(t)
+	p := w.User("u", authv1.Role_ROLE_USER)
+	s, err := edgev1connect.NewEdgeServiceClient(w.server.Client(), w.server.URL(), w.As(t, p)).
+		Connect(t.Context(), &edgev1.ConnectRequest{Enter: []*edgev1.Enter{{ConversationId: "goodbye"}}})
+	if err != nil || !s.Receive() {
+		t.Fatal(errors.Join(err, s.Err()))
+	}
+	w.Revocations.Add(p.SessionID, time.Now())
+	w.stubborn <- struct{}{}
+	if !s.Receive() {
+		t.Error("no goodbye came")
+	}
+	if s.Receive() || !errs.Is(s.Err(), connect.CodeUnavailable, "GOODBYE") {
+		t.Errorf("it ended with %v", s.Err())
+	}
+	if !authn.EndRevoked(t.Context()) {
+		t.Error("what nobody guards has ended")
 	}
 }
 

@@ -3,11 +3,13 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,12 +47,12 @@ type Serve struct {
 	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
 	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
 
-	EdgeAddr      string  `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
-	EdgeTLSAddr   string  `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
-	EdgePublicURL string  `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1. Default: the address they called."`
-	EdgeDevices   string  `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
-	EdgeNode      string  `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges. Default: random."`
-	EdgeZone      string  `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, for clients that look for a near one."`
+	EdgeAddr      string `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
+	EdgeTLSAddr   string `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
+	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1, and at whose host to open TCP. Default: the address they called. Needed where there are several nodes."`
+	EdgeDevices   string `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
+	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges, of at most 32 letters, digits, - and _. Default: random."`
+	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, of at most 64 letters, digits, - and _, for clients that look for a near one."`
 	EdgeFrameRate float64 `name:"edge-frame-rate" env:"STOA_EDGE_FRAME_RATE" default:"100" help:"Frames a second that one long connection may send in the long run, after a burst of four seconds' worth; more ends it."`
 
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
@@ -80,6 +82,17 @@ func (c *Serve) Validate() error {
 	}
 	if c.PprofAddr != "" && !isLoopback(c.PprofAddr) {
 		return fmt.Errorf("--pprof-addr: %q is no address of the loopback such as 127.0.0.1:6060", c.PprofAddr)
+	}
+	for _, name := range []struct {
+		flag, value string
+		most        int
+	}{{"--edge-node", c.EdgeNode, 32}, {"--edge-zone", c.EdgeZone, 64}} {
+		if !isName(name.value, name.most) {
+			return fmt.Errorf("%s: %q must have at most %d letters, digits, - and _", name.flag, name.value, name.most)
+		}
+	}
+	if !isReachable(c.EdgePublicURL) {
+		return errors.New("--edge-public-url: clients cannot open it; it must have a host, a port if any, and a path, and no more")
 	}
 	for _, origin := range c.CORSOrigins {
 		if !isOrigin(origin) {
@@ -152,6 +165,26 @@ func (c *Serve) PlaybackOrigin() string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// isName reports whether text is a name of at most so many bytes; none is one, too.
+func isName(text string, most int) bool {
+	return len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
+// isReachable reports whether others can open an address as it is: it names a host, not all of this one's, and nothing goes
+// with it. None is fine.
+func isReachable(text string) bool {
+	u, err := url.Parse(text)
+	if text == "" || err != nil || u.Host == "" { // what is no address at all is told in other words
+		return true
+	}
+	_, badPort := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
+	addr, noAddress := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "" && badPort == nil && (noAddress != nil || !addr.IsUnspecified()) &&
+		u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or

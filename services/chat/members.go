@@ -265,6 +265,7 @@ func (s *Service) FilterContacts(ctx context.Context, userID string, userIDs []s
 // Room is what an edge needs to let somebody into a live room.
 type Room struct {
 	Position Position
+	Change   int64 // the last one
 	Likes    int64
 }
 
@@ -281,7 +282,9 @@ func (s *Service) GetRoom(ctx context.Context, id, userID string, unseen, staff 
 	if unseen && !staff && userID != c.OwnerID {
 		return Room{}, forbidden("only the owner and the staff may watch unseen").With("required_role", authn.Moderator.String())
 	}
-	return Room{Position: Position{Epoch: c.Epoch, Seq: c.LastSeq}, Likes: s.likes.told(id, c.Likes)}, nil
+	return Room{
+		Position: Position{Epoch: c.Epoch, Seq: c.LastSeq}, Change: c.LastChange, Likes: s.likes.told(id, c.Likes),
+	}, nil
 }
 
 // ListMembers returns a page of a conversation's members, owner and admins first, and the version that SyncMembers goes on

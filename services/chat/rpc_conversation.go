@@ -115,7 +115,8 @@ func (h *conversationHandler) GetRoom(
 		return nil, err
 	}
 	return &chatv1.GetRoomResponse{
-		Position: &chatv1.Position{Epoch: room.Position.Epoch, Seq: room.Position.Seq}, LikeCount: room.Likes,
+		Position:  &chatv1.Position{Epoch: room.Position.Epoch, Seq: room.Position.Seq},
+		LikeCount: room.Likes, LastChange: room.Change,
 	}, nil
 }
 

@@ -20,8 +20,9 @@ func (s *Service) Presences(ctx context.Context, viewer authn.Principal, ids []s
 		return nil, err
 	}
 	all := append(slices.Clone(ids), viewer.UserID)
-	// First what is in memory and then what is stored: when somebody left is in one of them, or in both.
-	seen := s.tracker.seen(all)
+	// First what is in memory and then what is stored: when somebody left is in one of them, or in both. The turn is of the
+	// first of it: what is stored does not change while an event is put together, so none of a lower turn is newer.
+	seen, turn := s.tracker.seen(all)
 	persons, err := s.store.persons(ctx, all)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,7 @@ func (s *Service) Presences(ctx context.Context, viewer authn.Principal, ids []s
 			may = sight{}
 		}
 		out[i] = view(current[id], seen[id], may, now)
+		out[i].Turn = turn
 	}
 	return out, nil
 }

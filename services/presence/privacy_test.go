@@ -172,7 +172,7 @@ func TestUnknownUsersAreHidden(t *testing.T) {
 	s.come("n1", "hider", web)
 	s.settle("n1")
 	ghost, hider := s.look("bob", "ghost"), s.look("bob", "hider")
-	ghost.UserId = "hider"
+	ghost.UserId, ghost.Turn = "hider", hider.GetTurn() // which says only when it was asked
 	if ghost.String() != hider.String() || !ghost.GetHidden() {
 		t.Errorf("a ghost is %v, and one who hides %v", ghost, hider)
 	}

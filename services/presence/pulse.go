@@ -113,10 +113,13 @@ func (s *Service) tellPresences(ctx context.Context) error {
 	if err := s.tellPrivacy(ctx); err != nil {
 		return err
 	}
-	ids, seens := s.tracker.take(maxTold)
+	ids, seens, turn := s.tracker.take(maxTold)
 	presences, later, err := s.told(ctx, ids, seens)
+	for _, p := range presences {
+		p.Turn = turn
+	}
 	if err == nil && len(presences) > 0 {
-		err = bus.Publish(ctx, s.deps.Bus, TopicChanged, "", &presencev1.PresenceChanged{Presences: presences})
+		err = bus.Publish(ctx, s.deps.Bus, TopicChanged, "", &presencev1.PresenceChanged{Presences: presences, Turn: turn})
 	}
 	if err != nil {
 		s.tracker.untold(ids)
@@ -133,7 +136,7 @@ func (s *Service) tellPresences(ctx context.Context) error {
 
 // tellPrivacy tells of users whose privacy changed. The turn is the caller's.
 func (s *Service) tellPrivacy(ctx context.Context) error {
-	event := &presencev1.PresenceChanged{}
+	event := &presencev1.PresenceChanged{Turn: s.tracker.next()}
 	for len(event.PrivacyChanged) < maxTold {
 		id, _, ok := s.private.pop()
 		if !ok {

@@ -30,6 +30,7 @@ type tracker struct {
 	departed map[string]mark     // users who left, and when, as long as it is not stored
 	dues     []due               // when it is to be stored that users are here, in that order; some hold no longer
 	changed  *queue              // users who may have to be told of
+	turn     int64               // of what was told last, an even number
 	rooms    rooms
 }
 
@@ -238,10 +239,25 @@ func (t *tracker) mark(ids ...string) {
 	}
 }
 
-// take returns up to limit users to be told of, those first who waited longest.
-func (t *tracker) take(limit int) (ids []string, seens map[string]seen) {
+// next returns the turn of an event: higher than that of whatever was seen or told before, also by a process that is no
+// more.
+func (t *tracker) next() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.nextLocked()
+}
+
+func (t *tracker) nextLocked() int64 {
+	t.turn = max(t.turn+2, 2*t.now().UnixMilli())
+	return t.turn
+}
+
+// take returns up to limit users to be told of, those first who waited longest, and the turn of the event that does: whatever
+// was seen in a later one was seen after this.
+func (t *tracker) take(limit int) (ids []string, seens map[string]seen, turn int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	turn = t.nextLocked()
 	seens = make(map[string]seen)
 	for len(ids) < limit {
 		id, forced, ok := t.changed.pop()
@@ -259,7 +275,7 @@ func (t *tracker) take(limit int) (ids []string, seens map[string]seen) {
 			ids, seens[id] = append(ids, id), s
 		}
 	}
-	return ids, seens
+	return ids, seens, turn
 }
 
 // untold has users told of that were taken and could not be, before all others.
@@ -283,15 +299,15 @@ func (t *tracker) see(id string) seen {
 	return s
 }
 
-// seen is see for many.
-func (t *tracker) seen(ids []string) map[string]seen {
+// seen is see for many. The turn is between that of what was taken last and that of what is taken next.
+func (t *tracker) seen(ids []string) (out map[string]seen, turn int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]seen, len(ids))
+	out = make(map[string]seen, len(ids))
 	for _, id := range ids {
 		out[id] = t.see(id)
 	}
-	return out
+	return out, t.turn + 1
 }
 
 // onlineAmong returns those of the users who are online.

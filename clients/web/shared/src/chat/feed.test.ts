@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { MessageSchema, type EventSchema as ChatEventSchema, type Message } from '@gen/stoa/chat/v1/chat_pb'
-import { GetConversationResponseSchema, ListMessagesResponseSchema, PullMessagesResponseSchema, type Have } from '@gen/stoa/chat/v1/chat_service_pb'
+import { ListMessagesResponseSchema, PullMessagesResponseSchema, type Have } from '@gen/stoa/chat/v1/chat_service_pb'
 import { EnteredSchema, EventSchema } from '@gen/stoa/edge/v1/edge_pb'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Edge, RoomListener } from '../edge/edge'
@@ -67,10 +67,6 @@ class Conversation {
   }
 
   readonly chat = {
-    getConversation: async (_request: unknown, { signal }: Signalled) => {
-      await this.call('get', signal)
-      return create(GetConversationResponseSchema, { state: { conversation: { lastChange: this.lastChange } } })
-    },
     listMessages: async (_request: unknown, { signal }: Signalled) => {
       await this.call('list', signal)
       return create(ListMessagesResponseSchema, { messages: this.stored.slice(-200), hasMore: this.stored.length > 200 })
@@ -92,7 +88,7 @@ class Conversation {
       return {
         enter: async () => {
           await this.call('enter')
-          return create(EnteredSchema, { position: { epoch: this.epoch, seq: BigInt(this.stored.length) }, people: 3, likeCount: 5n })
+          return create(EnteredSchema, { position: { epoch: this.epoch, seq: BigInt(this.stored.length) }, lastChange: this.lastChange, people: 3, likeCount: 5n })
         },
         leave: () => {
           this.calls.push('leave')
@@ -178,7 +174,7 @@ describe('a newcomer', () => {
     const feed = follow(conversation)
     expect(feed.statuses).toEqual(['connecting'])
     await feed.signIn()
-    expect(conversation.calls).toEqual(['enter', 'get', 'list'])
+    expect(conversation.calls).toEqual(['enter', 'list'])
     expect(feed.seen).toEqual(range(251, 450))
     expect(feed.statuses).toEqual(['connecting', 'open'])
     expect(feed.deps.onEntered).toHaveBeenCalledTimes(1)
@@ -267,7 +263,7 @@ describe('a newcomer', () => {
     await feed.signIn()
     feed.abort.abort()
     await letGo()
-    expect(conversation.calls).toEqual(['enter', 'get', 'list', 'leave'])
+    expect(conversation.calls).toEqual(['enter', 'list', 'leave'])
     expect(feed.statuses).toEqual(['connecting'])
   })
 })
@@ -340,7 +336,7 @@ describe('a reader who is there', () => {
     expect(feed.seen).toEqual([1, 5])
     expect(feed.window.messages[0]?.pinned).toBe(true)
     expect(feed.window.change).toBe(8n)
-    expect(conversation.calls.slice(3)).toEqual(['pull 1 0', 'pull 5 0'])
+    expect(conversation.calls.slice(2)).toEqual(['pull 1 0', 'pull 5 0'])
   })
 
   it('replaces what was edited or taken away, and reads a change that was left out', async () => {
@@ -401,7 +397,7 @@ describe('a reader who was cut off', () => {
     conversation.delete(280)
     await feed.signIn(false)
     // Over several pages.
-    expect(conversation.calls.slice(3)).toEqual(['enter', 'pull 4 0', 'pull 104 2', 'pull 204 2'])
+    expect(conversation.calls.slice(2)).toEqual(['enter', 'pull 4 0', 'pull 104 2', 'pull 204 2'])
     expect(feed.seen).toEqual(range(1, 290))
     expect(feed.live).toEqual([4])
     expect(feed.window.messages.filter(({ deleted }) => deleted).map(({ seq }) => seq)).toEqual([2n, 280n])
@@ -419,7 +415,7 @@ describe('a reader who was cut off', () => {
     conversation.store(3 + capacity + 1)
     conversation.delete(1)
     await feed.signIn(false)
-    expect(conversation.calls.slice(3)).toEqual(['enter', 'list', 'pull 304 0'])
+    expect(conversation.calls.slice(2)).toEqual(['enter', 'list', 'pull 304 0'])
     expect(feed.shown()).toEqual(range(105, 304))
     expect(feed.changed).toEqual([1])
   })

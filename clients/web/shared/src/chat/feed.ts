@@ -1,6 +1,6 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError } from '@connectrpc/connect'
-import type { Event as ChatEvent, Message, Position } from '@gen/stoa/chat/v1/chat_pb'
+import type { Event as ChatEvent, Message } from '@gen/stoa/chat/v1/chat_pb'
 import type { Entered, Event } from '@gen/stoa/edge/v1/edge_pb'
 import type { Broadcast } from '@gen/stoa/live/v1/live_pb'
 import { retryAfterMs } from '../api/errors'
@@ -8,7 +8,7 @@ import type { Edge, Room, RoomListener } from '../edge/edge'
 import { backoffMs } from '../lib/backoff'
 import { isAborted, sleep } from '../lib/sleep'
 import { Arrivals } from './arrivals'
-import { HistoryReader, type HistoryDeps } from './history'
+import { HistoryReader, type End, type HistoryDeps } from './history'
 
 /** `away`: the server ended the connection, and a person has to ask for another. `refused`: there is no such conversation. */
 export type FeedStatus = 'connecting' | 'open' | 'reconnecting' | 'away' | 'refused'
@@ -43,7 +43,7 @@ class Feed implements RoomListener {
   /** Ends what is under way for one connection. */
   private stay = new AbortController()
   /** The end of the conversation when the room was entered; undefined where this session has not entered it. */
-  private entered: Pick<Position, 'epoch' | 'seq'> | undefined
+  private entered: End | undefined
   /** What was written before, by the server's clock, was written while nobody listened. */
   private listeningFromMs = 0
 
@@ -117,8 +117,8 @@ class Feed implements RoomListener {
     })
   }
 
-  private greet({ position, people, likeCount }: Entered): void {
-    this.entered = { epoch: position?.epoch ?? 0n, seq: position?.seq ?? 0n }
+  private greet({ position, lastChange, people, likeCount }: Entered): void {
+    this.entered = { epoch: position?.epoch ?? 0n, seq: position?.seq ?? 0n, change: lastChange }
     this.listeningFromMs = 0
     this.deps.onEntered()
     this.deps.onLikes(likeCount, 0)
@@ -126,7 +126,7 @@ class Feed implements RoomListener {
   }
 
   /** Reads what is missing, and then takes what has come meanwhile. */
-  private async catchUp(end: Pick<Position, 'epoch' | 'seq'> | undefined, signal: AbortSignal): Promise<void> {
+  private async catchUp(end: End | undefined, signal: AbortSignal): Promise<void> {
     do {
       const isRead = await this.persist(signal, () => this.history.read(end, signal))
       if (!isRead) return

@@ -3,10 +3,11 @@ import type { Message, Position } from '@gen/stoa/chat/v1/chat_pb'
 import type { ChatService } from '@gen/stoa/chat/v1/chat_service_pb'
 import type { ArrivalsDeps } from './arrivals'
 
-type Place = Pick<Position, 'epoch' | 'seq'>
+/** Where a conversation stood: its last message, and the number of the last change. */
+export type End = Pick<Position, 'epoch' | 'seq'> & { change: bigint }
 
 export interface HistoryDeps extends ArrivalsDeps {
-  chat: Pick<Client<typeof ChatService>, 'getConversation' | 'listMessages' | 'pullMessages'>
+  chat: Pick<Client<typeof ChatService>, 'listMessages' | 'pullMessages'>
   conversationId: string
 }
 
@@ -19,14 +20,14 @@ export class HistoryReader {
 
   /**
    * Brings the window up to date, or further where more has come meanwhile.
-   * @param end the last message when the room was entered; undefined where the window has only a gap.
+   * @param end the end when the room was entered: what comes after that is told. Undefined where the window has only a gap.
    */
-  async read(end: Place | undefined, signal: AbortSignal): Promise<void> {
+  async read(end: End | undefined, signal: AbortSignal): Promise<void> {
     const { window } = this.deps
     const last = window.position
     const anew = !last || (end !== undefined && end.epoch !== last.epoch)
-    // Asked first: what changes after that is told, and what was changed before is read.
-    const change = anew || window.change === undefined ? await this.lastChange(signal) : window.change
+    // What was changed before the room was entered is read, and so in what is read anew already.
+    const change = (anew ? end?.change : window.change) ?? 0n
     // One that would keep nothing of what it has begins with the latest: what lies between would only pass through.
     const isFar = !anew && end !== undefined && end.seq - last.seq > BigInt(window.capacity)
     if (anew || isFar) await this.readLatest(end, signal)
@@ -34,13 +35,7 @@ export class HistoryReader {
     else await this.pull(change, signal)
   }
 
-  private async lastChange(signal: AbortSignal): Promise<bigint> {
-    const { chat, conversationId } = this.deps
-    const { state } = await chat.getConversation({ conversationId }, { signal })
-    return state?.conversation?.lastChange ?? 0n
-  }
-
-  private async readLatest(end: Place | undefined, signal: AbortSignal): Promise<void> {
+  private async readLatest(end: End | undefined, signal: AbortSignal): Promise<void> {
     const { chat, conversationId, window } = this.deps
     const { messages } = await chat.listMessages({ conversationId, pageSize }, { signal })
     window.restart()

@@ -1046,7 +1046,9 @@ type GetRoomResponse struct {
 	// The last stored message.
 	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// Likes so far.
-	LikeCount     int64 `protobuf:"varint,2,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	LikeCount int64 `protobuf:"varint,2,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	// Number of the last change of a message.
+	LastChange    int64 `protobuf:"varint,3,opt,name=last_change,json=lastChange,proto3" json:"last_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1091,6 +1093,13 @@ func (x *GetRoomResponse) GetPosition() *Position {
 func (x *GetRoomResponse) GetLikeCount() int64 {
 	if x != nil {
 		return x.LikeCount
+	}
+	return 0
+}
+
+func (x *GetRoomResponse) GetLastChange() int64 {
+	if x != nil {
+		return x.LastChange
 	}
 	return 0
 }
@@ -1363,11 +1372,13 @@ const file_stoa_chat_v1_conversation_service_proto_rawDesc = "" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
 	"\auser_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12\x16\n" +
 	"\x06unseen\x18\x03 \x01(\bR\x06unseen\x12\x14\n" +
-	"\x05staff\x18\x04 \x01(\bR\x05staff\"d\n" +
+	"\x05staff\x18\x04 \x01(\bR\x05staff\"\x85\x01\n" +
 	"\x0fGetRoomResponse\x122\n" +
 	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12\x1d\n" +
 	"\n" +
-	"like_count\x18\x02 \x01(\x03R\tlikeCount\"k\n" +
+	"like_count\x18\x02 \x01(\x03R\tlikeCount\x12\x1f\n" +
+	"\vlast_change\x18\x03 \x01(\x03R\n" +
+	"lastChange\"k\n" +
 	"\x15FilterContactsRequest\x12\"\n" +
 	"\auser_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06userId\x12.\n" +
 	"\buser_ids\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xc8\x01\x18\x01\"\x06r\x04\x10\x01\x18@R\auserIds\"3\n" +

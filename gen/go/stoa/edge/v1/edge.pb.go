@@ -1235,7 +1235,9 @@ type Entered struct {
 	// People in it, each counted once.
 	People int32 `protobuf:"varint,2,opt,name=people,proto3" json:"people,omitempty"`
 	// Likes so far.
-	LikeCount     int64 `protobuf:"varint,3,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	LikeCount int64 `protobuf:"varint,3,opt,name=like_count,json=likeCount,proto3" json:"like_count,omitempty"`
+	// Number of the last change of a message at that time, or before: every change after it is pushed.
+	LastChange    int64 `protobuf:"varint,4,opt,name=last_change,json=lastChange,proto3" json:"last_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1291,6 +1293,13 @@ func (x *Entered) GetLikeCount() int64 {
 	return 0
 }
 
+func (x *Entered) GetLastChange() int64 {
+	if x != nil {
+		return x.LastChange
+	}
+	return 0
+}
+
 // Leave ends an Enter; leaving what was not entered is no error.
 type Leave struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1337,7 +1346,7 @@ func (x *Leave) GetConversationId() string {
 	return ""
 }
 
-// Watch says whose presence the session follows, in place of the list before.
+// Watch says whose presence the session follows, in place of the list before; one that is refused leaves that as it was.
 type Watch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 200.
@@ -1383,7 +1392,8 @@ func (x *Watch) GetUserIds() []string {
 	return nil
 }
 
-// Watching is the presence of the watched, as far as they show it. Changes are pushed, merged to one a second.
+// Watching is the presence of the watched, as far as they show it. Changes are pushed, merged to one a second. Over
+// WebSocket and TCP what comes later is newer; where answers and pushes come on different ways, the turns of presences tell.
 type Watching struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each.
@@ -2050,18 +2060,20 @@ func (x *Goodbye) GetError() *Error {
 	return nil
 }
 
-// AccessPoint is where an edge listens.
+// AccessPoint is where clients reach an edge: addresses that they can open as they are.
 type AccessPoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of the node.
 	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// Where the node is; empty when nobody said.
 	Zone string `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
-	// Address for WebSocket, such as "wss://e1.example.org/edge/v1".
+	// Address for WebSocket, such as "wss://e1.example.org/edge/v1": the one that the operator set, else the one on which
+	// this was asked, with wss where that was over TLS. In NodeReport empty where the operator set none.
 	WebsocketUrl string `protobuf:"bytes,3,opt,name=websocket_url,json=websocketUrl,proto3" json:"websocket_url,omitempty"`
-	// Host and port for TCP without TLS; empty when it is closed.
+	// Host and port for TCP without TLS, such as "e1.example.org:7700": the host of the WebSocket address and the port that
+	// is open. Empty when it is closed. In NodeReport without a host where the operator set none.
 	TcpAddress string `protobuf:"bytes,4,opt,name=tcp_address,json=tcpAddress,proto3" json:"tcp_address,omitempty"`
-	// Host and port for TCP with TLS; empty when it is closed.
+	// The same for TCP with TLS.
 	TlsAddress string `protobuf:"bytes,5,opt,name=tls_address,json=tlsAddress,proto3" json:"tls_address,omitempty"`
 	// How full the node is, from 0 to 100.
 	LoadPercent int32 `protobuf:"varint,6,opt,name=load_percent,json=loadPercent,proto3" json:"load_percent,omitempty"`
@@ -2229,12 +2241,14 @@ const file_stoa_edge_v1_edge_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
 	"\x05Enter\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x16\n" +
-	"\x06unseen\x18\x02 \x01(\bR\x06unseen\"t\n" +
+	"\x06unseen\x18\x02 \x01(\bR\x06unseen\"\x95\x01\n" +
 	"\aEntered\x122\n" +
 	"\bposition\x18\x01 \x01(\v2\x16.stoa.chat.v1.PositionR\bposition\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\x05R\x06people\x12\x1d\n" +
 	"\n" +
-	"like_count\x18\x03 \x01(\x03R\tlikeCount\";\n" +
+	"like_count\x18\x03 \x01(\x03R\tlikeCount\x12\x1f\n" +
+	"\vlast_change\x18\x04 \x01(\x03R\n" +
+	"lastChange\";\n" +
 	"\x05Leave\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"5\n" +
 	"\x05Watch\x12,\n" +

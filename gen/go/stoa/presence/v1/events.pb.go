@@ -31,8 +31,10 @@ type PresenceChanged struct {
 	// Users whose privacy changed: edges ask again for those who watch them and for those whom they watch themselves, and hand
 	// on nothing of either before they have an answer.
 	PrivacyChanged []string `protobuf:"bytes,2,rep,name=privacy_changed,json=privacyChanged,proto3" json:"privacy_changed,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of all in it. An answer of BatchGetPresence with this turn or a higher one was read after the changes.
+	Turn          int64 `protobuf:"varint,3,opt,name=turn,proto3" json:"turn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PresenceChanged) Reset() {
@@ -77,6 +79,13 @@ func (x *PresenceChanged) GetPrivacyChanged() []string {
 		return x.PrivacyChanged
 	}
 	return nil
+}
+
+func (x *PresenceChanged) GetTurn() int64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
 }
 
 // PeopleChanged is published on the bus topic "presence.people_changed", at most once a second, for all conversations
@@ -130,10 +139,11 @@ var File_stoa_presence_v1_events_proto protoreflect.FileDescriptor
 
 const file_stoa_presence_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1dstoa/presence/v1/events.proto\x12\x10stoa.presence.v1\x1a\x1fstoa/presence/v1/presence.proto\"t\n" +
+	"\x1dstoa/presence/v1/events.proto\x12\x10stoa.presence.v1\x1a\x1fstoa/presence/v1/presence.proto\"\x88\x01\n" +
 	"\x0fPresenceChanged\x128\n" +
 	"\tpresences\x18\x01 \x03(\v2\x1a.stoa.presence.v1.PresenceR\tpresences\x12'\n" +
-	"\x0fprivacy_changed\x18\x02 \x03(\tR\x0eprivacyChanged\"F\n" +
+	"\x0fprivacy_changed\x18\x02 \x03(\tR\x0eprivacyChanged\x12\x12\n" +
+	"\x04turn\x18\x03 \x01(\x03R\x04turn\"F\n" +
 	"\rPeopleChanged\x125\n" +
 	"\x06counts\x18\x01 \x03(\v2\x1d.stoa.presence.v1.PeopleCountR\x06countsB>Z<github.com/stoa-live/stoa/gen/go/stoa/presence/v1;presencev1b\x06proto3"
 

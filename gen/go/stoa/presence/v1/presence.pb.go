@@ -100,7 +100,9 @@ type Presence struct {
 	// were seen just now.
 	LastSeenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
 	// What the user says about themselves; unset when nothing.
-	Status        *Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	Status *Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	// Rises with time: of two of the same user, the one with the higher turn is the newer one, however they came.
+	Turn          int64 `protobuf:"varint,7,opt,name=turn,proto3" json:"turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -175,6 +177,13 @@ func (x *Presence) GetStatus() *Status {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *Presence) GetTurn() int64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
 }
 
 // Status is what a user says about themselves.
@@ -356,7 +365,7 @@ var File_stoa_presence_v1_presence_proto protoreflect.FileDescriptor
 
 const file_stoa_presence_v1_presence_proto_rawDesc = "" +
 	"\n" +
-	"\x1fstoa/presence/v1/presence.proto\x12\x10stoa.presence.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\"\xf9\x01\n" +
+	"\x1fstoa/presence/v1/presence.proto\x12\x10stoa.presence.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17stoa/auth/v1/auth.proto\"\x8d\x02\n" +
 	"\bPresence\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x16\n" +
 	"\x06hidden\x18\x02 \x01(\bR\x06hidden\x12\x16\n" +
@@ -364,7 +373,8 @@ const file_stoa_presence_v1_presence_proto_rawDesc = "" +
 	"\tplatforms\x18\x04 \x03(\x0e2\x16.stoa.auth.v1.PlatformR\tplatforms\x12<\n" +
 	"\flast_seen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"lastSeenAt\x120\n" +
-	"\x06status\x18\x06 \x01(\v2\x18.stoa.presence.v1.StatusR\x06status\"v\n" +
+	"\x06status\x18\x06 \x01(\v2\x18.stoa.presence.v1.StatusR\x06status\x12\x12\n" +
+	"\x04turn\x18\a \x01(\x03R\x04turn\"v\n" +
 	"\x06Status\x12\x1b\n" +
 	"\x04text\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18PR\x04text\x12\x1d\n" +
 	"\x05emoji\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x05emoji\x120\n" +

@@ -162,7 +162,8 @@ export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
  */
 export const EdgeService: GenService<{
   /**
-   * ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order.
+   * ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order. Nodes of which
+   * nobody said where clients reach them are left out, but for the one that answers.
    *
    * @generated from rpc stoa.edge.v1.EdgeService.ListAccessPoints
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stoa/presence/v1/events.proto.
  */
 export const file_stoa_presence_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdG9hL3ByZXNlbmNlL3YxL2V2ZW50cy5wcm90bxIQc3RvYS5wcmVzZW5jZS52MSJZCg9QcmVzZW5jZUNoYW5nZWQSLQoJcHJlc2VuY2VzGAEgAygLMhouc3RvYS5wcmVzZW5jZS52MS5QcmVzZW5jZRIXCg9wcml2YWN5X2NoYW5nZWQYAiADKAkiPgoNUGVvcGxlQ2hhbmdlZBItCgZjb3VudHMYASADKAsyHS5zdG9hLnByZXNlbmNlLnYxLlBlb3BsZUNvdW50Qj5aPGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvcHJlc2VuY2UvdjE7cHJlc2VuY2V2MWIGcHJvdG8z", [file_stoa_presence_v1_presence]);
+  fileDesc("Ch1zdG9hL3ByZXNlbmNlL3YxL2V2ZW50cy5wcm90bxIQc3RvYS5wcmVzZW5jZS52MSJnCg9QcmVzZW5jZUNoYW5nZWQSLQoJcHJlc2VuY2VzGAEgAygLMhouc3RvYS5wcmVzZW5jZS52MS5QcmVzZW5jZRIXCg9wcml2YWN5X2NoYW5nZWQYAiADKAkSDAoEdHVybhgDIAEoAyI+Cg1QZW9wbGVDaGFuZ2VkEi0KBmNvdW50cxgBIAMoCzIdLnN0b2EucHJlc2VuY2UudjEuUGVvcGxlQ291bnRCPlo8Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9wcmVzZW5jZS92MTtwcmVzZW5jZXYxYgZwcm90bzM", [file_stoa_presence_v1_presence]);
 
 /**
  * PresenceChanged is published on the bus topic "presence.changed", in one order: at most once a second for all who changed,
@@ -36,6 +36,13 @@ export type PresenceChanged = Message<"stoa.presence.v1.PresenceChanged"> & {
    * @generated from field: repeated string privacy_changed = 2;
    */
   privacyChanged: string[];
+
+  /**
+   * Of all in it. An answer of BatchGetPresence with this turn or a higher one was read after the changes.
+   *
+   * @generated from field: int64 turn = 3;
+   */
+  turn: bigint;
 };
 
 /**

@@ -44,7 +44,8 @@ const (
 
 // EdgeServiceClient is a client for the stoa.edge.v1.EdgeService service.
 type EdgeServiceClient interface {
-	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order.
+	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order. Nodes of which
+	// nobody said where clients reach them are left out, but for the one that answers.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
 	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
@@ -121,7 +122,8 @@ func (c *edgeServiceClient) Send(ctx context.Context, req *v1.SendRequest) (*v1.
 
 // EdgeServiceHandler is an implementation of the stoa.edge.v1.EdgeService service.
 type EdgeServiceHandler interface {
-	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order.
+	// ListAccessPoints ranks the edges for the caller: its zone first, then by load. Try them in this order. Nodes of which
+	// nobody said where clients reach them are left out, but for the one that answers.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
 	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
