@@ -132,7 +132,7 @@ func (v seen) mayWrite(p authn.Principal, now time.Time) error {
 }
 
 // mayStillWrite asks again at the last moment: what was committed since the question before is known to facts.
-func (s *Service) mayStillWrite(p authn.Principal, v seen) error {
+func (s *Service) mayStillWrite(_ *batch, p authn.Principal, v seen) (seen, error) {
 	if c, ok := s.facts.conversations.get(v.ID); ok {
 		v.Conversation = c
 	}
@@ -141,8 +141,8 @@ func (s *Service) mayStillWrite(p authn.Principal, v seen) error {
 			v.Member = m
 		}
 		if !v.Member.here() {
-			return conversationNotFound()
+			return seen{}, conversationNotFound()
 		}
 	}
-	return v.mayWrite(p, s.deps.Now())
+	return v, v.mayWrite(p, s.deps.Now())
 }

@@ -30,6 +30,8 @@ type batch struct {
 	places map[string]*place
 	tales  []*tale
 	after  []func() // once it is committed, before anybody is answered
+
+	overwrites bool // what is changed is overwritten in the file
 }
 
 // place is where a conversation's numbers stand in a batch.
@@ -142,7 +144,7 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 		return nil, false, err
 	}
 	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx, m.GetConversationId(), seq,
-		m.GetSender().GetId(), m.GetClientMsgId(), body, b.now.UnixMicro())
+		m.GetSender().GetId(), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))
 	if err != nil {
 		return nil, false, fmt.Errorf("insert message: %w", err)
 	}
@@ -164,8 +166,7 @@ func (b *batch) same(m *chatv1.Message) (*chatv1.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.same), m.GetConversationId(), p.epoch,
-		m.GetConversationId(), m.GetSender().GetId(), m.GetClientMsgId())
+	messages, err := b.read(b.store.batches.same, m.GetConversationId(), p.epoch, m.GetSender().GetId(), m.GetClientMsgId())
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +182,7 @@ func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, erro
 	if err != nil {
 		return nil, err
 	}
-	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.at), conversationID, p.epoch,
-		conversationID, seq)
+	messages, err := b.read(b.store.batches.at, conversationID, p.epoch, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +190,16 @@ func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, erro
 		return nil, messageNotFound()
 	}
 	return messages[0], nil
+}
+
+// read reads messages of a conversation as they are in the transaction.
+func (b *batch) read(statement *sql.Stmt, conversationID string, epoch int64, args ...any) ([]*chatv1.Message, error) {
+	messages, err := b.store.readMessages(b.ctx, b.tx.StmtContext(b.ctx, statement), conversationID, epoch,
+		append([]any{conversationID}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return messages, b.unquoteGone(messages)
 }
 
 // change stores a message that changed under the conversation's next change number, and tells of it.
@@ -205,9 +215,11 @@ func (b *batch) change(m *chatv1.Message) error {
 	p.lastChange++
 	p.touched = true
 	m.Change = p.lastChange
-	if _, err := b.tx.ExecContext(b.ctx,
-		"UPDATE messages SET body = ?, deleted = ?, change = ? WHERE conversation_id = ? AND seq = ?",
-		body, m.GetDeleted(), m.GetChange(), m.GetConversationId(), m.GetSeq()); err != nil {
+	if err := b.overwriting(func() error {
+		_, err := b.tx.StmtContext(b.ctx, b.store.batches.changeMessage).ExecContext(b.ctx, body, m.GetDeleted(),
+			m.GetChange(), quotedSeq(m), m.GetConversationId(), m.GetSeq())
+		return err
+	}); err != nil {
 		return fmt.Errorf("change message: %w", err)
 	}
 	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
@@ -280,7 +292,11 @@ func (b *batch) record(t *tale, mine claim) (run, error) {
 	case t.userID != "":
 		events, err = proto.Marshal(&chatv1.UserEvents{UserId: t.userID, Events: t.own})
 	default:
-		events, err = proto.Marshal(&chatv1.ConversationEvents{ConversationId: t.conversationID, Events: t.events})
+		waiting := &chatv1.ConversationEvents{ConversationId: t.conversationID}
+		for _, event := range t.events {
+			waiting.Events = append(waiting.GetEvents(), kept(event))
+		}
+		events, err = proto.Marshal(waiting)
 	}
 	if err != nil {
 		return run{}, fmt.Errorf("encode outbox row: %w", err)

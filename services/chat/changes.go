@@ -183,7 +183,8 @@ func (s *Service) RecallMessage(ctx context.Context, p authn.Principal, id strin
 	})
 }
 
-// takeAway removes all that belongs to a message but its place, and returns what is left.
+// takeAway removes all that belongs to a message but its place, its words in the quotes of answers included, and returns
+// what is left, to be stored.
 func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, error) {
 	left := proto.CloneOf(m)
 	left.Recalled = recalled
@@ -195,17 +196,8 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 			return nil, fmt.Errorf("take away message: %w", err)
 		}
 	}
-	// Without it SQLite only forgets where the bytes are, and they stay in the file until something else is written over
-	// them. The log that is beside the file loses them as it is used again.
-	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = ON"); err != nil {
-		return nil, fmt.Errorf("turn overwriting on: %w", err)
-	}
-	if _, err := b.tx.ExecContext(b.ctx, "UPDATE messages SET body = x'' WHERE conversation_id = ? AND seq = ?",
-		m.GetConversationId(), m.GetSeq()); err != nil {
-		return nil, fmt.Errorf("empty message: %w", err)
-	}
-	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = OFF"); err != nil { // other changes shall not pay for it
-		return nil, fmt.Errorf("turn overwriting off: %w", err)
+	if err := b.erase(placeKey{m.GetConversationId(), m.GetSeq()}); err != nil {
+		return nil, err
 	}
 	return left, nil
 }

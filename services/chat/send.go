@@ -43,17 +43,17 @@ func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (
 	if err := s.limits.send(p.UserID, v.ID, v.Kind == liveRoom); err != nil {
 		return nil, err
 	}
-	quote, err := s.quote(ctx, v, d.ReplyToSeq)
-	if err != nil {
-		return nil, err
-	}
 	from, err := s.senders.get(ctx, p.UserID)
 	if err != nil {
 		return nil, err
 	}
-	return s.post(ctx, p, v, &chatv1.Message{
-		ConversationId: v.ID, Sender: from, Content: content, ClientMsgId: d.ClientMsgID, Mentions: mentions, ReplyTo: quote,
-	})
+	m := &chatv1.Message{
+		ConversationId: v.ID, Sender: from, Content: content, ClientMsgId: d.ClientMsgID, Mentions: mentions,
+	}
+	if d.ReplyToSeq > 0 {
+		m.ReplyTo = &chatv1.Quote{Seq: d.ReplyToSeq}
+	}
+	return s.post(ctx, p, v, m)
 }
 
 // mayWriteTo returns a conversation to somebody who may write there.
@@ -77,7 +77,14 @@ func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1
 	if m.GetMentions() != nil && v.hasMembers() {
 		posted = (*batch).mention
 	}
-	return s.writer.send(ctx, m, func() error { return s.mayStillWrite(p, v) }, posted)
+	return s.writer.send(ctx, m, func(b *batch) error {
+		v, err := s.mayStillWrite(b, p, v)
+		if err != nil || m.GetReplyTo() == nil {
+			return err
+		}
+		m.ReplyTo, err = b.quote(v, m.GetReplyTo().GetSeq())
+		return err
+	}, posted)
 }
 
 // mention notes whom a message means, to count it.
@@ -117,17 +124,18 @@ func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Me
 	return &chatv1.Mentions{UserIds: mentions.GetUserIds(), All: mentions.GetAll()}, nil
 }
 
-// quote returns what an answer shows of the message that it answers; nil for none. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
-func (s *Service) quote(ctx context.Context, v seen, seq int64) (*chatv1.Quote, error) {
-	if seq == 0 {
-		return nil, nil //nolint:nilnil // it answers none
-	}
+// quote returns what an answer shows of the message that it answers, as that is now: one that was taken away has no words.
+// Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+func (b *batch) quote(v seen, seq int64) (*chatv1.Quote, error) {
 	if seq < v.Member.FirstSeq {
 		return nil, messageNotFound()
 	}
-	m, err := s.store.messageAt(ctx, v.Conversation, seq)
+	m, err := b.message(v.ID, seq)
 	if err != nil {
 		return nil, err
+	}
+	if m.GetDeleted() {
+		return &chatv1.Quote{Seq: seq}, nil
 	}
 	return &chatv1.Quote{Seq: seq, Sender: m.GetSender(), Excerpt: excerpt(m.GetContent())}, nil
 }
@@ -191,7 +199,7 @@ func (s *Service) ForwardMessages(
 	}
 	var stored []*chatv1.Message
 	err = s.writer.change(ctx, func(b *batch) error {
-		if err := s.mayStillWrite(p, to); err != nil {
+		if _, err := s.mayStillWrite(b, p, to); err != nil {
 			return err
 		}
 		stored = nil
