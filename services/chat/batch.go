@@ -28,6 +28,7 @@ type batch struct {
 	now    time.Time // UTC, to the microsecond
 
 	places map[string]*place
+	rights map[string]bool // conversations in which it may have changed who may do what
 	tales  []*tale
 	after  []func() // once it is committed, before anybody is answered
 
@@ -53,6 +54,7 @@ type tale struct {
 func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch, error) {
 	b := &batch{
 		ctx: ctx, tx: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
+		rights: make(map[string]bool),
 	}
 	if err := tx.StmtContext(ctx, s.batches.takeNumber).QueryRowContext(ctx).Scan(&b.number); err != nil {
 		return nil, fmt.Errorf("take commit number: %w", err)

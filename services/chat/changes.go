@@ -117,7 +117,7 @@ func (s *Service) EditMessage(
 		case b.now.Sub(m.GetSentAt().AsTime()) > editWindow:
 			return nil, tooLate("edit")
 		}
-		if err := v.mayWrite(p, b.now); err != nil {
+		if err := s.mayWriteIn(b, p, v); err != nil {
 			return nil, err
 		}
 		edited := proto.CloneOf(m)
@@ -211,7 +211,7 @@ func (b *batch) forgetMentions(m *chatv1.Message) error {
 }
 
 // PinMessage puts a message on the board or takes it down. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
-// PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED (TOO_MANY_PINS), FAILED_PRECONDITION (GROUP_DISBANDED).
+// PERMISSION_DENIED (FORBIDDEN, MUTED), RESOURCE_EXHAUSTED (TOO_MANY_PINS), FAILED_PRECONDITION (GROUP_DISBANDED).
 func (s *Service) PinMessage(
 	ctx context.Context, p authn.Principal, id string, seq int64, remove bool,
 ) (*chatv1.Message, error) {
@@ -227,7 +227,11 @@ func (s *Service) PinMessage(
 			return nil, forbidden("this is for the owner and admins")
 		case m.GetDeleted():
 			return nil, messageNotFound()
-		case m.GetPinned() != remove:
+		}
+		if err := s.mayWriteIn(b, p, v); err != nil {
+			return nil, err
+		}
+		if m.GetPinned() != remove {
 			return nil, nil //nolint:nilnil // it is so already
 		}
 		if err := b.pin(m, remove); err != nil {

@@ -187,25 +187,36 @@ func (s *Service) ForwardMessages(
 	if err != nil {
 		return nil, err
 	}
-	drafts := make([]*chatv1.Message, len(seqs))
-	for i, seq := range seqs {
-		if drafts[i], err = s.forwarded(ctx, p, from, to, seq, sender); err != nil {
-			return nil, err
-		}
-		drafts[i].ClientMsgId = requestID + "/" + strconv.Itoa(i)
-	}
-	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(drafts)); err != nil {
+	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(seqs)); err != nil {
 		return nil, err
+	}
+	if from.hasMembers() {
+		for _, seq := range seqs {
+			if hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq); err != nil {
+				return nil, err
+			} else if len(hidden) > 0 {
+				return nil, messageNotFound()
+			}
+		}
 	}
 	var stored []*chatv1.Message
 	err = s.writer.change(ctx, func(b *batch) error {
-		if _, err := s.mayStillWrite(b, p, to); err != nil {
+		from, err := b.see(p, fromID)
+		if err != nil {
+			return err
+		}
+		to, err := s.mayStillWrite(b, p, to)
+		if err != nil {
 			return err
 		}
 		stored = nil
-		for _, m := range drafts {
-			m, _, err := b.post(m)
+		for i, seq := range seqs {
+			m, err := b.forwarded(from, to, seq)
 			if err != nil {
+				return err
+			}
+			m.Sender, m.ClientMsgId = sender, requestID+"/"+strconv.Itoa(i)
+			if m, _, err = b.post(m); err != nil {
 				return err
 			}
 			stored = append(stored, m)
@@ -218,28 +229,17 @@ func (s *Service) ForwardMessages(
 	return stored, nil
 }
 
-// forwarded makes a new message of one that p sees.
-func (s *Service) forwarded(
-	ctx context.Context, p authn.Principal, from, to seen, seq int64, sender *authv1.User,
-) (*chatv1.Message, error) {
+// forwarded makes a new message of one that is seen in another conversation, as that is now.
+func (b *batch) forwarded(from, to seen, seq int64) (*chatv1.Message, error) {
 	if seq < from.Member.FirstSeq {
 		return nil, messageNotFound()
 	}
-	m, err := s.store.messageAt(ctx, from.Conversation, seq)
+	m, err := b.message(from.ID, seq)
 	if err != nil {
 		return nil, err
 	}
 	if m.GetDeleted() || m.GetContent().GetSystem() != nil {
 		return nil, messageNotFound()
-	}
-	if from.hasMembers() {
-		hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq)
-		if err != nil {
-			return nil, err
-		}
-		if len(hidden) > 0 {
-			return nil, messageNotFound()
-		}
 	}
 	content, err := cleanContent(m.GetContent(), to.Kind)
 	if err != nil {
@@ -249,7 +249,7 @@ func (s *Service) forwarded(
 	if origin == nil {
 		origin = &chatv1.Origin{Sender: m.GetSender(), SentAt: m.GetSentAt()}
 	}
-	return &chatv1.Message{ConversationId: to.ID, Sender: sender, Content: content, Origin: origin}, nil
+	return &chatv1.Message{ConversationId: to.ID, Content: content, Origin: origin}, nil
 }
 
 // SendSystemMessage tells users something in their system conversations, which are made as needed. Errors:
