@@ -146,7 +146,7 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 		return nil, false, err
 	}
 	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx, m.GetConversationId(), seq,
-		m.GetSender().GetId(), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))
+		doer(m), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))
 	if err != nil {
 		return nil, false, fmt.Errorf("insert message: %w", err)
 	}
@@ -168,7 +168,7 @@ func (b *batch) same(m *chatv1.Message) (*chatv1.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := b.read(b.store.batches.same, m.GetConversationId(), p.epoch, m.GetSender().GetId(), m.GetClientMsgId())
+	messages, err := b.read(b.store.batches.same, m.GetConversationId(), p.epoch, doer(m), m.GetClientMsgId())
 	if err != nil {
 		return nil, err
 	}

@@ -114,6 +114,8 @@ func (s *Service) EditMessage(
 			return nil, messageNotFound()
 		case m.GetSender().GetId() != p.UserID:
 			return nil, notYours()
+		case m.GetOrigin() != nil:
+			return nil, forbidden("a forwarded message says what somebody else wrote")
 		case b.now.Sub(m.GetSentAt().AsTime()) > editWindow:
 			return nil, tooLate("edit")
 		}

@@ -77,7 +77,7 @@ func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1
 	if m.GetMentions() != nil && v.hasMembers() {
 		posted = (*batch).mention
 	}
-	return s.writer.send(ctx, m, func(b *batch) error {
+	stored, err := s.writer.send(ctx, m, func(b *batch) error {
 		v, err := s.mayStillWrite(b, p, v)
 		if err != nil || m.GetReplyTo() == nil {
 			return err
@@ -85,6 +85,10 @@ func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1
 		m.ReplyTo, err = b.quote(v, m.GetReplyTo().GetSeq())
 		return err
 	}, posted)
+	if err != nil {
+		return nil, err
+	}
+	return stored, s.markMine(ctx, v.ID, p.UserID, []*chatv1.Message{stored})
 }
 
 // mention notes whom a message means, to count it.
@@ -226,7 +230,7 @@ func (s *Service) ForwardMessages(
 	if err != nil {
 		return nil, err
 	}
-	return stored, nil
+	return stored, s.markMine(ctx, to.ID, p.UserID, stored) // they may have been there for long
 }
 
 // forwarded makes a new message of one that is seen in another conversation, as that is now.

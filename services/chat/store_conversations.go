@@ -25,14 +25,14 @@ const pairPrefix = "pair:"
 
 // conversationStatements read conversations and members.
 type conversationStatements struct {
-	conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
-	readers, readCount, deliveredCount                                          *sql.Stmt
+	lastCommit, conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
+	readers, readCount, deliveredCount                                                      *sql.Stmt
 }
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
 	countUnread        = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
-		"AND sender_id <> ? AND NOT deleted LIMIT ?)"
+		"AND sender_id NOT IN (?, ?) AND NOT deleted LIMIT ?)"
 	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
 		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
 		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
@@ -47,6 +47,7 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 		return statement
 	}
 	return conversationStatements{
+		lastCommit:   prepare("SELECT number FROM counters WHERE id = 1"),
 		conversation: prepare(selectConversation),
 		member:       prepare(selectMember),
 		// What happens in a conversation is nothing to those who left it.
@@ -154,6 +155,14 @@ func (b *batch) member(conversationID, userID string) (Member, error) {
 	return scanMember(b.tx.QueryRowContext(b.ctx, selectMember, conversationID, userID), conversationID, userID)
 }
 
+// lastCommit returns the number of the last commit.
+func (s *store) lastCommit(ctx context.Context) (n int64, err error) {
+	if err := s.conversations.lastCommit.QueryRowContext(ctx).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read last commit: %w", err)
+	}
+	return n, nil
+}
+
 // mine is a conversation as a user has it in their list.
 type mine struct {
 	Conversation
@@ -186,7 +195,8 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 // unread counts messages of others after the member's read position, and those that mean the member, each up to limit.
 func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
 	from := max(m.ReadSeq, m.FirstSeq-1)
-	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, limit).Scan(&messages)
+	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).
+		Scan(&messages)
 	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)
 	if err := errors.Join(first, second); err != nil {
 		return 0, 0, fmt.Errorf("count unread messages: %w", err)

@@ -129,6 +129,18 @@ func encodeBody(m *chatv1.Message) ([]byte, error) {
 	return body, nil
 }
 
+// actorMark stands before the actor of a system message in the column of senders, where no user's id begins with it: the
+// message is no message of theirs, and is not unread for them.
+const actorMark = "@"
+
+// doer is who a message is stored as being of.
+func doer(m *chatv1.Message) string {
+	if what := m.GetContent().GetSystem(); what != nil {
+		return actorMark + what.GetActorId()
+	}
+	return m.GetSender().GetId()
+}
+
 // setPlace gives a message its place.
 func setPlace(m *chatv1.Message, epoch, seq int64, at time.Time) {
 	m.Epoch, m.Seq, m.SentAt = epoch, seq, timestamppb.New(at)
