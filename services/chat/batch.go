@@ -62,7 +62,11 @@ func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch,
 	return b, nil
 }
 
-// attempt does act, or nothing of it when it fails.
+// errBroken is a transaction that cannot go on. A database that has no room or cannot write may end it by itself, and what
+// would be done after that would be done at once and for good.
+var errBroken = errors.New("the transaction is broken")
+
+// attempt does act, or nothing of it when it fails. Errors: act's, errBroken.
 func (b *batch) attempt(act func() error) error {
 	if _, err := b.tx.ExecContext(b.ctx, "SAVEPOINT attempt"); err != nil {
 		return fmt.Errorf("set savepoint: %w", err)
@@ -73,11 +77,11 @@ func (b *batch) attempt(act func() error) error {
 		b.places, b.after = places, b.after[:after]
 		b.tales = b.tales[:tales]
 		if _, undo := b.tx.ExecContext(b.ctx, "ROLLBACK TO attempt"); undo != nil {
-			return errors.Join(err, fmt.Errorf("roll back to savepoint: %w", undo))
+			return fmt.Errorf("%w: roll back to savepoint: %w, after: %v", errBroken, undo, err) //nolint:errorlint // is no refusal
 		}
 	}
 	if _, release := b.tx.ExecContext(b.ctx, "RELEASE attempt"); release != nil {
-		return errors.Join(err, fmt.Errorf("release savepoint: %w", release))
+		return fmt.Errorf("%w: release savepoint: %w, after: %v", errBroken, release, err) //nolint:errorlint // is no refusal
 	}
 	return err
 }

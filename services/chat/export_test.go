@@ -1,6 +1,9 @@
 package chat
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Hold keeps the writer inside of a batch until release is called, so that what comes meanwhile makes up the next one.
 func (s *Service) Hold() (release func(), err error) {
@@ -32,4 +35,13 @@ func (s *Service) Hear(userID string) {
 	defer s.mutes.mu.Unlock()
 	key := muteKey{UserID: userID}
 	s.mutes.all[key] = Mute{muteKey: key}
+}
+
+// LeaveRoom gives the database room for so many pages more and no others, as a disk that fills up.
+func (s *Service) LeaveRoom(ctx context.Context, pages int64) error {
+	var now int64
+	if err := s.store.db.Write.QueryRowContext(ctx, "PRAGMA page_count").Scan(&now); err != nil {
+		return err
+	}
+	return s.store.db.Write.QueryRowContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", now+pages)).Scan(&now)
 }

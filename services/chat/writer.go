@@ -160,7 +160,10 @@ func (w *writer) commit(jobs []*job) {
 			return err
 		}
 		for _, j := range jobs {
-			if j.err = w.apply(done, j); j.err != nil && !j.alone && !isRefusal(j.err) {
+			if j.err = w.apply(done, j); j.err == nil || isRefusal(j.err) {
+				continue
+			}
+			if !j.alone || errors.Is(j.err, errBroken) {
 				return j.err // the database's: nothing of the batch will be stored
 			}
 		}
