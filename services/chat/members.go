@@ -296,7 +296,7 @@ func (s *Service) ListMembers(
 		return nil, "", 0, err
 	}
 	if !ok {
-		cursor.Role = master + 1
+		cursor.Role = master
 	}
 	v, err := s.seeMembers(ctx, p, id)
 	if err != nil {

@@ -57,8 +57,8 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
 		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
 			"ORDER BY m.id LIMIT ?"),
-		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND (m.role < ? OR (m.role = ? AND m.id > ?)) ORDER BY m.role DESC, m.id LIMIT ?"),
+		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role = ? " +
+			"AND m.id > ? ORDER BY m.id LIMIT ?"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
 		unread:    prepare(countUnread),
@@ -208,9 +208,21 @@ func (s *store) unread(ctx context.Context, m Member, limit int) (messages, ment
 func (s *store) listMembers(
 	ctx context.Context, conversationID string, role chatv1.MemberRole, after int64, limit int,
 ) (members []Member, ids []int64, err error) {
-	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, role, after, limit)
+	for ; role > gone && len(members) < limit; role, after = role-1, 0 {
+		// One role at a time, so that a page reads no members of the pages before.
+		if members, ids, err = s.appendMembers(ctx, members, ids, conversationID, role, after, limit-len(members)); err != nil {
+			return nil, nil, fmt.Errorf("list members: %w", err)
+		}
+	}
+	return members, ids, nil
+}
+
+func (s *store) appendMembers(
+	ctx context.Context, members []Member, ids []int64, conversationID string, role chatv1.MemberRole, after int64, limit int,
+) (_ []Member, _ []int64, err error) {
+	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, after, limit)
 	if err != nil {
-		return nil, nil, fmt.Errorf("list members: %w", err)
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
@@ -218,7 +230,7 @@ func (s *store) listMembers(
 		var id int64
 		targets, finish := memberTargets(&m)
 		if err := rows.Scan(append([]any{&id}, targets...)...); err != nil {
-			return nil, nil, fmt.Errorf("list members: %w", err)
+			return nil, nil, err
 		}
 		finish()
 		members, ids = append(members, m), append(ids, id)
