@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -54,13 +55,22 @@ func (p *phone) sync(page int32) {
 				p.has[id] = &chatv1.Have{ConversationId: id, Position: &chatv1.Position{}}
 				p.said[id] = make(map[int64]*chatv1.Message)
 			}
+			p.forget(id, s)
 			if !slices.Contains(lacking, p.has[id]) {
 				lacking = append(lacking, p.has[id])
 			}
 		}
 		p.cursor, done = res.GetCursor(), res.GetDone()
 	}
-	for len(lacking) > 0 {
+	for some := range slices.Chunk(lacking, 200) {
+		p.pull(some, page)
+	}
+}
+
+// pull reads what the device lacks in some conversations.
+func (p *phone) pull(lacking []*chatv1.Have, page int32) {
+	p.n.t.Helper()
+	for {
 		res, err := p.n.as(p.user).PullMessages(p.n.t.Context(), &chatv1.PullMessagesRequest{Have: lacking, PageSize: 7 * page})
 		p.n.must(err)
 		p.calls++
@@ -81,6 +91,15 @@ func (p *phone) sync(page int32) {
 		if !res.GetHasMore() {
 			return
 		}
+	}
+}
+
+// forget drops what the user may not see any more: who left and came again begins anew.
+func (p *phone) forget(id string, s *chatv1.ConversationState) {
+	first := s.GetMembership().GetFirstSeq()
+	maps.DeleteFunc(p.said[id], func(seq int64, _ *chatv1.Message) bool { return seq < first })
+	if at := p.has[id].GetPosition(); at.GetSeq() > 0 && at.GetSeq() < first {
+		p.has[id].Position = &chatv1.Position{Epoch: s.GetConversation().GetEpoch(), Seq: first - 1}
 	}
 }
 
