@@ -37,13 +37,6 @@ func (n *node) together(acts ...func(ctx context.Context) error) []error {
 func TestNobodyActsInTheBatchThatTakesTheirRights(t *testing.T) {
 	t.Parallel()
 	type act = func(ctx context.Context) error
-	type refusal struct {
-		code   connect.Code
-		reason string
-	}
-	away := refusal{connect.CodeNotFound, chat.ReasonConversationNotFound}
-	muted := refusal{connect.CodePermissionDenied, chat.ReasonMuted}
-	ended := refusal{connect.CodeFailedPrecondition, chat.ReasonGroupDisbanded}
 	for name, end := range map[string]struct {
 		act  func(n *node, id string) act
 		want refusal
@@ -140,7 +133,7 @@ func TestNobodyActsInTheBatchThatTakesTheirRights(t *testing.T) {
 				}
 				want := end.want
 				if name == "muted with all" && i == len(acts)-1 {
-					want = refusal{connect.CodePermissionDenied, errs.ReasonForbidden} // is no admin any more
+					want = forbidden // is no admin any more
 				}
 				if !errs.Is(err, want.code, want.reason) {
 					t.Errorf("act %d in the same commit: %v (%s)", i, err, errs.Reason(err))
