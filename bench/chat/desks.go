@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	client "github.com/stoa-live/stoa/clients/go"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 )
 
 // roomDesk is a live room of which all senders write and which none of them has entered.
-func roomDesk(binary string) func(context.Context) (*desk, error) {
-	return stoaDesk(binary, durableSenders, func(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
+func roomDesk(binary string, newID func() string) func(context.Context) (*desk, error) {
+	return stoaDesk(binary, durableSenders, newID, func(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
 		id, err := s.room(ctx, users[0])
 		return func(int, int) string { return id }, err
 	})
@@ -20,7 +21,7 @@ func roomDesk(binary string) func(context.Context) (*desk, error) {
 
 // groupDesk is a group whose members are the senders.
 func groupDesk(binary string) func(context.Context) (*desk, error) {
-	return stoaDesk(binary, durableSenders, func(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
+	return stoaDesk(binary, durableSenders, client.NewMessageID, func(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
 		id, err := s.group(ctx, users[0], users[1:]...)
 		return func(int, int) string { return id }, err
 	})
@@ -30,7 +31,7 @@ func groupDesk(binary string) func(context.Context) (*desk, error) {
 // one who is not, and groups of five who are and five who are not. Each sender writes to a direct conversation and to a
 // group in turn.
 func pairsDesk(binary string) func(context.Context) (*desk, error) {
-	return stoaDesk(binary, 2*durableSenders, preparePairs)
+	return stoaDesk(binary, 2*durableSenders, client.NewMessageID, preparePairs)
 }
 
 func preparePairs(ctx context.Context, s *stoa, users []person) (func(i, n int) string, error) {
@@ -71,7 +72,8 @@ func pairsReceivers(n int) int {
 // stoaDesk signs users up, the first of whom are the senders; prepare makes the conversations and returns the one to which
 // the i-th sender writes as the n-th.
 func stoaDesk(
-	binary string, users int, prepare func(context.Context, *stoa, []person) (func(i, n int) string, error),
+	binary string, users int, newID func() string,
+	prepare func(context.Context, *stoa, []person) (func(i, n int) string, error),
 ) func(context.Context) (*desk, error) {
 	return func(ctx context.Context) (*desk, error) {
 		s, err := startStoa(ctx, binary)
@@ -89,21 +91,22 @@ func stoaDesk(
 			return nil, err
 		}
 		open := func(ctx context.Context, i int) (*seat, error) {
-			return s.seat(ctx, people[i], func(n int) string { return conversation(i, n) })
+			return s.seat(ctx, people[i], newID, func(n int) string { return conversation(i, n) })
 		}
 		return &desk{server: s.Process, seat: open, stop: s.stop}, nil
 	}
 }
 
-// seat signs a sender in, whose n-th message goes to the conversation that is told.
-func (s *stoa) seat(ctx context.Context, p person, conversation func(n int) string) (*seat, error) {
+// seat signs a sender in, whose n-th message goes to the conversation that is told, under a new id.
+func (s *stoa) seat(
+	ctx context.Context, p person, newID func() string, conversation func(n int) string,
+) (*seat, error) {
 	e, err := s.openEdge(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	ids := newIDs()
 	return &seat{edge: e, frame: func(id uint32, n int, sent time.Time) ([]byte, error) {
-		return appendCall(make([]byte, 0, 512), id, textMessage(conversation(n), ids.next(), newText(sent, n)))
+		return appendCall(make([]byte, 0, 512), id, textMessage(conversation(n), newID(), newText(sent, n)))
 	}}, nil
 }
 

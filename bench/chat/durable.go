@@ -9,7 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stoa-live/stoa/bench/process"
+	client "github.com/stoa-live/stoa/clients/go"
 )
 
 const durableSenders = 64
@@ -52,15 +55,17 @@ type durableCase struct {
 
 // The mixes: what the senders send to, and who receives.
 const (
-	mixRoom  = "one room, nobody receives"
-	mixGroup = "one group of the 64, all receive"
-	mixPairs = "half direct, half to groups of 10, half the members online and receiving"
+	mixRoom   = "one room, nobody receives"
+	mixRandom = "the same with random ids (UUID v4) of messages"
+	mixGroup  = "one group of the 64, all receive"
+	mixPairs  = "half direct, half to groups of 10, half the members online and receiving"
 )
 
 func durableCases(o options) []durableCase {
 	return []durableCase{
 		{"floor", mixRoom, floorDesk(func(int) int { return 0 })},
-		{"Stoa", mixRoom, roomDesk(o.stoa)},
+		{"Stoa", mixRoom, roomDesk(o.stoa, client.NewMessageID)},
+		{"Stoa", mixRandom, roomDesk(o.stoa, uuid.NewString)},
 		{"floor", mixGroup, floorDesk(func(int) int { return durableSenders })},
 		{"Stoa", mixGroup, groupDesk(o.stoa)},
 		{"floor", mixPairs, floorDesk(pairsReceivers)},

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	client "github.com/stoa-live/stoa/clients/go"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 )
@@ -204,7 +205,6 @@ func (e *edge) asSender(conversationID string) *sender {
 			}
 		}
 	})
-	ids := newIDs()
 	send := func(text string) error {
 		select {
 		case flying <- struct{}{}:
@@ -212,7 +212,7 @@ func (e *edge) asSender(conversationID string) *sender {
 			return problem
 		}
 		e.lastID++
-		b, err := appendCall(nil, e.lastID, textMessage(conversationID, ids.next(), text))
+		b, err := appendCall(nil, e.lastID, textMessage(conversationID, client.NewMessageID(), text))
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	client "github.com/stoa-live/stoa/clients/go"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
@@ -153,7 +154,7 @@ func growth(ctx context.Context, o options, w *world, data string) (growthRow, e
 		return growthRow{}, err
 	}
 	open := func(ctx context.Context, i int) (*seat, error) {
-		return s.seat(ctx, w.users[i], func(n int) string { return w.sendsTo(i, n) })
+		return s.seat(ctx, w.users[i], client.NewMessageID, func(n int) string { return w.sendsTo(i, n) })
 	}
 	sends, err := sendFor(ctx, &desk{server: s.Process, seat: open}, o.window)
 	if err != nil {
@@ -216,7 +217,7 @@ func readAll(ctx context.Context, s *stoa, w *world) (cursor int64, had map[stri
 		return 0, nil, err
 	}
 	return cursor, had, each(ctx, growthTalks, 8, func(ctx context.Context, i int) error {
-		from, err := s.seat(ctx, w.users[i], func(int) string { return w.returning[i] })
+		from, err := s.seat(ctx, w.users[i], client.NewMessageID, func(int) string { return w.returning[i] })
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	client "github.com/stoa-live/stoa/clients/go"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
@@ -120,7 +121,7 @@ func missing(ctx context.Context, s *stoa) (user person, cursor int64, err error
 		return person{}, 0, err
 	}
 	return user, cursor, each(ctx, returnGroups, returnGroups, func(ctx context.Context, i int) error {
-		from, err := s.seat(ctx, others[i], func(n int) string { return conversations[i][n%2] })
+		from, err := s.seat(ctx, others[i], client.NewMessageID, func(n int) string { return conversations[i][n%2] })
 		if err != nil {
 			return err
 		}

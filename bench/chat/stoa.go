@@ -22,8 +22,8 @@ import (
 )
 
 // stoa is the whole product in a process of its own, with everything that is on by default. Only what keeps one address or
-// person from doing what a benchmark does is off: the limits of requests and new users an address, and of messages a user
-// and room.
+// person from doing what a benchmark does is off: the limits of requests and new users an address, of messages a user and
+// room, and of frames a connection.
 type stoa struct {
 	*process.Process
 
@@ -64,7 +64,7 @@ func (s *stoa) start(ctx context.Context) error {
 	p, err := process.Start([]string{
 		"STOA_RTMP_ADDR=" + rtmpAddr, "STOA_HTTP_ADDR=" + httpAddr, "STOA_EDGE_ADDR=" + edgeAddr, "STOA_DATA_DIR=" + s.data,
 		"STOA_LOG_LEVEL=warn", "STOA_RATE_LIMIT=0",
-		"STOA_CHAT_USER_RATE=100000", "STOA_CHAT_ROOM_RATE=100000", "STOA_MAX_CONNECTIONS=19500",
+		"STOA_CHAT_USER_RATE=100000", "STOA_CHAT_ROOM_RATE=100000", "STOA_EDGE_FRAME_RATE=100000", "STOA_MAX_CONNECTIONS=19500",
 		"STOA_TRUSTED_PROXIES=127.0.0.0/8",
 	}, s.binary, "serve")
 	if err != nil {

@@ -60,8 +60,9 @@ type Chat struct {
 	// Of the goroutine of the callbacks.
 	cursor   int64
 	have     map[string]*Position
-	unhidden map[string]bool // conversations of which not all is known that the user hid
-	merged   *Update         // waits to be saved; nil when nothing does
+	unhidden map[string]bool  // conversations of which not all is known that the user hid
+	told     map[string]int64 // the last commit that was told of the state of a conversation, in this process
+	merged   *Update          // waits to be saved; nil when nothing does
 
 	mu    sync.Mutex
 	rooms map[string]roomEntry // that are to be entered
@@ -85,7 +86,7 @@ func OpenChat(ctx context.Context, o Options, chat ChatOptions) (*Chat, error) {
 	}
 	c := &Chat{
 		options: chat, store: chat.Store, synced: make(chan struct{}), have: make(map[string]*Position),
-		unhidden: make(map[string]bool), rooms: make(map[string]roomEntry),
+		unhidden: make(map[string]bool), told: make(map[string]int64), rooms: make(map[string]roomEntry),
 	}
 	cursor, positions, err := c.store.Load(ctx)
 	if err != nil {

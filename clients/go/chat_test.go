@@ -290,6 +290,61 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// TestLate tells again what is over: what a sync, or a later push, brought stays.
+func TestLate(t *testing.T) {
+	s := newTalksOver(t, "ws")
+	s.open("c")
+	s.post("c")
+	s.leave("c")
+	left := s.commits
+	s.join("c")
+	s.post("c")
+	d := newDevice()
+	d.open(t, s, -1)
+	asked := func() int {
+		defer s.lock()()
+		return s.gets
+	}
+	over := func(commit int64) {
+		before := asked()
+		for _, event := range []*edgev1.Event{
+			{Kind: &edgev1.Event_Own{Own: &chatv1.OwnEvent{
+				Kind: &chatv1.OwnEvent_State{State: (&talk{id: "c"}).state()}, Commit: commit,
+			}}},
+			{Kind: &edgev1.Event_Chat{Chat: &chatv1.Event{
+				ConversationId: "c", Commit: commit, Kind: &chatv1.Event_Conversation{
+					Conversation: &chatv1.Conversation{Id: "c", Epoch: 77},
+				},
+			}}},
+		} {
+			d.mu.Lock()
+			d.events = nil
+			d.mu.Unlock()
+			s.e.push(event, notice(1))
+			eventually(t, "all was told", func() bool {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return len(d.events) > 0
+			})
+			if lacks := d.lacks(s); lacks != "" {
+				t.Errorf("after it was told of commit %d again, the device lacks: %s", commit, lacks)
+			}
+		}
+		if n := asked() - before; n > 0 {
+			t.Errorf("it asked %d times for what it knew", n)
+		}
+	}
+	over(left)
+	s.leave("c")
+	left = s.commits
+	s.join("c")
+	s.post("c")
+	d.upToDate(t, s)
+	over(left)
+	s.leave("c")
+	d.upToDate(t, s)
+}
+
 // TestSend sends while the connection is cut before each answer: each message is stored once.
 func TestSend(t *testing.T) {
 	for _, scheme := range []string{"ws", "tcp"} {

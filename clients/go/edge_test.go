@@ -74,6 +74,15 @@ type line struct {
 	once sync.Once
 }
 
+func (l *line) closed() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *line) close() { l.once.Do(func() { close(l.done); _ = l.conn.Close() }) }
 
 func newEdge(t *testing.T, scheme string) *edge {
@@ -199,6 +208,10 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 		if e.mute {
 			e.mu.Unlock()
 			continue
+		}
+		if l.closed() { // its session may be gone
+			e.mu.Unlock()
+			return session
 		}
 		switch kind := frame.GetKind().(type) {
 		case *edgev1.ClientFrame_SignIn:
@@ -328,6 +341,10 @@ func (e *edge) say(frame *edgev1.ServerFrame) {
 func (e *edge) cut() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.cutLocked()
+}
+
+func (e *edge) cutLocked() {
 	for l := range e.lines {
 		l.close()
 	}
@@ -338,9 +355,14 @@ func (e *edge) cut() {
 
 // forget ends all sockets and sessions, as a restart does.
 func (e *edge) forget() {
-	e.cut()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.forgetLocked()
+}
+
+// forgetLocked is forget with the lock held. Who signs in afterwards has a session of the edge's next life.
+func (e *edge) forgetLocked() {
+	e.cutLocked()
 	clear(e.sessions)
 }
 

@@ -27,7 +27,8 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 	if own := event.GetOwn(); own != nil {
 		switch kind := own.GetKind().(type) {
 		case *chatv1.OwnEvent_State:
-			if facts := kind.State.GetConversation(); c.state(kind.State, facts.GetLastSeq()) {
+			facts := kind.State.GetConversation()
+			if !c.late(facts.GetId(), own.GetCommit()) && c.state(kind.State, facts.GetLastSeq()) {
 				c.pull(facts.GetId())
 			}
 		case *chatv1.OwnEvent_Hidden:
@@ -48,6 +49,9 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 			c.takeChange(have, kind.MessageChanged)
 		}
 	case *chatv1.Event_Conversation:
+		if c.late(id, event.GetChat().GetCommit()) {
+			break
+		}
 		if _, ok := c.known(id, kind.Conversation.GetEpoch()); ok {
 			c.merge(id).State = &chatv1.ConversationState{Conversation: kind.Conversation}
 		}
@@ -55,6 +59,21 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 		return false
 	}
 	return true
+}
+
+// late reports whether what is told of a conversation is older than what the device knows: it was synced, or told before.
+func (c *Chat) late(id string, commit int64) bool {
+	if commit == 0 {
+		return false
+	}
+	if _, room := c.room(id); !room && commit <= c.cursor { // Sync knows nothing of rooms
+		return true
+	}
+	if commit < c.told[id] {
+		return true
+	}
+	c.told[id] = commit
+	return false
 }
 
 // known returns what the device has of a conversation that it knows, with this history. Another one it gets to know,

@@ -25,6 +25,7 @@ type talks struct {
 	all     map[string]*talk
 	rooms   map[string]bool // entered by the session at hand, by id
 	pulls   int             // of messages, and of what was hidden
+	gets    int             // of conversations
 	refuse  []error         // answers of the next sends
 	// stored is called when a message was stored, before it is answered, and may cut the line.
 	stored func(m *chatv1.Message)
@@ -66,7 +67,7 @@ func (s *talks) tellChat(event *chatv1.Event) {
 
 func (s *talks) tellState(c *talk) {
 	s.tell(&edgev1.Event{Kind: &edgev1.Event_Own{Own: &chatv1.OwnEvent{
-		Kind: &chatv1.OwnEvent_State{State: c.state()},
+		Kind: &chatv1.OwnEvent_State{State: c.state()}, Commit: s.commits,
 	}}})
 }
 
@@ -178,13 +179,15 @@ func (s *talks) restore(id string) {
 	c.epoch++
 	c.messages, c.change, c.first = nil, 0, 1
 	s.commit(c)
-	s.tellChat(&chatv1.Event{ConversationId: id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}})
+	s.tellChat(&chatv1.Event{
+		ConversationId: id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}, Commit: s.commits,
+	})
 }
 
 // forget restarts the server.
 func (s *talks) forget() {
-	s.e.forget()
 	defer s.lock()()
+	s.e.forgetLocked()
 	clear(s.rooms)
 }
 
@@ -298,6 +301,7 @@ func (s *talks) visible(id string) (*talk, error) {
 }
 
 func (s *talks) get(q *chatv1.GetConversationRequest) (*chatv1.GetConversationResponse, error) {
+	s.gets++
 	c, err := s.visible(q.GetConversationId())
 	if err != nil {
 		return nil, err

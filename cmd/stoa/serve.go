@@ -13,6 +13,7 @@ import (
 	"github.com/stoa-live/stoa/clients/web"
 	"github.com/stoa-live/stoa/internal/app"
 	"github.com/stoa-live/stoa/internal/config"
+	"github.com/stoa-live/stoa/internal/heap"
 	"github.com/stoa-live/stoa/internal/telemetry"
 )
 
@@ -56,6 +57,16 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if files == nil {
 		log.Warn("this binary was built without the web app: run make web before make build")
 	}
+	keeping, stop := context.WithCancel(ctx)
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		heap.Keep(keeping)
+	}()
+	defer func() {
+		stop()
+		<-kept
+	}()
 	c.Version = version
 	a, err := app.Start(ctx, c.Serve, files, log)
 	if err != nil {

@@ -198,6 +198,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.listenEdge(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if err := a.listenProfiles(ctx, cfg); err != nil {
+		return nil, err
+	}
 	a.setup = authService.SetupToken
 	a.serve()
 	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", a.RTMPAddr().String(), "data", cfg.DataDir)

@@ -19,7 +19,7 @@ func edgeConfig(cfg config.Serve) edge.Config {
 	return edge.Config{
 		Node: cfg.EdgeNode, Zone: cfg.EdgeZone, PublicURL: cfg.EdgePublicURL, TCPAddress: cfg.EdgeAddr,
 		TLSAddress: cfg.EdgeTLSAddr, Policy: edge.Policy(cfg.EdgeDevices), Origins: cfg.CORSOrigins,
-		MaxFrame: int(cfg.MaxBody) + 4<<10,
+		MaxFrame: int(cfg.MaxBody) + 4<<10, FrameRate: cfg.EdgeFrameRate,
 	}
 }
 

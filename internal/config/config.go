@@ -45,15 +45,18 @@ type Serve struct {
 	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
 	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
 
-	EdgeAddr      string `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
-	EdgeTLSAddr   string `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
-	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1. Default: the address they called."`
-	EdgeDevices   string `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
-	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges. Default: random."`
-	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, for clients that look for a near one."`
+	EdgeAddr      string  `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
+	EdgeTLSAddr   string  `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
+	EdgePublicURL string  `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1. Default: the address they called."`
+	EdgeDevices   string  `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
+	EdgeNode      string  `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges. Default: random."`
+	EdgeZone      string  `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, for clients that look for a near one."`
+	EdgeFrameRate float64 `name:"edge-frame-rate" env:"STOA_EDGE_FRAME_RATE" default:"100" help:"Frames a second that one long connection may send in the long run, after a burst of four seconds' worth; more ends it."`
 
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
 	ChatRoomRate float64 `name:"chat-room-rate" env:"STOA_CHAT_ROOM_RATE" default:"200" help:"Messages a second that one live room takes in the long run, after a burst of two seconds' worth."`
+
+	PprofAddr string `name:"pprof-addr" env:"STOA_PPROF_ADDR" help:"Loopback address, such as 127.0.0.1:6060, on which go tool pprof reads profiles at /debug/pprof/; empty for none."`
 
 	LogFormat string `name:"log-format" env:"STOA_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json."`
 	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
@@ -74,6 +77,9 @@ func (c *Serve) Validate() error {
 	}
 	if c.EdgeTLSAddr != "" && c.TLSCert == "" {
 		return errors.New("--edge-tls-addr needs --tls-cert and --tls-key")
+	}
+	if c.PprofAddr != "" && !isLoopback(c.PprofAddr) {
+		return fmt.Errorf("--pprof-addr: %q is no address of the loopback such as 127.0.0.1:6060", c.PprofAddr)
 	}
 	for _, origin := range c.CORSOrigins {
 		if !isOrigin(origin) {
@@ -110,6 +116,8 @@ func (c *Serve) Validate() error {
 	switch {
 	case !(c.RateLimit >= 0 && c.RateLimit <= maxRate): // nor NaN
 		return fmt.Errorf("--rate-limit is %v; it must be from 0 to %d", c.RateLimit, maxRate)
+	case !(c.EdgeFrameRate > 0 && c.EdgeFrameRate <= maxRate):
+		return fmt.Errorf("--edge-frame-rate is %v; it must be above 0, and at most %d", c.EdgeFrameRate, maxRate)
 	case !(c.ChatUserRate > 0 && c.ChatUserRate <= maxRate):
 		return fmt.Errorf("--chat-user-rate is %v; it must be above 0, and at most %d", c.ChatUserRate, maxRate)
 	case !(c.ChatRoomRate > 0 && c.ChatRoomRate <= maxRate):
@@ -129,6 +137,12 @@ const (
 	minBody = 1 << 10   // bytes
 	maxBody = 16 << 20  // bytes
 )
+
+// isLoopback reports whether an address to listen on is reached from this machine only.
+func isLoopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
+}
 
 // PlaybackOrigin is the scheme, host and port of the address that viewers are told, or "" where that is the one they
 // called.

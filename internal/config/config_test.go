@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, MaxConnections: 18000, DrainTimeout: 10 * time.Second,
 		LiveMerge: 350 * time.Millisecond, LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: 15 * time.Second,
 		LiveStallTimeout: 10 * time.Second, LiveMaxViewers: 15000, FFmpeg: "ffmpeg",
-		EdgeAddr: ":7700", EdgeDevices: "any", ChatUserRate: 3, ChatRoomRate: 200, LogFormat: "text", LogLevel: "info",
+		EdgeAddr: ":7700", EdgeDevices: "any", EdgeFrameRate: 100, ChatUserRate: 3, ChatRoomRate: 200, LogFormat: "text", LogLevel: "info",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -100,6 +100,9 @@ func TestValidate(t *testing.T) {
 		"key without certificate":  {func(c *config.Serve) { c.TLSKey = "a.pem" }, "--tls-cert"},
 		"certificate and key":      {func(c *config.Serve) { c.TLSCert, c.TLSKey = "a.pem", "b.pem" }, ""},
 		"proxy by name":            {func(c *config.Serve) { c.TrustedProxies = []string{"proxy.example"} }, "--trusted-proxies"},
+		"profiles for everybody":   {func(c *config.Serve) { c.PprofAddr = ":6060" }, "--pprof-addr"},
+		"profiles for the network": {func(c *config.Serve) { c.PprofAddr = "192.0.2.1:6060" }, "--pprof-addr"},
+		"profiles for this host":   {func(c *config.Serve) { c.PprofAddr = "[::1]:6060" }, ""},
 		"proxies":                  {func(c *config.Serve) { c.TrustedProxies = []string{"10.0.0.0/8", "::1", ""} }, ""},
 		"metrics network too wide": {func(c *config.Serve) { c.MetricsAllow = []string{"10.0.0.0/33"} }, "--metrics-allow"},
 		"origin without scheme":    {func(c *config.Serve) { c.CORSOrigins = []string{"example.org"} }, "--cors-origins"},

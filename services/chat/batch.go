@@ -162,7 +162,10 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 	}
 	p.lastSeq, p.touched = seq, true
 	setPlace(m, p.epoch, seq, b.now)
-	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_Message{Message: m}})
+	b.tales = append(b.tales, &tale{
+		conversationID: m.GetConversationId(), fresh: true,
+		events: []*chatv1.Event{{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_Message{Message: m}}},
+	})
 	return m, true, nil
 }
 
@@ -232,15 +235,15 @@ func (b *batch) change(m *chatv1.Message) error {
 	return nil
 }
 
-// tell adds an event of a conversation; those of one conversation keep their order.
+// tell adds an event of a conversation that is no new message; those of one conversation keep their order.
 func (b *batch) tell(event *chatv1.Event) {
-	b.tales = append(b.tales, &tale{
-		conversationID: event.GetConversationId(), fresh: event.GetMessage() != nil, events: []*chatv1.Event{event},
-	})
+	event.Commit = b.number
+	b.tales = append(b.tales, &tale{conversationID: event.GetConversationId(), events: []*chatv1.Event{event}})
 }
 
 // tellUser adds an event for one user's devices.
 func (b *batch) tellUser(userID string, event *chatv1.OwnEvent) {
+	event.Commit = b.number
 	b.tales = append(b.tales, &tale{userID: userID, own: []*chatv1.OwnEvent{event}})
 }
 

@@ -236,8 +236,8 @@ func TestWhatIsTakenAwayIsNotInTheOutbox(t *testing.T) {
 					if m == nil {
 						continue
 					}
-					if change++; m.GetChange() != change {
-						t.Errorf("change %d is told as %v", change, m)
+					if change++; m.GetChange() != change || e.GetCommit() == 0 {
+						t.Errorf("change %d is told as %v of commit %d", change, m, e.GetCommit())
 					}
 					if m.GetSeq() == reply {
 						assertUnquoted(t, "the answer", m, first)

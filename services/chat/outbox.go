@@ -231,9 +231,10 @@ func (o *outbox) asTheyAreNow(events []*chatv1.Event) []*chatv1.Event {
 				ConversationId: event.GetConversationId(), Kind: &chatv1.Event_Message{Message: o.asItIsNow(kind.Message)},
 			}
 		case *chatv1.Event_MessageChanged:
-			out[i] = &chatv1.Event{ConversationId: event.GetConversationId(), Kind: &chatv1.Event_MessageChanged{
-				MessageChanged: o.asItIsNow(kind.MessageChanged),
-			}}
+			out[i] = &chatv1.Event{
+				ConversationId: event.GetConversationId(), Commit: event.GetCommit(),
+				Kind: &chatv1.Event_MessageChanged{MessageChanged: o.asItIsNow(kind.MessageChanged)},
+			}
 		}
 	}
 	return out

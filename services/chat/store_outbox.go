@@ -31,7 +31,7 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		place:      prepare("SELECT epoch, last_seq, last_change FROM conversations WHERE id = ?"),
 		putPlace:   prepare("UPDATE conversations SET last_seq = ?, last_change = ?, version = ? WHERE id = ?"),
 		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, " +
-			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_id, sender_id, client_msg_id) DO NOTHING"),
+			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
 		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, change = ?, quoted_seq = ? " +
 			"WHERE conversation_id = ? AND seq = ?"),
@@ -177,7 +177,7 @@ func kept(event *chatv1.Event) *chatv1.Event {
 	if m == nil {
 		return event
 	}
-	return &chatv1.Event{ConversationId: event.GetConversationId(), Kind: &chatv1.Event_MessageChanged{
+	return &chatv1.Event{ConversationId: event.GetConversationId(), Commit: event.GetCommit(), Kind: &chatv1.Event_MessageChanged{
 		MessageChanged: &chatv1.Message{Seq: m.GetSeq(), Change: m.GetChange()},
 	}}
 }

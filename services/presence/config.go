@@ -15,6 +15,13 @@ type Config struct {
 	Lost time.Duration
 	// Pulse is the least time between two events of a topic. Default 1 s, which the contract promises.
 	Pulse time.Duration
+	// Remember is after which time it is stored again that somebody is here: what of last seen a kill loses. Default 5 min.
+	Remember time.Duration
+	// Settle is how long after a start those who were here before are taken to be here still, unless an edge says so. Default
+	// 15 s, in which every edge has reported all its people.
+	Settle time.Duration
+	// Timeout is how long the bus and the store may take for each of the things that a pulse does. Default 5 s.
+	Timeout time.Duration
 	// ChangeRate is how often a second a user may change their status, and their privacy, in the long run, ChangeBurst how
 	// often at once. Default 0.2 and 10.
 	ChangeRate  float64
@@ -32,6 +39,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"Grace", &c.Grace, 10 * time.Second},
 		{"Lost", &c.Lost, 30 * time.Second},
 		{"Pulse", &c.Pulse, time.Second},
+		{"Remember", &c.Remember, 5 * time.Minute},
+		{"Settle", &c.Settle, 15 * time.Second},
+		{"Timeout", &c.Timeout, 5 * time.Second},
 		{"Keep", &c.Keep, 30 * 24 * time.Hour},
 	} {
 		if *d.value == 0 {

@@ -42,19 +42,25 @@ func (s *Service) Presences(ctx context.Context, viewer authn.Principal, ids []s
 	if err != nil {
 		return nil, err
 	}
+	current := persons
+	if len(known)+len(exist) > 0 { // it took a while to ask neighbours, and somebody may have hidden meanwhile
+		if current, err = s.store.persons(ctx, all); err != nil {
+			return nil, err
+		}
+	}
 	now := s.deps.Now()
 	out := make([]*presencev1.Presence, len(ids))
 	for i, id := range ids {
-		may := sightOf(own, persons[id], known[id])
+		may := sightOf(own, persons[id], known[id]).both(sightOf(current[own.ID], current[id], known[id]))
 		if there, doubtful := exist[id]; doubtful && !there {
 			may = sight{}
 		}
-		out[i] = view(persons[id], seen[id], may, now)
+		out[i] = view(current[id], seen[id], may, now)
 	}
 	return out, nil
 }
 
-// contactsAmong returns those of persons who are contacts of a viewer, as far as it matters.
+// contactsAmong returns of those persons of whom it matters whether they are contacts of a viewer.
 func (s *Service) contactsAmong(ctx context.Context, viewer Person, persons map[string]Person) (map[string]bool, error) {
 	var ask []string
 	for id, p := range persons {
@@ -63,6 +69,9 @@ func (s *Service) contactsAmong(ctx context.Context, viewer Person, persons map[
 		}
 	}
 	known := make(map[string]bool, len(ask))
+	for _, id := range ask {
+		known[id] = false
+	}
 	if len(ask) == 0 {
 		return known, nil
 	}

@@ -58,7 +58,7 @@ func TestPeopleComeAndGo(t *testing.T) {
 	s.clock.advance(1)
 	s.settle("n1")
 	s.assertTold("ann", 4)
-	s.assertLooks(s.last("ann"), false, nil, left.Truncate(time.Minute))
+	s.assertLooks(s.last("ann"), false, nil, never)
 	s.assertLooks(s.look("bob", "ann"), false, nil, left.Truncate(time.Minute))
 
 	s.come("n1", "ann", android)
@@ -95,6 +95,42 @@ func TestFlappingTellsNothing(t *testing.T) {
 	s.assertTold("ben", 1)
 	s.assertLooks(s.look("bob", "ann"), true, platforms(web), never)
 	s.assertLooks(s.look("bob", "ben"), true, platforms(web, ios), never)
+}
+
+// TestEachPlatformHasItsOwnGrace: that one kind of device comes and goes all the time hides from nobody that another one
+// left for good, nor holds it up.
+func TestEachPlatformHasItsOwnGrace(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	for _, platform := range platforms(web, ios, android) {
+		s.come("n1", "ann", platform)
+	}
+	s.report(&edgev1.NodeReport{Node: "n1", Devices: []*edgev1.DeviceReport{
+		{UserId: "ann", DeviceId: "second-phone", Platform: ios},
+	}})
+	s.settle("n1")
+	s.leave("n1", "ann", web) // for good
+	s.leave("n1", "ann", ios) // of two
+	s.settle("n1")
+	for range 9 {
+		s.leave("n1", "ann", android)
+		s.settle("n1")
+		s.clock.advance(time.Second)
+		s.come("n1", "ann", android)
+		s.settle("n1")
+	}
+	told := len(s.told("ann"))
+	s.assertLooks(s.last("ann"), true, platforms(web, android, ios), never)
+	s.leave("n1", "ann", android)
+	s.settle("n1")
+	s.clock.advance(time.Second)
+	s.settle("n1")
+	s.assertTold("ann", told+1)
+	s.assertLooks(s.last("ann"), true, platforms(android, ios), never)
+	s.clock.advance(9 * time.Second)
+	s.settle("n1")
+	s.assertTold("ann", told+2)
+	s.assertLooks(s.last("ann"), true, platforms(ios), never)
 }
 
 // TestReportsAreHeardTwice: the bus may bring the same report again.
@@ -187,7 +223,7 @@ func TestADeadNodeTakesItsPeople(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("n2")
 	s.assertTold("ann", 2)
-	s.assertLooks(s.last("ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
 	s.assertTold("ben", 2)
 	s.assertLooks(s.last("ben"), true, platforms(ios), never)
 	s.untilMetric("stoa_presence_nodes", 1)
@@ -288,6 +324,21 @@ func TestTheClockGoesBack(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("n1")
 	s.assertTold("ben", 2)
+}
+
+// TestNobodyIsSeenInTheFuture: the clock was wrong when somebody left.
+func TestNobodyIsSeenInTheFuture(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	s.come("n1", "ann", web)
+	s.settle("n1")
+	s.clock.advance(24 * time.Hour)
+	s.report(&edgev1.NodeReport{Node: "n1", Gone: true})
+	s.settle("n2")
+	s.clock.advance(10 * time.Second)
+	s.eventually("ann is away", func() bool { return !s.look("bob", "ann").GetOnline() })
+	s.clock.advance(-24 * time.Hour)
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Truncate(time.Minute))
 }
 
 // TestAPlatformWithoutAName is of tokens of before there were platforms in them.

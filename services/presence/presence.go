@@ -1,8 +1,8 @@
 // Package presence is who is there: people online by device and platform, when they were last seen, what they say about
 // themselves, and how many are in a conversation.
 //
-// Edges report who is connected to them. Their reports are put together in memory; what is stored is what people chose, and
-// when they were last seen.
+// Edges report who is connected to them. Their reports are put together in memory; what is stored is what people chose, when
+// they were last seen, and every few minutes who is here, for the next start.
 //
 // How changes are told, so that everyone who comes back at once costs little: who changed stands in a queue, once, however
 // often they change meanwhile. Once a second the first maxTold leave it and are told in one event, as they are then; who is
@@ -62,24 +62,21 @@ func stranger(id string) Person { return Person{ID: id, Online: everyone, LastSe
 // sight is what somebody may see of a person.
 type sight struct{ online, lastSeen bool }
 
-// sightOf returns what a viewer may see of a person. Who hides something of their own does not see it of others, whatever
-// their role; everybody sees all of themselves. When somebody was last seen is for those only who see whether they are
-// online: it says the same a minute later.
+// both is what may be seen by two rules.
+func (s sight) both(other sight) sight {
+	return sight{online: s.online && other.online, lastSeen: s.lastSeen && other.lastSeen}
+}
+
+// sightOf returns what a viewer may see of a person. Nobody sees of another what they hide from that one, whatever their
+// role; everybody sees all of themselves. When somebody was last seen is for those only who see whether they are online:
+// it says the same a minute later.
 func sightOf(viewer, p Person, contact bool) sight {
 	if viewer.ID == p.ID {
 		return sight{online: true, lastSeen: true}
 	}
-	may := func(theirs, own presencev1.Audience) bool {
-		return own != nobody && (theirs == everyone || (theirs == contacts && contact))
-	}
-	online := may(p.Online, viewer.Online)
-	return sight{online: online, lastSeen: online && may(p.LastSeen, viewer.LastSeen)}
-}
-
-// widest is what all may see who may see something of a person. It is what is told of them: edges know who of their
-// sessions may see a person, not what of them.
-func widest(p Person) sight {
-	return sight{online: p.Online != nobody, lastSeen: p.Online != nobody && p.LastSeen == everyone}
+	among := func(a presencev1.Audience) bool { return a == everyone || (a == contacts && contact) }
+	online := among(p.Online) && among(viewer.Online)
+	return sight{online: online, lastSeen: online && among(p.LastSeen) && among(viewer.LastSeen)}
 }
 
 // seen is whether a person is there.
@@ -109,10 +106,15 @@ func view(p Person, s seen, may sight, now time.Time) *presencev1.Presence {
 	if !may.lastSeen || s.online {
 		return out
 	}
-	if at := toMinute(s.leftAt); !at.IsZero() {
-		out.LastSeenAt = timestamppb.New(at)
-	} else if !p.LastSeenAt.IsZero() {
-		out.LastSeenAt = timestamppb.New(p.LastSeenAt)
+	at := p.LastSeenAt
+	if !s.leftAt.IsZero() {
+		at = s.leftAt
+	}
+	if at.After(now) { // the clock went back
+		at = now
+	}
+	if !at.IsZero() {
+		out.LastSeenAt = timestamppb.New(toMinute(at))
 	}
 	return out
 }

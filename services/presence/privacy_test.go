@@ -39,6 +39,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		// Audiences among whom the viewer is, for both.
 		online, lastSeen []presencev1.Audience
 	}{
+		"shy stranger":            {s.as("shy-stranger"), nil, nil},
 		"contact":                 {s.as("contact"), []presencev1.Audience{everyone, contacts}, []presencev1.Audience{everyone, contacts}},
 		"stranger":                {s.as("stranger"), []presencev1.Audience{everyone}, []presencev1.Audience{everyone}},
 		"guest":                   {s.withRole("guest", authv1.Role_ROLE_GUEST), []presencev1.Audience{everyone}, []presencev1.Audience{everyone}},
@@ -50,6 +51,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		"who hides whether here":  {s.as("other-half"), nil, []presencev1.Audience{everyone, contacts}},
 	}
 	s.setPrivacy("shy", contacts, contacts)
+	s.setPrivacy("shy-stranger", contacts, contacts)
 	s.setPrivacy("hider", nobody, nobody)
 	s.setPrivacy("half-hider", everyone, nobody)
 	s.setPrivacy("other-half", nobody, everyone)
@@ -110,9 +112,56 @@ func TestWhoSeesWhat(t *testing.T) {
 		if online == nobody {
 			s.assertTold(user, 0)
 		} else {
-			check("who follows all", s.last(user), user, here, true, lastSeen == everyone)
+			check("who follows all", s.last(user), user, here, true, false)
 		}
 	})
+}
+
+// TestNobodySeesWhatTheyHide: between any two people, one sees of the other what the other sees of them, and no more.
+func TestNobodySeesWhatTheyHide(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).boot(quick())
+	audiences := []presencev1.Audience{everyone, contacts, nobody}
+	var users []string
+	for _, online := range audiences {
+		for _, lastSeen := range audiences {
+			for i := range 2 {
+				user := fmt.Sprintf("%v-%v-%d", online, lastSeen, i)
+				s.setPrivacy(user, online, lastSeen)
+				s.come("n1", user, web)
+				s.leave("n1", user, web)
+				users = append(users, user)
+			}
+		}
+	}
+	for i, one := range users {
+		for _, other := range users[i+1:] {
+			if (i+len(other))%2 == 0 {
+				s.book.introduce(one, other)
+			}
+		}
+	}
+	s.settle("n1")
+	s.clock.advance(10 * time.Second)
+	s.settle("n1")
+	sees := make(map[[2]string]string)
+	for _, viewer := range users {
+		res, err := s.as(viewer).BatchGetPresence(t.Context(), &presencev1.BatchGetPresenceRequest{UserIds: users})
+		s.must(err)
+		for _, p := range res.GetPresences() {
+			sees[[2]string{viewer, p.GetUserId()}] = fmt.Sprint(p.GetHidden(), p.GetLastSeenAt() != nil)
+		}
+	}
+	kinds := make(map[string]int)
+	for pair, what := range sees {
+		if back := sees[[2]string{pair[1], pair[0]}]; back != what {
+			t.Errorf("%s sees of %s %v, and the other way %v", pair[0], pair[1], what, back)
+		}
+		kinds[what]++
+	}
+	if len(kinds) != 3 { // hidden, without last seen, and all
+		t.Errorf("pairs see %v", kinds)
+	}
 }
 
 // TestUnknownUsersAreHidden: who hides cannot be told from who does not exist.
@@ -152,105 +201,6 @@ func TestNeighboursAreAway(t *testing.T) {
 		}
 	}
 	s.setStatus("bob", &presencev1.Status{Text: "my own needs nobody"})
-}
-
-// TestNothingIsToldOfWhoHides: neither that they come and go, nor what they say, but that their privacy changed.
-func TestNothingIsToldOfWhoHides(t *testing.T) {
-	t.Parallel()
-	s := newWorld(t).boot(quick())
-	s.come("n1", "ann", web)
-	s.settle("n1")
-	s.setPrivacy("ann", nobody, everyone)
-	s.settle("n1")
-	if got := s.privacyTold(); !slices.Equal(got, []string{"ann"}) {
-		t.Errorf("privacy was told of %v", got)
-	}
-	s.come("n1", "ann", ios)
-	s.setStatus("ann", &presencev1.Status{Text: "unseen", Until: s.in(20 * time.Second)})
-	s.settle("n1")
-	s.leave("n1", "ann", web)
-	s.leave("n1", "ann", ios)
-	s.settle("n1")
-	s.clock.advance(20 * time.Second)
-	s.settle("n1")
-	s.assertTold("ann", 1)
-	s.setPrivacy("ann", everyone, everyone)
-	s.setPrivacy("ann", everyone, everyone) // changes nothing
-	s.settle("n1")
-	if got := s.privacyTold(); !slices.Equal(got, []string{"ann", "ann"}) {
-		t.Errorf("privacy was told of %v", got)
-	}
-	s.come("n1", "ann", web)
-	s.settle("n1")
-	s.assertTold("ann", 2)
-}
-
-// TestPrivacyIsToldFirst: of somebody whose privacy changed nothing goes to those who follow them before these were told to
-// ask again.
-func TestPrivacyIsToldFirst(t *testing.T) {
-	t.Parallel()
-	s := newWorld(t).boot(quick())
-	s.setStatus("ann", &presencev1.Status{Text: "before"})
-	s.settle("n1")
-	s.assertTold("ann", 1)
-	s.bus.refuse.Store(true)
-	s.setStatus("ann", &presencev1.Status{Text: "for contacts"})
-	s.come("n1", "ann", web)
-	s.setPrivacy("ann", contacts, contacts)
-	s.eventually("ann is online", func() bool { return s.look("ann", "ann").GetOnline() })
-	refused := s.bus.refused.Load()
-	s.eventually("the bus refused", func() bool { return s.bus.refused.Load() > refused+3 })
-	s.bus.refuse.Store(false)
-	s.settle("n1")
-	s.assertTold("ann", 1)
-	if got := s.privacyTold(); !slices.Equal(got, []string{"ann"}) {
-		t.Errorf("privacy was told of %v", got)
-	}
-	s.come("n1", "ann", ios)
-	s.settle("n1")
-	s.assertTold("ann", 2)
-	if p := s.last("ann"); p.GetStatus().GetText() != "for contacts" {
-		t.Errorf("told was %v", p)
-	}
-}
-
-// TestNothingIsToldAfterHiding: once the change is answered, whatever goes on at the same time.
-func TestNothingIsToldAfterHiding(t *testing.T) {
-	t.Parallel()
-	cfg := quick()
-	cfg.Pulse = time.Microsecond
-	s := newWorld(t).boot(cfg)
-	ann := s.as("ann")
-	for i := range 50 {
-		s.setPrivacy("ann", everyone, everyone)
-		var both sync.WaitGroup
-		both.Go(func() { s.come("n1", "ann", authv1.Platform(1+i%6)) })
-		both.Go(func() {
-			if _, err := ann.SetStatus(t.Context(), &presencev1.SetStatusRequest{
-				Status: &presencev1.Status{Text: fmt.Sprint(i)},
-			}); err != nil {
-				t.Error(err)
-			}
-		})
-		s.setPrivacy("ann", nobody, nobody)
-		// Published was all before; the bus may still be handing it out.
-		s.bus.mu.Lock()
-		published := len(s.bus.at["presence.changed"])
-		s.bus.mu.Unlock()
-		both.Wait()
-		s.settle("n1")
-		s.mu.Lock()
-		for _, e := range s.events[published:] {
-			for _, p := range e.GetPresences() {
-				if p.GetUserId() == "ann" {
-					t.Errorf("told was %v of one who hides", p)
-				}
-			}
-		}
-		s.mu.Unlock()
-		s.leave("n1", "ann", authv1.Platform(1+i%6))
-		s.clock.advance(10 * time.Second)
-	}
 }
 
 func TestPrivacy(t *testing.T) {

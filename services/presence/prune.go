@@ -32,13 +32,9 @@ func (s *Service) tidy() {
 	}
 }
 
-// prune clears statuses that are over, and forgets people who exist no longer, such as guests who did not come back.
-// Nobody is forgotten who chose something.
+// prune forgets people who exist no longer, such as guests who did not come back. Nobody is forgotten who chose something.
 func (s *Service) prune(ctx context.Context, now time.Time) {
-	removed, err := 0, s.store.clearStatuses(ctx, now)
-	if err == nil {
-		removed, err = s.forgetGone(ctx, now.Add(-s.cfg.Keep))
-	}
+	removed, err := s.forgetGone(ctx, now.Add(-s.cfg.Keep))
 	if err != nil && ctx.Err() == nil {
 		s.logger.LogAttrs(ctx, slog.LevelWarn, "old rows not removed", slog.String("cause", err.Error()))
 	}

@@ -11,44 +11,37 @@ import (
 	"github.com/stoa-live/stoa/internal/bus"
 )
 
-const (
-	// pulseTimeout is how long the bus, and the store, may take for what one pulse does; it waits for the next then.
-	pulseTimeout = 5 * time.Second
-	// maxRemembered is of how many people one pulse stores when they left, which others wait for.
-	maxRemembered = 2000
-)
-
-// beat tells what changed until Close; it tells once more then. Between two pulses is always a whole one's time, however
-// long they take.
+// beat tells what changed until Close. Between two pulses is always a whole one's time, however long they take.
 func (s *Service) beat() {
 	timer := time.NewTimer(s.cfg.Pulse)
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
-			s.pulse()
+			s.pulse(s.stopping)
 			timer.Reset(s.cfg.Pulse)
 		case <-s.stopping.Done():
-			s.pulse()
 			return
 		}
 	}
 }
 
-// pulse tells what changed since the last one.
-func (s *Service) pulse() {
-	ctx, cancel := context.WithTimeout(context.Background(), pulseTimeout)
-	defer cancel()
+// pulse tells what changed since the last one. Whatever the bus or the store does not take in time is tried again by the
+// next, and keeps nothing else waiting for longer.
+func (s *Service) pulse(ctx context.Context) {
 	s.metrics.lost.Add(float64(s.tracker.expire()))
-	s.tracker.mark(s.endings.over(s.deps.Now())...)
-	if err := s.tellPeople(ctx); err != nil {
-		s.failed(ctx, "numbers of people not told yet", err)
-	}
-	if err := s.tellPresences(ctx); err != nil {
-		s.failed(ctx, "presence not told yet", err)
-	}
-	if _, err := s.remember(ctx); err != nil {
-		s.failed(ctx, "last seen not stored yet", err)
+	for _, step := range []struct {
+		do    func(context.Context) error
+		fails string
+	}{
+		{s.endStatuses, "statuses not ended yet"},
+		{s.tellPeople, "numbers of people not told yet"},
+		{s.tellPresences, "presence not told yet"},
+		{s.remember, "last seen not stored yet"},
+	} {
+		if err := s.within(ctx, step.do); err != nil && ctx.Err() == nil {
+			s.failed(ctx, step.fails, err)
+		}
 	}
 	nodes, online, waiting := s.tracker.totals()
 	s.metrics.nodes.Set(float64(nodes))
@@ -56,40 +49,91 @@ func (s *Service) pulse() {
 	s.metrics.waiting.Set(float64(waiting))
 }
 
+// within gives a step its time.
+func (s *Service) within(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	return step(ctx)
+}
+
 func (s *Service) failed(ctx context.Context, what string, cause error) {
 	s.metrics.failures.Inc()
 	s.logger.LogAttrs(ctx, slog.LevelWarn, what, slog.String("cause", cause.Error()))
 }
 
-// tellPeople tells of conversations whose number of people changed.
-func (s *Service) tellPeople(ctx context.Context) error {
-	counts := s.tracker.counts(maxTold)
-	if len(counts) == 0 {
-		return nil
-	}
-	event := &presencev1.PeopleChanged{Counts: make([]*presencev1.PeopleCount, 0, len(counts))}
-	for _, room := range slices.Sorted(maps.Keys(counts)) {
-		event.Counts = append(event.Counts, peopleCount(room, counts[room]))
-	}
-	if err := bus.Publish(ctx, s.deps.Bus, TopicPeopleChanged, "", event); err != nil {
-		s.tracker.untold(counts)
+// endStatuses takes statuses away whose time is over. They are gone then, also if the clock goes back.
+func (s *Service) endStatuses(ctx context.Context) error {
+	giveBack, err := s.takeTurn(ctx)
+	if err != nil {
 		return err
 	}
-	s.metrics.events.Inc()
-	s.metrics.counted.Add(float64(len(counts)))
+	defer giveBack()
+	now := s.deps.Now()
+	ended := s.endings.over(now, maxTold)
+	if len(ended) == 0 {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(ended))
+	if err := s.store.clearStatuses(ctx, ids, now); err != nil {
+		for id, until := range ended {
+			s.endings.set(id, until)
+		}
+		return err
+	}
+	s.tracker.mark(ids...)
 	return nil
 }
 
-// tellPresences tells of people who changed, and whose privacy did.
+// tellPeople tells of conversations whose number of people changed.
+func (s *Service) tellPeople(ctx context.Context) error {
+	rooms, counts := s.tracker.counts(maxTold)
+	if len(rooms) == 0 {
+		return nil
+	}
+	event := &presencev1.PeopleChanged{Counts: make([]*presencev1.PeopleCount, 0, len(rooms))}
+	for _, room := range rooms {
+		event.Counts = append(event.Counts, peopleCount(room, counts[room]))
+	}
+	if err := bus.Publish(ctx, s.deps.Bus, TopicPeopleChanged, "", event); err != nil {
+		s.tracker.uncounted(rooms)
+		return err
+	}
+	s.metrics.events.Inc()
+	s.metrics.counted.Add(float64(len(rooms)))
+	return nil
+}
+
+// tellPresences tells of people who changed, and whose privacy did if that could not be told at once.
 func (s *Service) tellPresences(ctx context.Context) error {
 	giveBack, err := s.takeTurn(ctx)
 	if err != nil {
 		return err
 	}
 	defer giveBack()
-	taken := s.tracker.take(maxTold)
+	if err := s.tellPrivacy(ctx); err != nil {
+		return err
+	}
+	ids, seens := s.tracker.take(maxTold)
+	presences, later, err := s.told(ctx, ids, seens)
+	if err == nil && len(presences) > 0 {
+		err = bus.Publish(ctx, s.deps.Bus, TopicChanged, "", &presencev1.PresenceChanged{Presences: presences})
+	}
+	if err != nil {
+		s.tracker.untold(ids)
+		return err
+	}
+	s.tracker.mark(later...)
+	clear(s.asking)
+	if len(presences) > 0 {
+		s.metrics.events.Inc()
+		s.metrics.told.Add(float64(len(presences)))
+	}
+	return nil
+}
+
+// tellPrivacy tells of users whose privacy changed. The turn is the caller's.
+func (s *Service) tellPrivacy(ctx context.Context) error {
 	event := &presencev1.PresenceChanged{}
-	event.Presences, err = s.told(ctx, taken)
 	for len(event.PrivacyChanged) < maxTold {
 		id, _, ok := s.private.pop()
 		if !ok {
@@ -97,56 +141,50 @@ func (s *Service) tellPresences(ctx context.Context) error {
 		}
 		event.PrivacyChanged = append(event.PrivacyChanged, id)
 	}
-	if err == nil {
-		if len(event.Presences) == 0 && len(event.PrivacyChanged) == 0 {
-			return nil
-		}
-		err = bus.Publish(ctx, s.deps.Bus, TopicChanged, "", event)
+	if len(event.PrivacyChanged) == 0 {
+		return nil
 	}
-	if err != nil {
-		s.tracker.mark(slices.Collect(maps.Keys(taken))...)
-		for _, id := range event.PrivacyChanged {
-			s.private.put(id)
-		}
+	if err := bus.Publish(ctx, s.deps.Bus, TopicChanged, "", event); err != nil {
+		s.private.putBack(event.PrivacyChanged)
 		return err
 	}
+	for _, id := range event.PrivacyChanged {
+		s.asking[id] = true
+	}
 	s.metrics.events.Inc()
-	s.metrics.told.Add(float64(len(event.Presences)))
 	return nil
 }
 
-// told returns what is told of people. Nothing is told of those who hide, and of those whose privacy changed: who followed
-// them may not do so any longer, and asks again when that is told.
-func (s *Service) told(ctx context.Context, taken map[string]seen) ([]*presencev1.Presence, error) {
-	if len(taken) == 0 {
-		return nil, nil
+// told returns what is told of people: what all may see who may see anything of them. Edges know who of their sessions may
+// see a person, and not whether these may see when they were last seen, who hide their own perhaps. Nothing is told of those
+// who hide. Of those whose privacy changed it is told later: edges hear of that first, and have a pulse's time to ask again
+// for who followed them, and may not do so any longer.
+func (s *Service) told(
+	ctx context.Context, ids []string, seens map[string]seen,
+) (out []*presencev1.Presence, later []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil, nil
 	}
-	ids := slices.Sorted(maps.Keys(taken))
 	persons, err := s.store.persons(ctx, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := s.deps.Now()
-	out := make([]*presencev1.Presence, 0, len(ids))
+	out = make([]*presencev1.Presence, 0, len(ids))
 	for _, id := range ids {
-		if p := persons[id]; p.Online != nobody && !s.private.has(id) {
-			out = append(out, view(p, taken[id], widest(p), now))
+		switch p := persons[id]; {
+		case p.Online == nobody:
+		case s.private.has(id) || s.asking[id]:
+			later = append(later, id)
+		default:
+			out = append(out, view(p, seens[id], sight{online: true}, now))
 		}
 	}
-	return out, nil
+	return out, later, nil
 }
 
-// remember stores when people left, many at once. more is false when nothing is left to store; what cannot be stored is
-// tried again by the next.
-func (s *Service) remember(ctx context.Context) (more bool, err error) {
-	left := s.tracker.left(maxRemembered)
-	if len(left) == 0 {
-		return false, nil
-	}
-	if err := s.store.setLastSeen(ctx, left); err != nil {
-		return true, err
-	}
-	s.tracker.stored(left)
-	s.metrics.remembered.Add(float64(len(left)))
-	return len(left) == maxRemembered, nil
+// remember stores when people left, many at once.
+func (s *Service) remember(ctx context.Context) error {
+	_, err := s.rememberSome(ctx)
+	return err
 }

@@ -1,5 +1,7 @@
 package presence
 
+import "slices"
+
 // queue holds names in the order in which they came, each once. It is as long as there are people at most.
 type queue struct {
 	names  []string
@@ -20,6 +22,18 @@ func (q *queue) put(name string) {
 func (q *queue) force(name string) {
 	q.put(name)
 	q.forced[name] = true
+}
+
+// putBack gives names that were taken, and could not be told, the places back that they had: before all others. They are
+// told whatever they look like then.
+func (q *queue) putBack(names []string) {
+	back := make(map[string]bool, len(names))
+	for _, name := range names {
+		back[name] = true
+		q.forced[name] = true
+	}
+	again := func(name string) bool { return back[name] } // came again meanwhile
+	q.names = slices.Concat(names, slices.DeleteFunc(q.names, again))
 }
 
 // pop takes the name that waited longest.

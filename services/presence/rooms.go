@@ -63,12 +63,12 @@ func (r *rooms) complete(n *node, reports []*edgev1.RoomReport) {
 	}
 }
 
-// counts returns up to limit conversations whose number changed since it was told.
-func (t *tracker) counts(limit int) map[string]int {
+// counts returns up to limit conversations whose number changed since it was told, those first that waited longest.
+func (t *tracker) counts(limit int) (ids []string, counts map[string]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]int)
-	for r := &t.rooms; len(out) < limit; {
+	counts = make(map[string]int)
+	for r := &t.rooms; len(ids) < limit; {
 		room, _, ok := r.changed.pop()
 		if !ok {
 			break
@@ -77,21 +77,21 @@ func (t *tracker) counts(limit int) map[string]int {
 		if n == r.told[room] {
 			continue
 		}
-		out[room] = n
+		ids, counts[room] = append(ids, room), n
 		if r.told[room] = n; n == 0 {
 			delete(r.told, room)
 		}
 	}
-	return out
+	return ids, counts
 }
 
-// untold has conversations told again that could not be.
-func (t *tracker) untold(counts map[string]int) {
+// uncounted has conversations told again that could not be, before all others.
+func (t *tracker) uncounted(rooms []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for room := range counts {
+	t.rooms.changed.putBack(rooms)
+	for _, room := range rooms {
 		t.rooms.told[room] = -1
-		t.rooms.changed.put(room)
 	}
 }
 

@@ -27,6 +27,9 @@ var _ service.Service = (*Service)(nil)
 
 const topicNodeReport = "edge.node_report"
 
+// privacyTimeout is how long who changes their privacy waits for edges to be told. A pulse tells it if they are not.
+const privacyTimeout = time.Second
+
 // Service is presence. It is safe for concurrent use.
 type Service struct {
 	cfg     Config
@@ -47,7 +50,8 @@ type Service struct {
 	// turn has one token. Who changes what people chose holds it, and so does who reads and tells it: what is told was so
 	// when it was told, and nothing of a person is told to those from whom they hid before.
 	turn    chan struct{}
-	private *queue // users whose privacy changed and of whom that is not told; guarded by turn
+	private *queue          // users whose privacy changed and of whom that is not told; guarded by turn
+	asking  map[string]bool // users of whom it was told since the last pulse; guarded by turn
 
 	ready    chan struct{}   // closed by Start
 	stopping context.Context //nolint:containedctx // the service's life, ended by Close
@@ -82,7 +86,7 @@ func New(ctx context.Context, cfg Config, deps service.Deps) (*Service, error) {
 	return &Service{
 		cfg: cfg, deps: deps, logger: deps.Logger.With(slog.String("service", "presence")), metrics: m, store: store,
 		tracker: newTracker(cfg, deps.Now), endings: newEndings(), statuses: statuses, privacies: privacies,
-		turn: make(chan struct{}, 1), private: newQueue(), ready: make(chan struct{}),
+		turn: make(chan struct{}, 1), private: newQueue(), asking: make(map[string]bool), ready: make(chan struct{}),
 		stopping: stopping, stop: stop,
 	}, nil
 }
@@ -95,7 +99,7 @@ func (s *Service) Mount(handle func(path string, handler http.Handler), options 
 // Names implements service.Service.
 func (s *Service) Names() []string { return []string{presencev1connect.PresenceServiceName} }
 
-// Start finds neighbours, reads which statuses end, and listens to edges.
+// Start finds neighbours, reads which statuses end and who was here, and listens to edges.
 func (s *Service) Start(ctx context.Context) (err error) {
 	s.users, err = rpc.Client(ctx, s.deps.Registry, "auth", authv1connect.NewDirectoryServiceClient, s.deps.Client)
 	if err != nil {
@@ -109,6 +113,11 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("start presence: %w", err)
 	}
+	here, err := s.store.here(ctx)
+	if err != nil {
+		return fmt.Errorf("start presence: %w", err)
+	}
+	s.tracker.restore(here)
 	for user, until := range ends { // also of those that ended while nobody was here to tell it
 		s.endings.set(user, until)
 	}
@@ -127,20 +136,22 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close stores when those were last seen who are here, as far as ctx lasts. It may be called without Start, and once.
+// Close stores who is here, and when those were last seen who are not, as far as ctx lasts. It may be called without Start,
+// and once.
 func (s *Service) Close(ctx context.Context) error {
 	s.stop()
 	s.working.Wait()
-	var problem error
+	var deaf, forgot error
 	if s.subscription != nil {
-		problem = s.subscription.Close()
-		s.tracker.leave()
-		for more := true; more && problem == nil; {
-			more, problem = s.remember(ctx)
+		s.pulse(ctx) // once more
+		deaf = s.subscription.Close()
+		s.tracker.keepAll()
+		for more := true; more && forgot == nil; {
+			more, forgot = s.rememberSome(ctx)
 		}
 	}
 	s.metrics.close()
-	if err := errors.Join(problem, s.store.close()); err != nil {
+	if err := errors.Join(deaf, forgot, s.store.close()); err != nil {
 		return fmt.Errorf("close presence: %w", err)
 	}
 	return nil
@@ -220,8 +231,8 @@ func (s *Service) Privacy(ctx context.Context, userID string) (Person, error) {
 	return persons[userID], err
 }
 
-// ChangePrivacy changes who sees a user and returns them as they are then. Once it returned, nothing is told of the user to
-// those who may not see it. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
+// ChangePrivacy changes who sees a user and returns them as they are then. Before it returns, edges are told to ask again;
+// whatever they are told later is told under the new rule. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
 func (s *Service) ChangePrivacy(ctx context.Context, userID string, change func(p *Person)) (Person, error) {
 	if err := s.started(); err != nil {
 		return Person{}, err
@@ -240,6 +251,12 @@ func (s *Service) ChangePrivacy(ctx context.Context, userID string, change func(
 	}
 	if changed {
 		s.private.put(userID)
+		// Whether or not the caller waits. If it cannot be told now, nothing is told of the user before it is.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), privacyTimeout)
+		defer cancel()
+		if err := s.tellPrivacy(ctx); err != nil {
+			s.failed(ctx, "privacy not told yet", err)
+		}
 	}
 	return p, nil
 }

@@ -111,18 +111,19 @@ func (e *endings) set(user string, until time.Time) {
 	}
 }
 
-// over returns the users whose status ended, each once.
-func (e *endings) over(now time.Time) (users []string) {
+// over returns up to limit users whose status ended, each once, and when it did.
+func (e *endings) over(now time.Time, limit int) map[string]time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for len(e.next) > 0 && !now.Before(e.next[0].until) {
+	ended := make(map[string]time.Time)
+	for len(ended) < limit && len(e.next) > 0 && !now.Before(e.next[0].until) {
 		first, _ := heap.Pop(&e.next).(ending)
 		if e.until[first.user].Equal(first.until) {
 			delete(e.until, first.user)
-			users = append(users, first.user)
+			ended[first.user] = first.until
 		}
 	}
-	return users
+	return ended
 }
 
 // endingHeap is a heap.Interface, the earliest first.

@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,6 +94,73 @@ func TestAStatusEndsByItself(t *testing.T) {
 	s.settle("n1")
 	if p := s.last("cat"); p.GetStatus() != nil {
 		t.Errorf("told was %v", p)
+	}
+}
+
+// TestAnEndIsFinal: what was told to be over does not come back when the clock goes back, nor with a restart.
+func TestAnEndIsFinal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.boot(quick())
+	s.setStatus("ann", &presencev1.Status{Text: "lunch", Until: s.in(time.Hour)})
+	s.setStatus("ben", &presencev1.Status{Text: "longer", Until: s.in(3 * time.Hour)})
+	s.settle("n1")
+	s.clock.advance(2 * time.Hour)
+	s.settle("n1")
+	s.assertTold("ann", 2)
+	s.clock.advance(-2 * time.Hour)
+	for range 2 {
+		s.settle("n1")
+		if p := s.look("bob", "ann"); p.GetStatus() != nil {
+			t.Errorf("what was over is seen again: %v", p)
+		}
+		if p := s.look("bob", "ben"); p.GetStatus().GetText() != "longer" {
+			t.Errorf("what was not over is %v", p)
+		}
+		s.close()
+		s = w.boot(quick())
+	}
+	s.assertTold("ann", 2)
+}
+
+// TestEndsWaitForTheStore: that a status is over is told when it is stored.
+func TestEndsWaitForTheStore(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Timeout = 100 * time.Millisecond
+	s := newWorld(t).boot(cfg)
+	s.setStatus("ann", &presencev1.Status{Text: "lunch", Until: s.in(time.Hour)})
+	s.settle("n1")
+	tx, err := s.raw().BeginTx(t.Context(), nil) // takes the write lock
+	s.must(err)
+	s.clock.advance(time.Hour)
+	s.eventually("it could not be stored", func() bool { return s.metric("stoa_presence_pulse_failures_total") > 2 })
+	if p := s.look("bob", "ann"); p.GetStatus() != nil {
+		t.Errorf("what is over is seen: %v", p)
+	}
+	s.assertTold("ann", 1)
+	s.must(tx.Rollback())
+	s.settle("n1")
+	s.assertTold("ann", 2)
+}
+
+// TestManyEndsAtOnce: a thousand a pulse, each once.
+func TestManyEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	const many = 1200
+	s := newWorld(t).boot(quick())
+	db := s.raw()
+	s.close()
+	_, err := db.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO persons (id, status_text, status_until) SELECT 'user-' || i, 'lunch', ? FROM n`,
+		many, s.in(time.Hour).GetSeconds())
+	s.must(err)
+	s = s.boot(quick())
+	s.clock.advance(time.Hour)
+	s.eventually("all are over", func() bool { return s.rows(db, "status_until > 0 OR status_text <> ''") == 0 })
+	s.settle("n1")
+	for i := range many {
+		s.assertTold(fmt.Sprint("user-", i+1), 1)
 	}
 }
 

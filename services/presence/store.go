@@ -74,6 +74,20 @@ func (s *store) endings(ctx context.Context) (map[string]time.Time, error) {
 	return out, nil
 }
 
+// here returns the users who were here when they were last stored.
+func (s *store) here(ctx context.Context) (map[string]mark, error) {
+	rows, err := s.read.Person.Query().Where(person.PlatformsNEQ(0)).
+		Select(person.FieldID, person.FieldLastSeenAt, person.FieldPlatforms).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read who was here: %w", err)
+	}
+	out := make(map[string]mark, len(rows))
+	for _, row := range rows {
+		out[row.ID] = mark{at: at(row.LastSeenAt), by: uint32(row.Platforms)} //nolint:gosec // bits
+	}
+	return out, nil
+}
+
 // setStatus stores a status in place of the one that is there.
 func (s *store) setStatus(ctx context.Context, id string, status Status) error {
 	err := s.write.Person.Create().SetID(id).SetStatusText(status.Text).SetStatusEmoji(status.Emoji).
@@ -112,16 +126,17 @@ func (s *store) changePrivacy(ctx context.Context, id string, change func(p *Per
 	return p, changed, nil
 }
 
-// setLastSeen stores when users left, to the minute; all or none of them.
-func (s *store) setLastSeen(ctx context.Context, left map[string]time.Time) error {
+// setLastSeen stores when users were last seen, to the minute; all or none of them.
+func (s *store) setLastSeen(ctx context.Context, marks map[string]mark) error {
 	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
-		for ids := range slices.Chunk(slices.Sorted(maps.Keys(left)), writeBatch) {
+		for ids := range slices.Chunk(slices.Sorted(maps.Keys(marks)), writeBatch) {
 			rows := make([]*ent.PersonCreate, len(ids))
 			for i, id := range ids {
-				rows[i] = tx.Person.Create().SetID(id).SetLastSeenAt(seconds(toMinute(left[id])))
+				rows[i] = tx.Person.Create().SetID(id).SetLastSeenAt(seconds(toMinute(marks[id].at))).
+					SetPlatforms(int(marks[id].by))
 			}
 			err := tx.Person.CreateBulk(rows...).OnConflictColumns(person.FieldID).Update(func(u *ent.PersonUpsert) {
-				u.UpdateLastSeenAt()
+				u.UpdateLastSeenAt().UpdatePlatforms()
 			}).Exec(ctx)
 			if err != nil {
 				return err
@@ -135,10 +150,19 @@ func (s *store) setLastSeen(ctx context.Context, left map[string]time.Time) erro
 	return nil
 }
 
-// clearStatuses removes statuses that ended before a time.
-func (s *store) clearStatuses(ctx context.Context, before time.Time) error {
-	err := s.write.Person.Update().Where(person.StatusUntilGT(0), person.StatusUntilLTE(before.Unix())).
-		SetStatusText("").SetStatusEmoji("").SetStatusUntil(0).Exec(ctx)
+// clearStatuses removes statuses of some users that ended before a time.
+func (s *store) clearStatuses(ctx context.Context, ids []string, before time.Time) error {
+	err := sqlstore.WithTx(ctx, s.write.Tx, func(tx *ent.Tx) error {
+		for some := range slices.Chunk(ids, readBatch) {
+			err := tx.Person.Update().
+				Where(person.IDIn(some...), person.StatusUntilGT(0), person.StatusUntilLTE(before.Unix())).
+				SetStatusText("").SetStatusEmoji("").SetStatusUntil(0).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("clear statuses: %w", err)
 	}

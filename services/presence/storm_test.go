@@ -55,7 +55,8 @@ func (w *world) assertStorm(what string, since int, users []string, online bool)
 }
 
 // TestAStorm: everyone comes at once, is thrown out and comes back at once, and leaves at once. Each is told once, and who
-// comes back in time is not told at all.
+// comes back in time is not told at all. What it costs is counted in events and bytes: it grows with those who changed,
+// whoever follows them.
 func TestAStorm(t *testing.T) {
 	t.Parallel()
 	const nodes, each = 4, 5000
@@ -65,9 +66,19 @@ func TestAStorm(t *testing.T) {
 		defer s.mu.Unlock()
 		return len(s.events)
 	}
+	spent := func() int {
+		s.bus.mu.Lock()
+		defer s.bus.mu.Unlock()
+		return s.bus.bytes[presence.TopicChanged]
+	}
+	const dear = 40 // bytes a user: a name of 11, a state, a platform, and what frames them
 	users := s.crowd(nodes, each)
 	s.settle("n0")
 	s.assertStorm("all come", 0, users, true)
+	if got := spent(); got > dear*nodes*each {
+		t.Errorf("that all came cost %d bytes", got)
+	}
+	quiet := spent()
 	s.untilMetric("stoa_presence_online", nodes*each+2)
 
 	for n := range nodes {
@@ -84,6 +95,9 @@ func TestAStorm(t *testing.T) {
 		s.assertTold(user, 1)
 	}
 
+	if got := spent() - quiet; got > 1000 { // the fences
+		t.Errorf("that all came back in time cost %d bytes", got)
+	}
 	since := events()
 	for n := range nodes {
 		s.report(&edgev1.NodeReport{Node: fmt.Sprint("n", n), Complete: true})
@@ -92,36 +106,80 @@ func TestAStorm(t *testing.T) {
 	s.clock.advance(10 * time.Second)
 	s.settle("fences")
 	s.assertStorm("all leave", since, users, false)
+	if got := spent() - quiet; got > dear*nodes*each {
+		t.Errorf("that all left cost %d bytes", got)
+	}
 	s.eventually("all are stored", func() bool { return s.metric("stoa_presence_last_seen_stored_total") >= nodes*each })
 	for _, user := range []string{users[0], users[len(users)-1]} {
 		s.assertLooks(s.look("bob", user), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
 	}
 }
 
-// TestAStormIsFair: who changed first is told first, whoever else changes meanwhile and however often.
+// TestAStormIsFair: who changed first is told first, however often the bus refuses, whoever else changes meanwhile and
+// however often; and likewise conversations.
 func TestAStormIsFair(t *testing.T) {
 	t.Parallel()
+	const crowd = 3500
 	s := newWorld(t).boot(quick())
 	s.bus.refuse.Store(true)
-	s.crowd(3, 1000)
-	s.eventually("the bus refused", func() bool { return s.bus.refused.Load() > 0 })
+	r := &edgev1.NodeReport{Node: "n1", Complete: true}
+	for i := range crowd {
+		user := fmt.Sprintf("user-%d", (i*997)%crowd) // in no order of names
+		r.Devices = append(r.Devices, dev(user, web))
+		r.Rooms = append(r.Rooms, &edgev1.RoomReport{ConversationId: "room-of-" + user, Entered: []string{user}})
+	}
+	s.report(r)
+	s.eventually("the report is heard", func() bool { return s.people("room-of-user-1") == 1 })
+	refused := s.bus.refused.Load()
+	s.eventually("the bus refused", func() bool { return s.bus.refused.Load() > refused+10 })
+	first := r.GetDevices()[0].GetUserId() // who does not lose their place by this
+	s.come("n1", first, ios)
+	s.come("n1", first, android)
+	s.eventually("they are heard", func() bool { return len(s.look("bob", first).GetPlatforms()) == 3 })
+	refused = s.bus.refused.Load() // what is being told was taken before that
+	s.eventually("the bus refused", func() bool { return s.bus.refused.Load() > refused+3 })
 	s.bus.refuse.Store(false)
 	s.settle("late")
-	last := s.told(fmt.Sprint(fence, 1))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := 0
+	var people, rooms []string
 	for _, e := range s.events {
 		for _, p := range e.GetPresences() {
-			if p == last[0] {
-				if before < 2000 {
-					t.Errorf("one who came last was told after %d of 3000", before)
-				}
-				return
-			}
-			before++
+			people = append(people, p.GetUserId())
 		}
 	}
+	for _, e := range s.counts {
+		for _, c := range e.GetCounts() {
+			rooms = append(rooms, c.GetConversationId())
+		}
+	}
+	if len(people) != crowd+2 || len(rooms) != crowd {
+		t.Fatalf("%d people and %d conversations were told", len(people), len(rooms))
+	}
+	for i, d := range r.GetDevices() {
+		if people[i] != d.GetUserId() || rooms[i] != "room-of-"+d.GetUserId() {
+			t.Fatalf("told after %d others were %s and %s, want %s", i, people[i], rooms[i], d.GetUserId())
+		}
+	}
+}
+
+// TestAStuckTopicHoldsUpNothingElse: nobody takes numbers of people; presence is told, and last seen stored, all the same.
+func TestAStuckTopicHoldsUpNothingElse(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Timeout = 200 * time.Millisecond
+	s := newWorld(t).boot(cfg)
+	s.bus.stuck.Store(presence.TopicPeopleChanged)
+	s.enter("n1", "room", "ann")
+	s.come("n1", "ann", web)
+	s.settle("n1")
+	s.assertTold("ann", 1)
+	s.leave("n1", "ann", web)
+	s.settle("n1")
+	s.clock.advance(10 * time.Second)
+	s.untilMetric("stoa_presence_last_seen_stored_total", 1)
+	s.bus.stuck.Store("")
+	s.eventually("the number is told", func() bool { return fmt.Sprint(s.countsTold("room")) == "[1]" })
 }
 
 // TestPulsesKeepTheirDistance: of a topic there is one event in a pulse's time at most, however much there is to tell.
@@ -176,7 +234,8 @@ func TestWhileTheBusIsAway(t *testing.T) {
 	s.assertTold("ben", 1)
 	s.assertLooks(s.last("ben"), true, platforms(web, ios), never)
 	s.assertTold("ann", 2)
-	s.assertLooks(s.last("ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
+	s.assertLooks(s.last("ann"), false, nil, never)
+	s.assertLooks(s.look("bob", "ann"), false, nil, s.clock.now().Add(-10*time.Second).Truncate(time.Minute))
 	if got := fmt.Sprint(s.countsTold("room")); got != "[1 3]" {
 		t.Errorf("told were %v", got)
 	}

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,18 +15,21 @@ const maxDeparted = 200_000
 
 // tracker puts together what edges report.
 type tracker struct {
-	grace time.Duration // how long a user who left is online still
-	lost  time.Duration // after which silence a node is gone
-	now   func() time.Time
+	grace  time.Duration // how long a user who left is online still
+	lost   time.Duration // after which silence a node is gone
+	settle time.Duration // how long after a start those who were here before are online still
+	every  time.Duration // after which it is stored again that a user is here
+	now    func() time.Time
 
 	// now is asked under the lock, so that times are in the order of what happened.
 	mu       sync.Mutex
 	nodes    map[string]*node
 	users    map[string]*user
-	online   int                  // users with a stay
-	leaving  map[string]struct{}  // users with a stay in its grace
-	departed map[string]time.Time // users who left, and when, as long as it is not stored
-	changed  *queue               // users who may have to be told of
+	online   int                 // users with a stay
+	leaving  map[string]struct{} // users with a stay in its grace
+	departed map[string]mark     // users who left, and when, as long as it is not stored
+	dues     []due               // when it is to be stored that users are here, in that order; some hold no longer
+	changed  *queue              // users who may have to be told of
 	rooms    rooms
 }
 
@@ -47,6 +49,7 @@ type device struct {
 type user struct {
 	stays []stay // in the order of their platforms, one for each
 	told  seen
+	due   time.Time // of the tracker's dues; zero for none
 }
 
 // stay is a user's being there by one kind of software. It ends when the grace is over after the last device left.
@@ -54,12 +57,13 @@ type stay struct {
 	platform authv1.Platform
 	devices  int // at all nodes
 	leftAt   time.Time
+	until    time.Time // it lasts until then whoever left, for it was there before a restart; else zero
 }
 
 func newTracker(cfg Config, now func() time.Time) *tracker {
 	return &tracker{
-		grace: cfg.Grace, lost: cfg.Lost, now: now, nodes: make(map[string]*node), users: make(map[string]*user),
-		leaving: make(map[string]struct{}), departed: make(map[string]time.Time), changed: newQueue(), rooms: newRooms(),
+		grace: cfg.Grace, lost: cfg.Lost, settle: cfg.Settle, every: cfg.Remember, now: now, nodes: make(map[string]*node), users: make(map[string]*user),
+		leaving: make(map[string]struct{}), departed: make(map[string]mark), changed: newQueue(), rooms: newRooms(),
 	}
 }
 
@@ -137,6 +141,10 @@ func (t *tracker) device(n *node, d device, here bool, now time.Time) {
 			t.changed.put(d.user)
 		}
 		u.stays[i].devices++
+		u.stays[i].until = time.Time{}
+		if u.due.IsZero() {
+			t.keep(d.user, u, now)
+		}
 		return
 	}
 	delete(n.devices, d)
@@ -191,9 +199,12 @@ func (t *tracker) end(id string, now time.Time) bool {
 		if s := &u.stays[i]; s.devices == 0 && now.Before(s.leftAt) { // the clock went back
 			s.leftAt = now
 		}
+		if s := &u.stays[i]; s.until.Sub(now) > t.settle { // likewise
+			s.until = now.Add(t.settle)
+		}
 	}
 	u.stays = slices.DeleteFunc(u.stays, func(s stay) bool {
-		over := s.devices == 0 && now.Sub(s.leftAt) >= t.grace
+		over := s.devices == 0 && now.Sub(s.leftAt) >= t.grace && !now.Before(s.until)
 		if over {
 			last = later(last, s.leftAt)
 		}
@@ -210,10 +221,11 @@ func (t *tracker) end(id string, now time.Time) bool {
 		return true
 	}
 	t.online--
+	u.due = time.Time{}
 	if _, known := t.departed[id]; !known && len(t.departed) >= maxDeparted {
 		return false
 	}
-	t.departed[id] = last.UTC()
+	t.departed[id] = mark{at: last.UTC()}
 	return true
 }
 
@@ -226,12 +238,12 @@ func (t *tracker) mark(ids ...string) {
 	}
 }
 
-// take returns up to limit users to be told of.
-func (t *tracker) take(limit int) map[string]seen {
+// take returns up to limit users to be told of, those first who waited longest.
+func (t *tracker) take(limit int) (ids []string, seens map[string]seen) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]seen)
-	for len(out) < limit {
+	seens = make(map[string]seen)
+	for len(ids) < limit {
 		id, forced, ok := t.changed.pop()
 		if !ok {
 			break
@@ -244,15 +256,22 @@ func (t *tracker) take(limit int) map[string]seen {
 			}
 		}
 		if forced || !s.equal(told) {
-			out[id] = s
+			ids, seens[id] = append(ids, id), s
 		}
 	}
-	return out
+	return ids, seens
+}
+
+// untold has users told of that were taken and could not be, before all others.
+func (t *tracker) untold(ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changed.putBack(ids)
 }
 
 // see returns whether a user is there. The lock is held.
 func (t *tracker) see(id string) seen {
-	s := seen{leftAt: t.departed[id]}
+	s := seen{leftAt: t.departed[id].at}
 	if u := t.users[id]; u != nil {
 		s.online = len(u.stays) > 0
 		for _, stay := range u.stays {
@@ -273,54 +292,6 @@ func (t *tracker) seen(ids []string) map[string]seen {
 		out[id] = t.see(id)
 	}
 	return out
-}
-
-// left returns up to limit users of whom it is not stored when they left, and when they did.
-func (t *tracker) left(limit int) map[string]time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.departed) <= limit {
-		return maps.Clone(t.departed)
-	}
-	out := make(map[string]time.Time, limit)
-	for id, at := range t.departed {
-		if len(out) == limit {
-			break
-		}
-		out[id] = at
-	}
-	return out
-}
-
-// stored forgets what left returned, unless somebody left again since.
-func (t *tracker) stored(left map[string]time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id, at := range left {
-		if t.departed[id].Equal(at) {
-			delete(t.departed, id)
-		}
-	}
-}
-
-// leave has all who are here leave now, since nobody will hear of them any longer.
-func (t *tracker) leave() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	for id, u := range t.users {
-		if len(u.stays) == 0 {
-			continue
-		}
-		var last time.Time
-		for _, s := range u.stays {
-			if s.devices > 0 {
-				s.leftAt = now
-			}
-			last = later(last, s.leftAt)
-		}
-		t.departed[id] = last.UTC()
-	}
 }
 
 // totals returns how many nodes and users there are, and how many users wait to be told of.

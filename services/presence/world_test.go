@@ -79,6 +79,7 @@ type addressBook struct {
 	down  atomic.Bool
 	asked atomic.Int64
 	pairs sync.Map // of [2]string
+	pause func()   // before an answer; nil for none
 }
 
 func (b *addressBook) introduce(one, other string) {
@@ -93,6 +94,9 @@ func (b *addressBook) FilterContacts(
 	if b.down.Load() {
 		return nil, errs.Unavailable(errs.ReasonUnavailable, "chat is away")
 	}
+	if b.pause != nil {
+		b.pause()
+	}
 	res := &chatv1.FilterContactsResponse{}
 	for _, id := range r.GetUserIds() {
 		if _, ok := b.pairs.Load([2]string{r.GetUserId(), id}); ok {
@@ -106,11 +110,13 @@ func (b *addressBook) FilterContacts(
 type watchedBus struct {
 	bus.Bus
 
+	stuck   atomic.Value // a topic whose events nobody takes
 	refuse  atomic.Bool
 	refused atomic.Int64
 
-	mu sync.Mutex
-	at map[string][]time.Time // by topic
+	mu    sync.Mutex
+	at    map[string][]time.Time // by topic
+	bytes map[string]int         // by topic
 }
 
 func (b *watchedBus) Publish(ctx context.Context, topic, key string, payload []byte) error {
@@ -119,8 +125,13 @@ func (b *watchedBus) Publish(ctx context.Context, topic, key string, payload []b
 			b.refused.Add(1)
 			return errors.New("the bus is away")
 		}
+		if b.stuck.Load() == topic {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		b.mu.Lock()
 		b.at[topic] = append(b.at[topic], time.Now())
+		b.bytes[topic] += len(payload)
 		b.mu.Unlock()
 	}
 	return b.Bus.Publish(ctx, topic, key, payload)
@@ -171,7 +182,7 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	inner, err := bus.Open(t.Context(), "mem:", logger)
 	w.must(err)
-	w.bus = &watchedBus{Bus: inner, at: make(map[string][]time.Time)}
+	w.bus = &watchedBus{Bus: inner, at: make(map[string][]time.Time), bytes: make(map[string]int)}
 	w.registry, err = registry.Open(t.Context(), "static:")
 	w.must(err)
 	mux := http.NewServeMux()
@@ -186,6 +197,9 @@ func newWorld(t testing.TB) *world {
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
 		for _, p := range e.GetPresences() {
+			if p.GetHidden() || p.GetLastSeenAt() != nil { // not all who follow may see when somebody was last seen
+				t.Errorf("told was %v", p)
+			}
 			w.byUser[p.GetUserId()] = append(w.byUser[p.GetUserId()], p)
 		}
 		return nil
@@ -373,81 +387,4 @@ func (w *world) toldAll() (list []*presencev1.PresenceChanged) {
 		}
 	}
 	return list
-}
-
-// privacyTold returns whose privacy was told of, in order.
-func (w *world) privacyTold() (users []string) {
-	for _, e := range w.toldAll() {
-		users = append(users, e.GetPrivacyChanged()...)
-	}
-	return users
-}
-
-// countsTold returns what was told of a conversation so far.
-func (w *world) countsTold(room string) (counts []int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.counts {
-		for _, c := range e.GetCounts() {
-			if c.GetConversationId() == room {
-				counts = append(counts, int(c.GetCount()))
-			}
-		}
-	}
-	return counts
-}
-
-// assertTold fails the test unless exactly so many things were told of a user.
-func (w *world) assertTold(user string, want int) {
-	w.t.Helper()
-	if got := w.told(user); len(got) != want {
-		w.t.Errorf("of %s %d things were told, want %d: %v", user, len(got), want, got)
-	}
-}
-
-// assertLooks fails the test unless a presence is as wanted.
-func (w *world) assertLooks(p *presencev1.Presence, online bool, platforms []authv1.Platform, lastSeen time.Time) {
-	w.t.Helper()
-	if p.GetHidden() || p.GetOnline() != online || !slices.Equal(p.GetPlatforms(), platforms) {
-		w.t.Errorf("got %v, want online %v at %v", p, online, platforms)
-	}
-	if got := p.GetLastSeenAt(); (got == nil) != lastSeen.IsZero() || (got != nil && !got.AsTime().Equal(lastSeen)) {
-		w.t.Errorf("%s was last seen at %v, want %v", p.GetUserId(), got.AsTime(), lastSeen)
-	}
-}
-
-// metric returns the value of a metric without labels.
-func (w *world) metric(name string) float64 {
-	w.t.Helper()
-	families, err := w.rpc.Metrics.Registry.Gather()
-	w.must(err)
-	for _, f := range families {
-		if f.GetName() == name {
-			m := f.GetMetric()[0]
-			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	w.t.Fatalf("there is no metric %s", name)
-	return 0
-}
-
-func (w *world) untilMetric(name string, want float64) {
-	w.t.Helper()
-	w.eventually(fmt.Sprint(name, " is ", want), func() bool { return w.metric(name) == want })
-}
-
-// eventually waits for a condition that nothing announces.
-func (w *world) eventually(what string, done func() bool) {
-	w.t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			w.t.Fatalf("waited too long until %s", what)
-		}
-	}
 }

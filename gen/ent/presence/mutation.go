@@ -38,6 +38,8 @@ type PersonMutation struct {
 	addlast_seen_audience *int
 	last_seen_at          *int64
 	addlast_seen_at       *int64
+	platforms             *int
+	addplatforms          *int
 	status_text           *string
 	status_emoji          *string
 	status_until          *int64
@@ -320,6 +322,62 @@ func (m *PersonMutation) ResetLastSeenAt() {
 	m.addlast_seen_at = nil
 }
 
+// SetPlatforms sets the "platforms" field.
+func (m *PersonMutation) SetPlatforms(i int) {
+	m.platforms = &i
+	m.addplatforms = nil
+}
+
+// Platforms returns the value of the "platforms" field in the mutation.
+func (m *PersonMutation) Platforms() (r int, exists bool) {
+	v := m.platforms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlatforms returns the old "platforms" field's value of the Person entity.
+// If the Person object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PersonMutation) OldPlatforms(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlatforms is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlatforms requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlatforms: %w", err)
+	}
+	return oldValue.Platforms, nil
+}
+
+// AddPlatforms adds i to the "platforms" field.
+func (m *PersonMutation) AddPlatforms(i int) {
+	if m.addplatforms != nil {
+		*m.addplatforms += i
+	} else {
+		m.addplatforms = &i
+	}
+}
+
+// AddedPlatforms returns the value that was added to the "platforms" field in this mutation.
+func (m *PersonMutation) AddedPlatforms() (r int, exists bool) {
+	v := m.addplatforms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPlatforms resets all changes to the "platforms" field.
+func (m *PersonMutation) ResetPlatforms() {
+	m.platforms = nil
+	m.addplatforms = nil
+}
+
 // SetStatusText sets the "status_text" field.
 func (m *PersonMutation) SetStatusText(s string) {
 	m.status_text = &s
@@ -482,7 +540,7 @@ func (m *PersonMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PersonMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.online_audience != nil {
 		fields = append(fields, person.FieldOnlineAudience)
 	}
@@ -491,6 +549,9 @@ func (m *PersonMutation) Fields() []string {
 	}
 	if m.last_seen_at != nil {
 		fields = append(fields, person.FieldLastSeenAt)
+	}
+	if m.platforms != nil {
+		fields = append(fields, person.FieldPlatforms)
 	}
 	if m.status_text != nil {
 		fields = append(fields, person.FieldStatusText)
@@ -515,6 +576,8 @@ func (m *PersonMutation) Field(name string) (ent.Value, bool) {
 		return m.LastSeenAudience()
 	case person.FieldLastSeenAt:
 		return m.LastSeenAt()
+	case person.FieldPlatforms:
+		return m.Platforms()
 	case person.FieldStatusText:
 		return m.StatusText()
 	case person.FieldStatusEmoji:
@@ -536,6 +599,8 @@ func (m *PersonMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldLastSeenAudience(ctx)
 	case person.FieldLastSeenAt:
 		return m.OldLastSeenAt(ctx)
+	case person.FieldPlatforms:
+		return m.OldPlatforms(ctx)
 	case person.FieldStatusText:
 		return m.OldStatusText(ctx)
 	case person.FieldStatusEmoji:
@@ -571,6 +636,13 @@ func (m *PersonMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLastSeenAt(v)
+		return nil
+	case person.FieldPlatforms:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlatforms(v)
 		return nil
 	case person.FieldStatusText:
 		v, ok := value.(string)
@@ -610,6 +682,9 @@ func (m *PersonMutation) AddedFields() []string {
 	if m.addlast_seen_at != nil {
 		fields = append(fields, person.FieldLastSeenAt)
 	}
+	if m.addplatforms != nil {
+		fields = append(fields, person.FieldPlatforms)
+	}
 	if m.addstatus_until != nil {
 		fields = append(fields, person.FieldStatusUntil)
 	}
@@ -627,6 +702,8 @@ func (m *PersonMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedLastSeenAudience()
 	case person.FieldLastSeenAt:
 		return m.AddedLastSeenAt()
+	case person.FieldPlatforms:
+		return m.AddedPlatforms()
 	case person.FieldStatusUntil:
 		return m.AddedStatusUntil()
 	}
@@ -658,6 +735,13 @@ func (m *PersonMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddLastSeenAt(v)
+		return nil
+	case person.FieldPlatforms:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPlatforms(v)
 		return nil
 	case person.FieldStatusUntil:
 		v, ok := value.(int64)
@@ -701,6 +785,9 @@ func (m *PersonMutation) ResetField(name string) error {
 		return nil
 	case person.FieldLastSeenAt:
 		m.ResetLastSeenAt()
+		return nil
+	case person.FieldPlatforms:
+		m.ResetPlatforms()
 		return nil
 	case person.FieldStatusText:
 		m.ResetStatusText()

@@ -23,6 +23,8 @@ type Person struct {
 	LastSeenAudience int `json:"last_seen_audience,omitempty"`
 	// Unix time in seconds, to the minute; 0 for never
 	LastSeenAt int64 `json:"last_seen_at,omitempty"`
+	// by which they were here at last_seen_at, a bit for each stoa.auth.v1.Platform; 0 for those who had left
+	Platforms int `json:"platforms,omitempty"`
 	// StatusText holds the value of the "status_text" field.
 	StatusText string `json:"status_text,omitempty"`
 	// StatusEmoji holds the value of the "status_emoji" field.
@@ -37,7 +39,7 @@ func (*Person) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case person.FieldOnlineAudience, person.FieldLastSeenAudience, person.FieldLastSeenAt, person.FieldStatusUntil:
+		case person.FieldOnlineAudience, person.FieldLastSeenAudience, person.FieldLastSeenAt, person.FieldPlatforms, person.FieldStatusUntil:
 			values[i] = new(sql.NullInt64)
 		case person.FieldID, person.FieldStatusText, person.FieldStatusEmoji:
 			values[i] = new(sql.NullString)
@@ -79,6 +81,12 @@ func (_m *Person) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field last_seen_at", values[i])
 			} else if value.Valid {
 				_m.LastSeenAt = value.Int64
+			}
+		case person.FieldPlatforms:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field platforms", values[i])
+			} else if value.Valid {
+				_m.Platforms = int(value.Int64)
 			}
 		case person.FieldStatusText:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -142,6 +150,9 @@ func (_m *Person) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_seen_at=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastSeenAt))
+	builder.WriteString(", ")
+	builder.WriteString("platforms=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Platforms))
 	builder.WriteString(", ")
 	builder.WriteString("status_text=")
 	builder.WriteString(_m.StatusText)

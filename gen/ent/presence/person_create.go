@@ -64,6 +64,20 @@ func (_c *PersonCreate) SetNillableLastSeenAt(v *int64) *PersonCreate {
 	return _c
 }
 
+// SetPlatforms sets the "platforms" field.
+func (_c *PersonCreate) SetPlatforms(v int) *PersonCreate {
+	_c.mutation.SetPlatforms(v)
+	return _c
+}
+
+// SetNillablePlatforms sets the "platforms" field if the given value is not nil.
+func (_c *PersonCreate) SetNillablePlatforms(v *int) *PersonCreate {
+	if v != nil {
+		_c.SetPlatforms(*v)
+	}
+	return _c
+}
+
 // SetStatusText sets the "status_text" field.
 func (_c *PersonCreate) SetStatusText(v string) *PersonCreate {
 	_c.mutation.SetStatusText(v)
@@ -159,6 +173,10 @@ func (_c *PersonCreate) defaults() {
 		v := person.DefaultLastSeenAt
 		_c.mutation.SetLastSeenAt(v)
 	}
+	if _, ok := _c.mutation.Platforms(); !ok {
+		v := person.DefaultPlatforms
+		_c.mutation.SetPlatforms(v)
+	}
 	if _, ok := _c.mutation.StatusText(); !ok {
 		v := person.DefaultStatusText
 		_c.mutation.SetStatusText(v)
@@ -183,6 +201,9 @@ func (_c *PersonCreate) check() error {
 	}
 	if _, ok := _c.mutation.LastSeenAt(); !ok {
 		return &ValidationError{Name: "last_seen_at", err: errors.New(`presence: missing required field "Person.last_seen_at"`)}
+	}
+	if _, ok := _c.mutation.Platforms(); !ok {
+		return &ValidationError{Name: "platforms", err: errors.New(`presence: missing required field "Person.platforms"`)}
 	}
 	if _, ok := _c.mutation.StatusText(); !ok {
 		return &ValidationError{Name: "status_text", err: errors.New(`presence: missing required field "Person.status_text"`)}
@@ -240,6 +261,10 @@ func (_c *PersonCreate) createSpec() (*Person, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastSeenAt(); ok {
 		_spec.SetField(person.FieldLastSeenAt, field.TypeInt64, value)
 		_node.LastSeenAt = value
+	}
+	if value, ok := _c.mutation.Platforms(); ok {
+		_spec.SetField(person.FieldPlatforms, field.TypeInt, value)
+		_node.Platforms = value
 	}
 	if value, ok := _c.mutation.StatusText(); ok {
 		_spec.SetField(person.FieldStatusText, field.TypeString, value)
@@ -356,6 +381,24 @@ func (u *PersonUpsert) UpdateLastSeenAt() *PersonUpsert {
 // AddLastSeenAt adds v to the "last_seen_at" field.
 func (u *PersonUpsert) AddLastSeenAt(v int64) *PersonUpsert {
 	u.Add(person.FieldLastSeenAt, v)
+	return u
+}
+
+// SetPlatforms sets the "platforms" field.
+func (u *PersonUpsert) SetPlatforms(v int) *PersonUpsert {
+	u.Set(person.FieldPlatforms, v)
+	return u
+}
+
+// UpdatePlatforms sets the "platforms" field to the value that was provided on create.
+func (u *PersonUpsert) UpdatePlatforms() *PersonUpsert {
+	u.SetExcluded(person.FieldPlatforms)
+	return u
+}
+
+// AddPlatforms adds v to the "platforms" field.
+func (u *PersonUpsert) AddPlatforms(v int) *PersonUpsert {
+	u.Add(person.FieldPlatforms, v)
 	return u
 }
 
@@ -509,6 +552,27 @@ func (u *PersonUpsertOne) AddLastSeenAt(v int64) *PersonUpsertOne {
 func (u *PersonUpsertOne) UpdateLastSeenAt() *PersonUpsertOne {
 	return u.Update(func(s *PersonUpsert) {
 		s.UpdateLastSeenAt()
+	})
+}
+
+// SetPlatforms sets the "platforms" field.
+func (u *PersonUpsertOne) SetPlatforms(v int) *PersonUpsertOne {
+	return u.Update(func(s *PersonUpsert) {
+		s.SetPlatforms(v)
+	})
+}
+
+// AddPlatforms adds v to the "platforms" field.
+func (u *PersonUpsertOne) AddPlatforms(v int) *PersonUpsertOne {
+	return u.Update(func(s *PersonUpsert) {
+		s.AddPlatforms(v)
+	})
+}
+
+// UpdatePlatforms sets the "platforms" field to the value that was provided on create.
+func (u *PersonUpsertOne) UpdatePlatforms() *PersonUpsertOne {
+	return u.Update(func(s *PersonUpsert) {
+		s.UpdatePlatforms()
 	})
 }
 
@@ -836,6 +900,27 @@ func (u *PersonUpsertBulk) AddLastSeenAt(v int64) *PersonUpsertBulk {
 func (u *PersonUpsertBulk) UpdateLastSeenAt() *PersonUpsertBulk {
 	return u.Update(func(s *PersonUpsert) {
 		s.UpdateLastSeenAt()
+	})
+}
+
+// SetPlatforms sets the "platforms" field.
+func (u *PersonUpsertBulk) SetPlatforms(v int) *PersonUpsertBulk {
+	return u.Update(func(s *PersonUpsert) {
+		s.SetPlatforms(v)
+	})
+}
+
+// AddPlatforms adds v to the "platforms" field.
+func (u *PersonUpsertBulk) AddPlatforms(v int) *PersonUpsertBulk {
+	return u.Update(func(s *PersonUpsert) {
+		s.AddPlatforms(v)
+	})
+}
+
+// UpdatePlatforms sets the "platforms" field to the value that was provided on create.
+func (u *PersonUpsertBulk) UpdatePlatforms() *PersonUpsertBulk {
+	return u.Update(func(s *PersonUpsert) {
+		s.UpdatePlatforms()
 	})
 }
 

@@ -90,6 +90,27 @@ func (_u *PersonUpdate) AddLastSeenAt(v int64) *PersonUpdate {
 	return _u
 }
 
+// SetPlatforms sets the "platforms" field.
+func (_u *PersonUpdate) SetPlatforms(v int) *PersonUpdate {
+	_u.mutation.ResetPlatforms()
+	_u.mutation.SetPlatforms(v)
+	return _u
+}
+
+// SetNillablePlatforms sets the "platforms" field if the given value is not nil.
+func (_u *PersonUpdate) SetNillablePlatforms(v *int) *PersonUpdate {
+	if v != nil {
+		_u.SetPlatforms(*v)
+	}
+	return _u
+}
+
+// AddPlatforms adds value to the "platforms" field.
+func (_u *PersonUpdate) AddPlatforms(v int) *PersonUpdate {
+	_u.mutation.AddPlatforms(v)
+	return _u
+}
+
 // SetStatusText sets the "status_text" field.
 func (_u *PersonUpdate) SetStatusText(v string) *PersonUpdate {
 	_u.mutation.SetStatusText(v)
@@ -198,6 +219,12 @@ func (_u *PersonUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedLastSeenAt(); ok {
 		_spec.AddField(person.FieldLastSeenAt, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.Platforms(); ok {
+		_spec.SetField(person.FieldPlatforms, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPlatforms(); ok {
+		_spec.AddField(person.FieldPlatforms, field.TypeInt, value)
+	}
 	if value, ok := _u.mutation.StatusText(); ok {
 		_spec.SetField(person.FieldStatusText, field.TypeString, value)
 	}
@@ -290,6 +317,27 @@ func (_u *PersonUpdateOne) SetNillableLastSeenAt(v *int64) *PersonUpdateOne {
 // AddLastSeenAt adds value to the "last_seen_at" field.
 func (_u *PersonUpdateOne) AddLastSeenAt(v int64) *PersonUpdateOne {
 	_u.mutation.AddLastSeenAt(v)
+	return _u
+}
+
+// SetPlatforms sets the "platforms" field.
+func (_u *PersonUpdateOne) SetPlatforms(v int) *PersonUpdateOne {
+	_u.mutation.ResetPlatforms()
+	_u.mutation.SetPlatforms(v)
+	return _u
+}
+
+// SetNillablePlatforms sets the "platforms" field if the given value is not nil.
+func (_u *PersonUpdateOne) SetNillablePlatforms(v *int) *PersonUpdateOne {
+	if v != nil {
+		_u.SetPlatforms(*v)
+	}
+	return _u
+}
+
+// AddPlatforms adds value to the "platforms" field.
+func (_u *PersonUpdateOne) AddPlatforms(v int) *PersonUpdateOne {
+	_u.mutation.AddPlatforms(v)
 	return _u
 }
 
@@ -430,6 +478,12 @@ func (_u *PersonUpdateOne) sqlSave(ctx context.Context) (_node *Person, err erro
 	}
 	if value, ok := _u.mutation.AddedLastSeenAt(); ok {
 		_spec.AddField(person.FieldLastSeenAt, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Platforms(); ok {
+		_spec.SetField(person.FieldPlatforms, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedPlatforms(); ok {
+		_spec.AddField(person.FieldPlatforms, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.StatusText(); ok {
 		_spec.SetField(person.FieldStatusText, field.TypeString, value)

@@ -25,16 +25,20 @@ func init() {
 	personDescLastSeenAt := personFields[3].Descriptor()
 	// person.DefaultLastSeenAt holds the default value on creation for the last_seen_at field.
 	person.DefaultLastSeenAt = personDescLastSeenAt.Default.(int64)
+	// personDescPlatforms is the schema descriptor for platforms field.
+	personDescPlatforms := personFields[4].Descriptor()
+	// person.DefaultPlatforms holds the default value on creation for the platforms field.
+	person.DefaultPlatforms = personDescPlatforms.Default.(int)
 	// personDescStatusText is the schema descriptor for status_text field.
-	personDescStatusText := personFields[4].Descriptor()
+	personDescStatusText := personFields[5].Descriptor()
 	// person.DefaultStatusText holds the default value on creation for the status_text field.
 	person.DefaultStatusText = personDescStatusText.Default.(string)
 	// personDescStatusEmoji is the schema descriptor for status_emoji field.
-	personDescStatusEmoji := personFields[5].Descriptor()
+	personDescStatusEmoji := personFields[6].Descriptor()
 	// person.DefaultStatusEmoji holds the default value on creation for the status_emoji field.
 	person.DefaultStatusEmoji = personDescStatusEmoji.Default.(string)
 	// personDescStatusUntil is the schema descriptor for status_until field.
-	personDescStatusUntil := personFields[6].Descriptor()
+	personDescStatusUntil := personFields[7].Descriptor()
 	// person.DefaultStatusUntil holds the default value on creation for the status_until field.
 	person.DefaultStatusUntil = personDescStatusUntil.Default.(int64)
 }

@@ -3,6 +3,7 @@
 package migrate
 
 import (
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 )
@@ -14,6 +15,7 @@ var (
 		{Name: "online_audience", Type: field.TypeInt, Default: 1},
 		{Name: "last_seen_audience", Type: field.TypeInt, Default: 1},
 		{Name: "last_seen_at", Type: field.TypeInt64, Default: 0},
+		{Name: "platforms", Type: field.TypeInt, Default: 0},
 		{Name: "status_text", Type: field.TypeString, Default: ""},
 		{Name: "status_emoji", Type: field.TypeString, Default: ""},
 		{Name: "status_until", Type: field.TypeInt64, Default: 0},
@@ -27,7 +29,15 @@ var (
 			{
 				Name:    "person_status_until",
 				Unique:  false,
-				Columns: []*schema.Column{PersonsColumns[6]},
+				Columns: []*schema.Column{PersonsColumns[7]},
+			},
+			{
+				Name:    "person_platforms",
+				Unique:  false,
+				Columns: []*schema.Column{PersonsColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "platforms <> 0",
+				},
 			},
 		},
 	}

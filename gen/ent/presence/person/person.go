@@ -17,6 +17,8 @@ const (
 	FieldLastSeenAudience = "last_seen_audience"
 	// FieldLastSeenAt holds the string denoting the last_seen_at field in the database.
 	FieldLastSeenAt = "last_seen_at"
+	// FieldPlatforms holds the string denoting the platforms field in the database.
+	FieldPlatforms = "platforms"
 	// FieldStatusText holds the string denoting the status_text field in the database.
 	FieldStatusText = "status_text"
 	// FieldStatusEmoji holds the string denoting the status_emoji field in the database.
@@ -33,6 +35,7 @@ var Columns = []string{
 	FieldOnlineAudience,
 	FieldLastSeenAudience,
 	FieldLastSeenAt,
+	FieldPlatforms,
 	FieldStatusText,
 	FieldStatusEmoji,
 	FieldStatusUntil,
@@ -55,6 +58,8 @@ var (
 	DefaultLastSeenAudience int
 	// DefaultLastSeenAt holds the default value on creation for the "last_seen_at" field.
 	DefaultLastSeenAt int64
+	// DefaultPlatforms holds the default value on creation for the "platforms" field.
+	DefaultPlatforms int
 	// DefaultStatusText holds the default value on creation for the "status_text" field.
 	DefaultStatusText string
 	// DefaultStatusEmoji holds the default value on creation for the "status_emoji" field.
@@ -84,6 +89,11 @@ func ByLastSeenAudience(opts ...sql.OrderTermOption) OrderOption {
 // ByLastSeenAt orders the results by the last_seen_at field.
 func ByLastSeenAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSeenAt, opts...).ToFunc()
+}
+
+// ByPlatforms orders the results by the platforms field.
+func ByPlatforms(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPlatforms, opts...).ToFunc()
 }
 
 // ByStatusText orders the results by the status_text field.

@@ -77,6 +77,11 @@ func LastSeenAt(v int64) predicate.Person {
 	return predicate.Person(sql.FieldEQ(FieldLastSeenAt, v))
 }
 
+// Platforms applies equality check predicate on the "platforms" field. It's identical to PlatformsEQ.
+func Platforms(v int) predicate.Person {
+	return predicate.Person(sql.FieldEQ(FieldPlatforms, v))
+}
+
 // StatusText applies equality check predicate on the "status_text" field. It's identical to StatusTextEQ.
 func StatusText(v string) predicate.Person {
 	return predicate.Person(sql.FieldEQ(FieldStatusText, v))
@@ -210,6 +215,46 @@ func LastSeenAtLT(v int64) predicate.Person {
 // LastSeenAtLTE applies the LTE predicate on the "last_seen_at" field.
 func LastSeenAtLTE(v int64) predicate.Person {
 	return predicate.Person(sql.FieldLTE(FieldLastSeenAt, v))
+}
+
+// PlatformsEQ applies the EQ predicate on the "platforms" field.
+func PlatformsEQ(v int) predicate.Person {
+	return predicate.Person(sql.FieldEQ(FieldPlatforms, v))
+}
+
+// PlatformsNEQ applies the NEQ predicate on the "platforms" field.
+func PlatformsNEQ(v int) predicate.Person {
+	return predicate.Person(sql.FieldNEQ(FieldPlatforms, v))
+}
+
+// PlatformsIn applies the In predicate on the "platforms" field.
+func PlatformsIn(vs ...int) predicate.Person {
+	return predicate.Person(sql.FieldIn(FieldPlatforms, vs...))
+}
+
+// PlatformsNotIn applies the NotIn predicate on the "platforms" field.
+func PlatformsNotIn(vs ...int) predicate.Person {
+	return predicate.Person(sql.FieldNotIn(FieldPlatforms, vs...))
+}
+
+// PlatformsGT applies the GT predicate on the "platforms" field.
+func PlatformsGT(v int) predicate.Person {
+	return predicate.Person(sql.FieldGT(FieldPlatforms, v))
+}
+
+// PlatformsGTE applies the GTE predicate on the "platforms" field.
+func PlatformsGTE(v int) predicate.Person {
+	return predicate.Person(sql.FieldGTE(FieldPlatforms, v))
+}
+
+// PlatformsLT applies the LT predicate on the "platforms" field.
+func PlatformsLT(v int) predicate.Person {
+	return predicate.Person(sql.FieldLT(FieldPlatforms, v))
+}
+
+// PlatformsLTE applies the LTE predicate on the "platforms" field.
+func PlatformsLTE(v int) predicate.Person {
+	return predicate.Person(sql.FieldLTE(FieldPlatforms, v))
 }
 
 // StatusTextEQ applies the EQ predicate on the "status_text" field.

@@ -711,7 +711,10 @@ type Event struct {
 	//	*Event_Members
 	//	*Event_Read
 	//	*Event_Likes
-	Kind          isEvent_Kind `protobuf_oneof:"kind"`
+	Kind isEvent_Kind `protobuf_oneof:"kind"`
+	// Number of the commit that it tells of, which compares with Sync's cursor: what it says is at most as new as what Sync
+	// answered with a cursor that is not below it. 0 where it does not matter: for likes, and for messages, which have seq.
+	Commit        int64 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -814,6 +817,13 @@ func (x *Event) GetLikes() *Likes {
 	return nil
 }
 
+func (x *Event) GetCommit() int64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -871,7 +881,10 @@ type OwnEvent struct {
 	//
 	//	*OwnEvent_State
 	//	*OwnEvent_Hidden
-	Kind          isOwnEvent_Kind `protobuf_oneof:"kind"`
+	Kind isOwnEvent_Kind `protobuf_oneof:"kind"`
+	// Number of the commit that it tells of, which compares with Sync's cursor: a state whose commit is not above the cursor
+	// of a finished Sync is older than what Sync answered.
+	Commit        int64 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -929,6 +942,13 @@ func (x *OwnEvent) GetHidden() *Hidden {
 		}
 	}
 	return nil
+}
+
+func (x *OwnEvent) GetCommit() int64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
 }
 
 type isOwnEvent_Kind interface {
@@ -1128,7 +1148,7 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x06ReadTo\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x19\n" +
 	"\bread_seq\x18\x02 \x01(\x03R\areadSeq\x12#\n" +
-	"\rdelivered_seq\x18\x03 \x01(\x03R\fdeliveredSeq\"\x82\x03\n" +
+	"\rdelivered_seq\x18\x03 \x01(\x03R\fdeliveredSeq\"\x9a\x03\n" +
 	"\x05Event\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x121\n" +
 	"\amessage\x18\x02 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\amessage\x12@\n" +
@@ -1136,11 +1156,13 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\fconversation\x18\x04 \x01(\v2\x1a.stoa.chat.v1.ConversationH\x00R\fconversation\x128\n" +
 	"\amembers\x18\x05 \x01(\v2\x1c.stoa.chat.v1.MembersChangedH\x00R\amembers\x12*\n" +
 	"\x04read\x18\x06 \x01(\v2\x14.stoa.chat.v1.ReadToH\x00R\x04read\x12+\n" +
-	"\x05likes\x18\a \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likesB\x06\n" +
-	"\x04kind\"{\n" +
+	"\x05likes\x18\a \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likes\x12\x16\n" +
+	"\x06commit\x18\b \x01(\x03R\x06commitB\x06\n" +
+	"\x04kind\"\x93\x01\n" +
 	"\bOwnEvent\x127\n" +
 	"\x05state\x18\x01 \x01(\v2\x1f.stoa.chat.v1.ConversationStateH\x00R\x05state\x12.\n" +
-	"\x06hidden\x18\x02 \x01(\v2\x14.stoa.chat.v1.HiddenH\x00R\x06hiddenB\x06\n" +
+	"\x06hidden\x18\x02 \x01(\v2\x14.stoa.chat.v1.HiddenH\x00R\x06hidden\x12\x16\n" +
+	"\x06commit\x18\x03 \x01(\x03R\x06commitB\x06\n" +
 	"\x04kind\"j\n" +
 	"\x06Hidden\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x12\n" +

@@ -21,12 +21,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PresenceChanged is published on the bus topic "presence.changed", at most once a second, for all who changed.
+// PresenceChanged is published on the bus topic "presence.changed", in one order: at most once a second for all who changed,
+// and at once for somebody's privacy, before that change is answered.
 type PresenceChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As those see them who may see all; edges hand them only to watchers whom presence let in.
+	// As all see them who see anything of them, so without last_seen_at; edges hand them only to watchers whom presence let in.
+	// It has nobody whose privacy was told less than a second ago.
 	Presences []*Presence `protobuf:"bytes,1,rep,name=presences,proto3" json:"presences,omitempty"`
-	// Users whose privacy changed: edges ask again for their watchers.
+	// Users whose privacy changed: edges ask again for those who watch them and for those whom they watch themselves, and hand
+	// on nothing of either before they have an answer.
 	PrivacyChanged []string `protobuf:"bytes,2,rep,name=privacy_changed,json=privacyChanged,proto3" json:"privacy_changed,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

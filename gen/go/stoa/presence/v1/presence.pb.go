@@ -33,7 +33,7 @@ type Audience int32
 const (
 	// Means everyone.
 	Audience_AUDIENCE_UNSPECIFIED Audience = 0
-	// Every signed-in user.
+	// Every signed-in user, guests too.
 	Audience_AUDIENCE_EVERYONE Audience = 1
 	// Those with whom the user has a direct conversation.
 	Audience_AUDIENCE_CONTACTS Audience = 2
@@ -95,7 +95,9 @@ type Presence struct {
 	Online bool `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
 	// Kinds of software that are connected, each once, in rising order.
 	Platforms []v1.Platform `protobuf:"varint,4,rep,packed,name=platforms,proto3,enum=stoa.auth.v1.Platform" json:"platforms,omitempty"`
-	// When the last connection ended, UTC, to the minute; unset while online, and when it was never seen.
+	// When the last connection ended, UTC, to the minute; unset while online, when it was never seen, and when the user does
+	// not show it to the caller. Never set in what is pushed, which does not change it but for those who were online: they
+	// were seen just now.
 	LastSeenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
 	// What the user says about themselves; unset when nothing.
 	Status        *Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
@@ -239,12 +241,13 @@ func (x *Status) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-// Privacy is who sees what of a user. Who hides their own does not see that of others.
+// Privacy is who sees what of a user. Nobody sees of another what they hide from that one: who shows something to nobody
+// does not see it of anybody, and who shows it to contacts only sees it of contacts only.
 type Privacy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Online, platforms and status.
 	Online Audience `protobuf:"varint,1,opt,name=online,proto3,enum=stoa.presence.v1.Audience" json:"online,omitempty"`
-	// When they were last seen.
+	// When they were last seen; of those only who see whether they are online.
 	LastSeen      Audience `protobuf:"varint,2,opt,name=last_seen,json=lastSeen,proto3,enum=stoa.presence.v1.Audience" json:"last_seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -294,12 +297,12 @@ func (x *Privacy) GetLastSeen() Audience {
 	return Audience_AUDIENCE_UNSPECIFIED
 }
 
-// PeopleCount is how many people are in a conversation now, each counted once.
+// PeopleCount is how many people are in a live room now, each counted once.
 type PeopleCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Members online, or people in a live room.
+	// Whatever the number of their devices.
 	Count         int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -15,20 +15,23 @@ export const file_stoa_presence_v1_events: GenFile = /*@__PURE__*/
   fileDesc("Ch1zdG9hL3ByZXNlbmNlL3YxL2V2ZW50cy5wcm90bxIQc3RvYS5wcmVzZW5jZS52MSJZCg9QcmVzZW5jZUNoYW5nZWQSLQoJcHJlc2VuY2VzGAEgAygLMhouc3RvYS5wcmVzZW5jZS52MS5QcmVzZW5jZRIXCg9wcml2YWN5X2NoYW5nZWQYAiADKAkiPgoNUGVvcGxlQ2hhbmdlZBItCgZjb3VudHMYASADKAsyHS5zdG9hLnByZXNlbmNlLnYxLlBlb3BsZUNvdW50Qj5aPGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvcHJlc2VuY2UvdjE7cHJlc2VuY2V2MWIGcHJvdG8z", [file_stoa_presence_v1_presence]);
 
 /**
- * PresenceChanged is published on the bus topic "presence.changed", at most once a second, for all who changed.
+ * PresenceChanged is published on the bus topic "presence.changed", in one order: at most once a second for all who changed,
+ * and at once for somebody's privacy, before that change is answered.
  *
  * @generated from message stoa.presence.v1.PresenceChanged
  */
 export type PresenceChanged = Message<"stoa.presence.v1.PresenceChanged"> & {
   /**
-   * As those see them who may see all; edges hand them only to watchers whom presence let in.
+   * As all see them who see anything of them, so without last_seen_at; edges hand them only to watchers whom presence let in.
+   * It has nobody whose privacy was told less than a second ago.
    *
    * @generated from field: repeated stoa.presence.v1.Presence presences = 1;
    */
   presences: Presence[];
 
   /**
-   * Users whose privacy changed: edges ask again for their watchers.
+   * Users whose privacy changed: edges ask again for those who watch them and for those whom they watch themselves, and hand
+   * on nothing of either before they have an answer.
    *
    * @generated from field: repeated string privacy_changed = 2;
    */

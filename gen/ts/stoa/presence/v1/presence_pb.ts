@@ -55,7 +55,9 @@ export type Presence = Message<"stoa.presence.v1.Presence"> & {
   platforms: Platform[];
 
   /**
-   * When the last connection ended, UTC, to the minute; unset while online, and when it was never seen.
+   * When the last connection ended, UTC, to the minute; unset while online, when it was never seen, and when the user does
+   * not show it to the caller. Never set in what is pushed, which does not change it but for those who were online: they
+   * were seen just now.
    *
    * @generated from field: google.protobuf.Timestamp last_seen_at = 5;
    */
@@ -112,7 +114,8 @@ export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
   messageDesc(file_stoa_presence_v1_presence, 1);
 
 /**
- * Privacy is who sees what of a user. Who hides their own does not see that of others.
+ * Privacy is who sees what of a user. Nobody sees of another what they hide from that one: who shows something to nobody
+ * does not see it of anybody, and who shows it to contacts only sees it of contacts only.
  *
  * @generated from message stoa.presence.v1.Privacy
  */
@@ -125,7 +128,7 @@ export type Privacy = Message<"stoa.presence.v1.Privacy"> & {
   online: Audience;
 
   /**
-   * When they were last seen.
+   * When they were last seen; of those only who see whether they are online.
    *
    * @generated from field: stoa.presence.v1.Audience last_seen = 2;
    */
@@ -140,7 +143,7 @@ export const PrivacySchema: GenMessage<Privacy> = /*@__PURE__*/
   messageDesc(file_stoa_presence_v1_presence, 2);
 
 /**
- * PeopleCount is how many people are in a conversation now, each counted once.
+ * PeopleCount is how many people are in a live room now, each counted once.
  *
  * @generated from message stoa.presence.v1.PeopleCount
  */
@@ -153,7 +156,7 @@ export type PeopleCount = Message<"stoa.presence.v1.PeopleCount"> & {
   conversationId: string;
 
   /**
-   * Members online, or people in a live room.
+   * Whatever the number of their devices.
    *
    * @generated from field: int32 count = 2;
    */
@@ -181,7 +184,7 @@ export enum Audience {
   UNSPECIFIED = 0,
 
   /**
-   * Every signed-in user.
+   * Every signed-in user, guests too.
    *
    * @generated from enum value: AUDIENCE_EVERYONE = 1;
    */

@@ -235,7 +235,8 @@ export const UpdatePrivacyResponseSchema: GenMessage<UpdatePrivacyResponse> = /*
  */
 export const PresenceService: GenService<{
   /**
-   * BatchGetPresence returns people's presence, in the order asked.
+   * BatchGetPresence returns people's presence, in the order asked. In the first 15 seconds after a start of the server those
+   * count as online who were there before it stopped.
    *
    * @generated from rpc stoa.presence.v1.PresenceService.BatchGetPresence
    */
@@ -245,7 +246,8 @@ export const PresenceService: GenService<{
     output: typeof BatchGetPresenceResponseSchema;
   },
   /**
-   * CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is.
+   * CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
+   * of the server they are counted from 0, and all within 10 seconds.
    *
    * @generated from rpc stoa.presence.v1.PresenceService.CountPeople
    */
@@ -255,7 +257,8 @@ export const PresenceService: GenService<{
     output: typeof CountPeopleResponseSchema;
   },
   /**
-   * SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT.
+   * SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT,
+   * RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.presence.v1.PresenceService.SetStatus
    */
@@ -275,7 +278,8 @@ export const PresenceService: GenService<{
     output: typeof GetPrivacyResponseSchema;
   },
   /**
-   * UpdatePrivacy changes who sees the caller's presence. Errors: INVALID_ARGUMENT.
+   * UpdatePrivacy changes who sees the caller's presence. From its answer on nobody is answered, or told of anything new, by
+   * the old rule. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.presence.v1.PresenceService.UpdatePrivacy
    */

@@ -52,15 +52,19 @@ const (
 
 // PresenceServiceClient is a client for the stoa.presence.v1.PresenceService service.
 type PresenceServiceClient interface {
-	// BatchGetPresence returns people's presence, in the order asked.
+	// BatchGetPresence returns people's presence, in the order asked. In the first 15 seconds after a start of the server those
+	// count as online who were there before it stopped.
 	BatchGetPresence(context.Context, *v1.BatchGetPresenceRequest) (*v1.BatchGetPresenceResponse, error)
-	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is.
+	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
+	// of the server they are counted from 0, and all within 10 seconds.
 	CountPeople(context.Context, *v1.CountPeopleRequest) (*v1.CountPeopleResponse, error)
-	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT.
+	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT,
+	// RESOURCE_EXHAUSTED (RATE_LIMITED).
 	SetStatus(context.Context, *v1.SetStatusRequest) (*v1.SetStatusResponse, error)
 	// GetPrivacy returns who sees the caller's presence.
 	GetPrivacy(context.Context, *v1.GetPrivacyRequest) (*v1.GetPrivacyResponse, error)
-	// UpdatePrivacy changes who sees the caller's presence. Errors: INVALID_ARGUMENT.
+	// UpdatePrivacy changes who sees the caller's presence. From its answer on nobody is answered, or told of anything new, by
+	// the old rule. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
 	UpdatePrivacy(context.Context, *v1.UpdatePrivacyRequest) (*v1.UpdatePrivacyResponse, error)
 }
 
@@ -167,15 +171,19 @@ func (c *presenceServiceClient) UpdatePrivacy(ctx context.Context, req *v1.Updat
 
 // PresenceServiceHandler is an implementation of the stoa.presence.v1.PresenceService service.
 type PresenceServiceHandler interface {
-	// BatchGetPresence returns people's presence, in the order asked.
+	// BatchGetPresence returns people's presence, in the order asked. In the first 15 seconds after a start of the server those
+	// count as online who were there before it stopped.
 	BatchGetPresence(context.Context, *v1.BatchGetPresenceRequest) (*v1.BatchGetPresenceResponse, error)
-	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is.
+	// CountPeople returns how many people are in live rooms, in the order asked; 0 for those in which nobody is. After a start
+	// of the server they are counted from 0, and all within 10 seconds.
 	CountPeople(context.Context, *v1.CountPeopleRequest) (*v1.CountPeopleResponse, error)
-	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT.
+	// SetStatus changes what the caller says about themselves; an empty one takes it away. Errors: INVALID_ARGUMENT,
+	// RESOURCE_EXHAUSTED (RATE_LIMITED).
 	SetStatus(context.Context, *v1.SetStatusRequest) (*v1.SetStatusResponse, error)
 	// GetPrivacy returns who sees the caller's presence.
 	GetPrivacy(context.Context, *v1.GetPrivacyRequest) (*v1.GetPrivacyResponse, error)
-	// UpdatePrivacy changes who sees the caller's presence. Errors: INVALID_ARGUMENT.
+	// UpdatePrivacy changes who sees the caller's presence. From its answer on nobody is answered, or told of anything new, by
+	// the old rule. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
 	UpdatePrivacy(context.Context, *v1.UpdatePrivacyRequest) (*v1.UpdatePrivacyResponse, error)
 }
 
