@@ -99,8 +99,8 @@ func TestNobodyActsInTheBatchThatTakesTheirRights(t *testing.T) {
 			mine := n.say("bob", id, "mine", "before").GetSeq()
 			other := n.direct("bob", "dan")
 			there := n.say("bob", other, "there", "before").GetSeq()
-			acts := []act{end.act(n, id)}
-			for _, use := range []act{
+			acts := []act{
+				end.act(n, id),
 				func(ctx context.Context) error {
 					_, err := n.as("bob").SendMessage(ctx, sending(id, "too late", "x"))
 					return err
@@ -123,8 +123,6 @@ func TestNobodyActsInTheBatchThatTakesTheirRights(t *testing.T) {
 					_, err := n.as("bob").PinMessage(ctx, &chatv1.PinMessageRequest{ConversationId: id, Seq: mine})
 					return err
 				},
-			} {
-				acts = append(acts, use)
 			}
 			for i, err := range n.together(acts...) {
 				if i == 0 {
