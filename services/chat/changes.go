@@ -122,6 +122,9 @@ func (s *Service) EditMessage(
 		if err := s.mayWriteIn(b, p, v); err != nil {
 			return nil, err
 		}
+		if err := v.mayMention(mentions); err != nil {
+			return nil, err
+		}
 		edited := proto.CloneOf(m)
 		if err := edit(edited.GetContent(), content); err != nil {
 			return nil, err

@@ -146,6 +146,23 @@ func TestNobodyActsInTheBatchThatTakesTheirRights(t *testing.T) {
 	}
 }
 
+// TestNobodyMentionsEveryoneAfterTheirRole has an admin become a member, and mean everyone, in one commit.
+func TestNobodyMentionsEveryoneAfterTheirRole(t *testing.T) {
+	t.Parallel()
+	c := newCast(t, nil)
+	for i, err := range c.together(
+		func(ctx context.Context) error {
+			_, err := c.groups("owner").SetMemberRole(ctx, &chatv1.SetMemberRoleRequest{
+				ConversationId: c.id, UserId: "admin", Role: chatv1.MemberRole_MEMBER_ROLE_MEMBER,
+			})
+			return err
+		},
+		func(ctx context.Context) error { return c.do(ctx, "admin", "mention all", "") },
+	) {
+		[]refusal{none, forbidden}[i].assert(t, "in one commit", err)
+	}
+}
+
 // TestAMuteHoldsForWhatWaits has the staff mute somebody whose acts wait for the writer.
 func TestAMuteHoldsForWhatWaits(t *testing.T) {
 	t.Parallel()

@@ -79,7 +79,10 @@ func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1
 	}
 	stored, err := s.writer.send(ctx, m, func(b *batch) error {
 		v, err := s.mayStillWrite(b, p, v)
-		if err != nil || m.GetReplyTo() == nil {
+		if err != nil {
+			return err
+		}
+		if err := v.mayMention(m.GetMentions()); err != nil || m.GetReplyTo() == nil {
 			return err
 		}
 		m.ReplyTo, err = b.quote(v, m.GetReplyTo().GetSeq())
@@ -111,8 +114,8 @@ func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Me
 	if mentions == nil || (!mentions.GetAll() && len(mentions.GetUserIds()) == 0) {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	if mentions.GetAll() && (v.Kind != group || v.Member.Role < admin) {
-		return nil, forbidden("only the owner and admins of a group may mention everyone")
+	if err := v.mayMention(mentions); err != nil {
+		return nil, err
 	}
 	if v.hasMembers() {
 		for _, id := range mentions.GetUserIds() {
@@ -126,6 +129,14 @@ func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Me
 		}
 	}
 	return &chatv1.Mentions{UserIds: mentions.GetUserIds(), All: mentions.GetAll()}, nil
+}
+
+// mayMention refuses to mean everyone where that is not the member's to do. Errors: PERMISSION_DENIED (FORBIDDEN).
+func (v seen) mayMention(mentions *chatv1.Mentions) error {
+	if mentions.GetAll() && (v.Kind != group || v.Member.Role < admin) {
+		return forbidden("only the owner and admins of a group may mention everyone")
+	}
+	return nil
 }
 
 // quote returns what an answer shows of the message that it answers, as that is now: one that was taken away has no words.
