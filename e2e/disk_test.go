@@ -20,7 +20,8 @@ import (
 )
 
 // TestFullDisk fills the server's disk: sends are refused as UNAVAILABLE, what was said can be read, and once there is room
-// the talk goes on, with nothing lost, doubled or broken.
+// the talk goes on, with nothing lost, doubled or broken. Where no disk may be mounted, the database's own limit shows as much
+// of it (services/chat, TestNoRoomOnTheDisk).
 func TestFullDisk(t *testing.T) {
 	disk := mountDisk(t, "64m")
 	s := chatServer(t)

@@ -131,18 +131,32 @@ func (v seen) mayWrite(p authn.Principal, now time.Time) error {
 	}
 }
 
-// mayStillWrite asks again at the last moment: what was committed since the question before is known to facts.
-func (s *Service) mayStillWrite(p authn.Principal, v seen) error {
-	if c, ok := s.facts.conversations.get(v.ID); ok {
-		v.Conversation = c
-	}
+// mayStillWrite asks again at the last moment, and returns what p sees then. What was committed since the question before
+// is known to facts; what this batch itself has changed, or facts have forgotten, is read. Errors: NOT_FOUND
+// (CONVERSATION_NOT_FOUND), those of mayWrite.
+func (s *Service) mayStillWrite(b *batch, p authn.Principal, v seen) (seen, error) {
+	c, known := s.facts.conversations.get(v.ID)
+	m := v.Member
 	if v.hasMembers() {
-		if m, ok := s.facts.members.get(memberKey(v.ID, p.UserID)); ok {
-			v.Member = m
-		}
-		if !v.Member.here() {
-			return conversationNotFound()
-		}
+		var also bool
+		m, also = s.facts.members.get(memberKey(v.ID, p.UserID))
+		known = known && also
 	}
-	return v.mayWrite(p, s.deps.Now())
+	if !known || b.rights[v.ID] {
+		var err error
+		if v, err = b.see(p, v.ID); err != nil {
+			return seen{}, err
+		}
+	} else if v = (seen{Conversation: c, Member: m}); v.hasMembers() && !m.here() {
+		return seen{}, conversationNotFound()
+	}
+	return v, s.mayWriteIn(b, p, v)
+}
+
+// mayWriteIn is the rule of who talks, inside of a batch that read v.
+func (s *Service) mayWriteIn(b *batch, p authn.Principal, v seen) error {
+	if err := v.mayWrite(p, b.now); err != nil {
+		return err
+	}
+	return s.mutes.check(p.UserID, v.ID)
 }

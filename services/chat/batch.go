@@ -28,8 +28,11 @@ type batch struct {
 	now    time.Time // UTC, to the microsecond
 
 	places map[string]*place
+	rights map[string]bool // conversations in which it may have changed who may do what
 	tales  []*tale
 	after  []func() // once it is committed, before anybody is answered
+
+	overwrites bool // what is changed is overwritten in the file
 }
 
 // place is where a conversation's numbers stand in a batch.
@@ -51,6 +54,7 @@ type tale struct {
 func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch, error) {
 	b := &batch{
 		ctx: ctx, tx: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
+		rights: make(map[string]bool),
 	}
 	if err := tx.StmtContext(ctx, s.batches.takeNumber).QueryRowContext(ctx).Scan(&b.number); err != nil {
 		return nil, fmt.Errorf("take commit number: %w", err)
@@ -58,7 +62,11 @@ func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch,
 	return b, nil
 }
 
-// attempt does act, or nothing of it when it fails.
+// errBroken is a transaction that cannot go on. A database that has no room or cannot write may end it by itself, and what
+// would be done after that would be done at once and for good.
+var errBroken = errors.New("the transaction is broken")
+
+// attempt does act, or nothing of it when it fails. Errors: act's, errBroken.
 func (b *batch) attempt(act func() error) error {
 	if _, err := b.tx.ExecContext(b.ctx, "SAVEPOINT attempt"); err != nil {
 		return fmt.Errorf("set savepoint: %w", err)
@@ -69,11 +77,11 @@ func (b *batch) attempt(act func() error) error {
 		b.places, b.after = places, b.after[:after]
 		b.tales = b.tales[:tales]
 		if _, undo := b.tx.ExecContext(b.ctx, "ROLLBACK TO attempt"); undo != nil {
-			return errors.Join(err, fmt.Errorf("roll back to savepoint: %w", undo))
+			return fmt.Errorf("%w: roll back to savepoint: %w, after: %v", errBroken, undo, err) //nolint:errorlint // is no refusal
 		}
 	}
 	if _, release := b.tx.ExecContext(b.ctx, "RELEASE attempt"); release != nil {
-		return errors.Join(err, fmt.Errorf("release savepoint: %w", release))
+		return fmt.Errorf("%w: release savepoint: %w, after: %v", errBroken, release, err) //nolint:errorlint // is no refusal
 	}
 	return err
 }
@@ -142,7 +150,7 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 		return nil, false, err
 	}
 	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx, m.GetConversationId(), seq,
-		m.GetSender().GetId(), m.GetClientMsgId(), body, b.now.UnixMicro())
+		doer(m), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))
 	if err != nil {
 		return nil, false, fmt.Errorf("insert message: %w", err)
 	}
@@ -167,8 +175,7 @@ func (b *batch) same(m *chatv1.Message) (*chatv1.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.same), m.GetConversationId(), p.epoch,
-		m.GetConversationId(), m.GetSender().GetId(), m.GetClientMsgId())
+	messages, err := b.read(b.store.batches.same, m.GetConversationId(), p.epoch, doer(m), m.GetClientMsgId())
 	if err != nil {
 		return nil, err
 	}
@@ -184,8 +191,7 @@ func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, erro
 	if err != nil {
 		return nil, err
 	}
-	messages, err := readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.at), conversationID, p.epoch,
-		conversationID, seq)
+	messages, err := b.read(b.store.batches.at, conversationID, p.epoch, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +199,16 @@ func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, erro
 		return nil, messageNotFound()
 	}
 	return messages[0], nil
+}
+
+// read reads messages of a conversation as they are in the transaction.
+func (b *batch) read(statement *sql.Stmt, conversationID string, epoch int64, args ...any) ([]*chatv1.Message, error) {
+	messages, err := b.store.readMessages(b.ctx, b.tx.StmtContext(b.ctx, statement), conversationID, epoch,
+		append([]any{conversationID}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return messages, b.unquoteGone(messages)
 }
 
 // change stores a message that changed under the conversation's next change number, and tells of it.
@@ -208,9 +224,11 @@ func (b *batch) change(m *chatv1.Message) error {
 	p.lastChange++
 	p.touched = true
 	m.Change = p.lastChange
-	if _, err := b.tx.ExecContext(b.ctx,
-		"UPDATE messages SET body = ?, deleted = ?, change = ? WHERE conversation_id = ? AND seq = ?",
-		body, m.GetDeleted(), m.GetChange(), m.GetConversationId(), m.GetSeq()); err != nil {
+	if err := b.overwriting(func() error {
+		_, err := b.tx.StmtContext(b.ctx, b.store.batches.changeMessage).ExecContext(b.ctx, body, m.GetDeleted(),
+			m.GetChange(), quotedSeq(m), m.GetConversationId(), m.GetSeq())
+		return err
+	}); err != nil {
 		return fmt.Errorf("change message: %w", err)
 	}
 	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
@@ -283,7 +301,11 @@ func (b *batch) record(t *tale, mine claim) (run, error) {
 	case t.userID != "":
 		events, err = proto.Marshal(&chatv1.UserEvents{UserId: t.userID, Events: t.own})
 	default:
-		events, err = proto.Marshal(&chatv1.ConversationEvents{ConversationId: t.conversationID, Events: t.events})
+		waiting := &chatv1.ConversationEvents{ConversationId: t.conversationID}
+		for _, event := range t.events {
+			waiting.Events = append(waiting.GetEvents(), kept(event))
+		}
+		events, err = proto.Marshal(waiting)
 	}
 	if err != nil {
 		return run{}, fmt.Errorf("encode outbox row: %w", err)

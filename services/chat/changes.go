@@ -114,10 +114,15 @@ func (s *Service) EditMessage(
 			return nil, messageNotFound()
 		case m.GetSender().GetId() != p.UserID:
 			return nil, notYours()
+		case m.GetOrigin() != nil:
+			return nil, forbidden("a forwarded message says what somebody else wrote")
 		case b.now.Sub(m.GetSentAt().AsTime()) > editWindow:
 			return nil, tooLate("edit")
 		}
-		if err := v.mayWrite(p, b.now); err != nil {
+		if err := s.mayWriteIn(b, p, v); err != nil {
+			return nil, err
+		}
+		if err := v.mayMention(mentions); err != nil {
 			return nil, err
 		}
 		edited := proto.CloneOf(m)
@@ -183,7 +188,8 @@ func (s *Service) RecallMessage(ctx context.Context, p authn.Principal, id strin
 	})
 }
 
-// takeAway removes all that belongs to a message but its place, and returns what is left.
+// takeAway removes all that belongs to a message but its place, its words in the quotes of answers included, and returns
+// what is left, to be stored.
 func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, error) {
 	left := proto.CloneOf(m)
 	left.Recalled = recalled
@@ -195,17 +201,8 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 			return nil, fmt.Errorf("take away message: %w", err)
 		}
 	}
-	// Without it SQLite only forgets where the bytes are, and they stay in the file until something else is written over
-	// them. The log that is beside the file loses them as it is used again.
-	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = ON"); err != nil {
-		return nil, fmt.Errorf("turn overwriting on: %w", err)
-	}
-	if _, err := b.tx.ExecContext(b.ctx, "UPDATE messages SET body = x'' WHERE conversation_id = ? AND seq = ?",
-		m.GetConversationId(), m.GetSeq()); err != nil {
-		return nil, fmt.Errorf("empty message: %w", err)
-	}
-	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = OFF"); err != nil { // other changes shall not pay for it
-		return nil, fmt.Errorf("turn overwriting off: %w", err)
+	if err := b.erase(placeKey{m.GetConversationId(), m.GetSeq()}); err != nil {
+		return nil, err
 	}
 	return left, nil
 }
@@ -219,7 +216,7 @@ func (b *batch) forgetMentions(m *chatv1.Message) error {
 }
 
 // PinMessage puts a message on the board or takes it down. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
-// PERMISSION_DENIED (FORBIDDEN), RESOURCE_EXHAUSTED (TOO_MANY_PINS), FAILED_PRECONDITION (GROUP_DISBANDED).
+// PERMISSION_DENIED (FORBIDDEN, MUTED), RESOURCE_EXHAUSTED (TOO_MANY_PINS), FAILED_PRECONDITION (GROUP_DISBANDED).
 func (s *Service) PinMessage(
 	ctx context.Context, p authn.Principal, id string, seq int64, remove bool,
 ) (*chatv1.Message, error) {
@@ -235,7 +232,11 @@ func (s *Service) PinMessage(
 			return nil, forbidden("this is for the owner and admins")
 		case m.GetDeleted():
 			return nil, messageNotFound()
-		case m.GetPinned() != remove:
+		}
+		if err := s.mayWriteIn(b, p, v); err != nil {
+			return nil, err
+		}
+		if m.GetPinned() != remove {
 			return nil, nil //nolint:nilnil // it is so already
 		}
 		if err := b.pin(m, remove); err != nil {

@@ -107,7 +107,7 @@ func (l *likes) tell(publish func(id string, event *chatv1.Likes) error) {
 
 // save stores the totals when it is time to, or at once with force, and forgets tallies that rest.
 func (l *likes) save(ctx context.Context, now time.Time, force bool) error {
-	if !force && now.Sub(l.savedAt) < likesSave {
+	if since := now.Sub(l.savedAt); !force && since >= 0 && since < likesSave { // below 0 the clock was put back
 		return nil
 	}
 	l.savedAt = now

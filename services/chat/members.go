@@ -21,6 +21,7 @@ const namedMost = 100
 
 // putMember stores a member.
 func (b *batch) putMember(m Member) error {
+	b.rights[m.ConversationID] = true
 	var mutedUntil int64
 	if !m.MutedUntil.IsZero() {
 		mutedUntil = m.MutedUntil.UnixMicro()
@@ -38,6 +39,7 @@ func (b *batch) putMember(m Member) error {
 
 // putConversation stores what a conversation is; its numbers are written at the end of the batch.
 func (b *batch) putConversation(c Conversation) error {
+	b.rights[c.ID] = true
 	err := b.ent().Conversation.UpdateOneID(c.ID).SetOwnerID(c.OwnerID).SetTitle(c.Title).SetAvatarURL(c.AvatarURL).
 		SetAnnouncement(c.Announcement).SetHistory(int(c.History)).SetJoinPolicy(int(c.Join)).SetMutedAll(c.MutedAll).
 		SetDisbanded(c.Disbanded).SetMemberCount(c.MemberCount).SetMemberVersion(c.MemberVersion).Exec(b.ctx)
@@ -297,7 +299,7 @@ func (s *Service) ListMembers(
 		return nil, "", 0, err
 	}
 	if !ok {
-		cursor.Role = master + 1
+		cursor.Role = master
 	}
 	v, err := s.seeMembers(ctx, p, id)
 	if err != nil {

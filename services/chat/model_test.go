@@ -12,7 +12,10 @@ import (
 
 // said is a message as the model has it.
 type said struct {
-	sender, text string
+	sender, text string // of what the server says, nobody
+	doer         string // who wrote it, or whose act it tells
+	answers      int64  // the message that it answers
+	excerpt      string // what it quotes of that
 	gone         bool
 	signs        map[string]bool // who gave the one sign
 }
@@ -23,6 +26,7 @@ type model struct {
 	since    map[string]int64 // the first message that each member sees
 	ids      map[string]int64 // seq by sender and client_msg_id
 	hidden   map[string]map[int64]bool
+	read     map[string]int64
 }
 
 // TestDevicesAgreeWithAModel drives random things by several users and devices, and holds every device that syncs to a
@@ -40,11 +44,18 @@ func TestDevicesAgreeWithAModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
 		id := n.group("ann", nil)
-		m := &model{since: map[string]int64{"ann": 1}, ids: make(map[string]int64), hidden: make(map[string]map[int64]bool)}
-		m.add("", "created")
+		m := &model{
+			since: map[string]int64{"ann": 1}, ids: make(map[string]int64), hidden: make(map[string]map[int64]bool),
+			read: make(map[string]int64),
+		}
+		m.add(said{doer: "ann"})
 		devices := make(map[string]*phone)
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			user := rapid.SampledFrom(users).Draw(rt, "user")
+			if rapid.IntRange(0, 40).Draw(rt, "restart") == 0 {
+				n.close()
+				*n = *w.boot(fast()) // the devices' server, too
+			}
 			step(rt, n, m, id, user, round)
 			if rapid.Bool().Draw(rt, "sync") {
 				name := fmt.Sprint(user, rapid.IntRange(1, 2).Draw(rt, "device"))
@@ -63,9 +74,25 @@ func TestDevicesAgreeWithAModel(t *testing.T) {
 	})
 }
 
-func (m *model) add(sender, text string) int64 {
-	m.messages = append(m.messages, said{sender: sender, text: text, signs: make(map[string]bool)})
+func (m *model) add(s said) int64 {
+	s.signs = make(map[string]bool)
+	m.messages = append(m.messages, s)
 	return int64(len(m.messages))
+}
+
+// join makes a user a member, who sees what comes from now on.
+func (m *model) join(user string) {
+	m.since[user], m.read[user] = int64(len(m.messages))+1, int64(len(m.messages))
+}
+
+// unread is how many messages a member has not read that are not of their own doing.
+func (m *model) unread(user string) (n int32) {
+	for seq := max(m.read[user]+1, m.since[user]); seq <= int64(len(m.messages)); seq++ {
+		if s := m.messages[seq-1]; !s.gone && s.doer != user {
+			n++
+		}
+	}
+	return n
 }
 
 // sees reports whether a user is a member who may see a message.
@@ -81,18 +108,32 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 	_, member := m.since[user]
 	var err error
 	fine := false
-	switch what := rapid.SampledFrom([]string{"send", "repeat", "edit", "recall", "react", "add", "remove", "hide", "read"}).Draw(rt, "what"); what {
-	case "send", "repeat":
+	switch what := rapid.SampledFrom([]string{
+		"send", "answer", "repeat", "edit", "recall", "react", "add", "remove", "leave", "hide", "read",
+	}).Draw(rt, "what"); what {
+	case "send", "answer", "repeat":
 		key := fmt.Sprintf("round-%d-%d", round, len(m.messages))
 		if what == "repeat" {
 			key = fmt.Sprintf("round-%d-%d", round, seq)
 		}
+		next := said{sender: user, doer: user, text: key}
+		r := sending(id, key, key)
+		fine = member
+		if what == "answer" {
+			if fine = m.sees(user, seq); fine {
+				next.answers = seq
+				if quoted := m.messages[seq-1]; quoted.sender != "" && !quoted.gone {
+					next.excerpt = quoted.text
+				}
+			}
+			r.ReplyToSeq = seq
+		}
 		var res *chatv1.SendMessageResponse
-		res, err = n.as(user).SendMessage(ctx, sending(id, key, key))
-		if fine = member; fine && err == nil {
+		res, err = n.as(user).SendMessage(ctx, r)
+		if fine && err == nil {
 			known, ok := m.ids[user+key]
 			if !ok {
-				known = m.add(user, key)
+				known = m.add(next)
 				m.ids[user+key] = known
 			}
 			if got := res.GetMessage().GetSeq(); got != known {
@@ -111,8 +152,7 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 		_, err = n.as(user).RecallMessage(ctx, &chatv1.RecallMessageRequest{ConversationId: id, Seq: seq})
 		fine = m.sees(user, seq) && (m.messages[seq-1].gone || (m.messages[seq-1].sender != "" && (m.messages[seq-1].sender == user || user == "ann")))
 		if fine {
-			m.messages[seq-1].gone = true
-			clear(m.messages[seq-1].signs)
+			m.takeAway(seq)
 		}
 	case "react":
 		remove := rapid.Bool().Draw(rt, "remove")
@@ -125,8 +165,8 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 	case "add":
 		_, err = n.groups("ann").AddMembers(ctx, &chatv1.AddMembersRequest{ConversationId: id, UserIds: []string{user}})
 		if fine = true; !member {
-			m.since[user] = max(m.since[user], int64(len(m.messages))+1)
-			m.add("", "added")
+			m.join(user)
+			m.add(said{doer: "ann"})
 		}
 	case "remove":
 		if user == "ann" {
@@ -135,7 +175,13 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 		_, err = n.groups("ann").RemoveMembers(ctx, &chatv1.RemoveMembersRequest{ConversationId: id, UserIds: []string{user}})
 		if fine = true; member {
 			delete(m.since, user)
-			m.add("", "removed")
+			m.add(said{doer: "ann"})
+		}
+	case "leave":
+		_, err = n.groups(user).LeaveGroup(ctx, &chatv1.LeaveGroupRequest{ConversationId: id})
+		if fine = member && user != "ann"; fine { // who is the owner
+			delete(m.since, user)
+			m.add(said{doer: user})
 		}
 	case "hide":
 		_, err = n.as(user).HideMessages(ctx, &chatv1.HideMessagesRequest{ConversationId: id, Seqs: []int64{seq}})
@@ -152,10 +198,23 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 		_, err = n.as(user).AdvancePositions(ctx, &chatv1.AdvancePositionsRequest{
 			Advances: []*chatv1.Advance{{ConversationId: id, ReadSeq: seq}},
 		})
-		fine = seq <= int64(len(m.messages))
+		if fine = seq <= int64(len(m.messages)); fine {
+			m.read[user] = max(m.read[user], seq)
+		}
 	}
 	if (err == nil) != fine {
 		rt.Fatalf("%s, message %d: %v, and allowed is %v", user, seq, err, fine)
+	}
+}
+
+// takeAway empties a message, and the quotes of it.
+func (m *model) takeAway(seq int64) {
+	m.messages[seq-1].gone = true
+	clear(m.messages[seq-1].signs)
+	for i := range m.messages {
+		if m.messages[i].answers == seq {
+			m.messages[i].excerpt = ""
+		}
 	}
 }
 
@@ -174,6 +233,9 @@ func (m *model) assert(rt *rapid.T, p *phone, id string) {
 	for seq := since; seq <= int64(len(m.messages)); seq++ {
 		m.compare(rt, p.user, seq, p.said[id][seq])
 	}
+	if got, want := p.n.state(p.user, id).GetMembership().GetUnreadCount(), m.unread(p.user); got != want {
+		rt.Fatalf("%s has %d unread messages, want %d", p.user, got, want)
+	}
 }
 
 func (m *model) compare(rt *rapid.T, user string, seq int64, got *chatv1.Message) {
@@ -183,6 +245,10 @@ func (m *model) compare(rt *rapid.T, user string, seq int64, got *chatv1.Message
 		rt.Fatalf("%s: message %d is %v, want %v", user, seq, got, want)
 	case want.gone && got.GetContent() != nil, want.sender != "" && !want.gone && got.GetContent().GetText().GetText() != want.text:
 		rt.Fatalf("%s: message %d says %v, want %v", user, seq, got, want)
+	}
+	if !want.gone && (got.GetReplyTo().GetSeq() != want.answers || got.GetReplyTo().GetExcerpt() != want.excerpt ||
+		(got.GetReplyTo().GetSender() != nil) != (want.excerpt != "")) {
+		rt.Fatalf("%s: message %d quotes %v, want %q of %d", user, seq, got.GetReplyTo(), want.excerpt, want.answers)
 	}
 	signs := 0
 	for _, r := range got.GetReactions() {

@@ -147,7 +147,8 @@ func (t *mutes) load(ctx context.Context) error {
 // refresh loads when it is time to.
 func (t *mutes) refresh() {
 	t.changing.Lock()
-	due := t.now().Sub(t.refreshedAt) >= mutesRefresh
+	since := t.now().Sub(t.refreshedAt)
+	due := since >= mutesRefresh || since < 0 // the clock was put back
 	t.changing.Unlock()
 	if !due {
 		return

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/bus"
 )
@@ -214,7 +216,7 @@ func (r run) takenAway() iter.Seq[placeKey] {
 	}
 }
 
-// asTheyAreNow returns events, in which messages that waited here are empty if they were taken away meanwhile.
+// asTheyAreNow returns events, in which what was taken away while they waited here is empty, in quotes as well.
 func (o *outbox) asTheyAreNow(events []*chatv1.Event) []*chatv1.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -223,14 +225,31 @@ func (o *outbox) asTheyAreNow(events []*chatv1.Event) []*chatv1.Event {
 	}
 	out := slices.Clone(events)
 	for i, event := range out {
-		m := event.GetMessage()
-		if _, gone := o.takenAway[placeKey{m.GetConversationId(), m.GetSeq()}]; m != nil && gone {
+		switch kind := event.GetKind().(type) {
+		case *chatv1.Event_Message:
 			out[i] = &chatv1.Event{
-				ConversationId: event.GetConversationId(), Kind: &chatv1.Event_Message{Message: emptied(m)},
+				ConversationId: event.GetConversationId(), Kind: &chatv1.Event_Message{Message: o.asItIsNow(kind.Message)},
+			}
+		case *chatv1.Event_MessageChanged:
+			out[i] = &chatv1.Event{
+				ConversationId: event.GetConversationId(), Commit: event.GetCommit(),
+				Kind: &chatv1.Event_MessageChanged{MessageChanged: o.asItIsNow(kind.MessageChanged)},
 			}
 		}
 	}
 	return out
+}
+
+// asItIsNow returns a message without what was taken away. The message itself is shared and stays.
+func (o *outbox) asItIsNow(m *chatv1.Message) *chatv1.Message {
+	if _, gone := o.takenAway[placeKey{m.GetConversationId(), m.GetSeq()}]; gone {
+		return emptied(m)
+	}
+	if _, gone := o.takenAway[placeKey{m.GetConversationId(), quotedSeq(m)}]; gone {
+		m = proto.CloneOf(m)
+		unquote(m)
+	}
+	return m
 }
 
 // untilPublished tries until it succeeds; while closing, once.

@@ -103,7 +103,7 @@ func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 		from := max(m.ReadSeq, m.FirstSeq-1)
 		statements := b.store.batches
 		first := b.tx.StmtContext(b.ctx, statements.unread).
-			QueryRowContext(b.ctx, c.ID, from, m.UserID, unreadMost).Scan(&unread)
+			QueryRowContext(b.ctx, c.ID, from, m.UserID, actorMark+m.UserID, unreadMost).Scan(&unread)
 		second := b.tx.StmtContext(b.ctx, statements.mentioned).
 			QueryRowContext(b.ctx, c.ID, m.UserID, from, m.UserID, unreadMost).Scan(&mentions)
 		if err := errors.Join(first, second); err != nil {

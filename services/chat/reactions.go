@@ -38,7 +38,7 @@ func (s *Service) SetReaction(
 		if m.GetDeleted() || m.GetContent().GetSystem() != nil {
 			return nil, messageNotFound()
 		}
-		if err := v.mayWrite(p, b.now); err != nil {
+		if err := s.mayWriteIn(b, p, v); err != nil {
 			return nil, err
 		}
 		changed, err := b.react(m, p.UserID, key, remove)

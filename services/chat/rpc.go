@@ -166,11 +166,11 @@ func (h *chatHandler) PullMessages(
 func (h *chatHandler) Sync(
 	ctx context.Context, r *chatv1.SyncRequest,
 ) (*chatv1.SyncResponse, error) {
-	states, cursor, done, err := h.service.Sync(ctx, authn.MustFrom(ctx), r.GetCursor(), pagination.Size(r.GetPageSize(), 100, 500))
+	page, err := h.service.Sync(ctx, authn.MustFrom(ctx), r.GetCursor(), pagination.Size(r.GetPageSize(), 100, 500))
 	if err != nil {
 		return nil, err
 	}
-	return &chatv1.SyncResponse{States: states, Cursor: cursor, Done: done}, nil
+	return &chatv1.SyncResponse{States: page.States, Cursor: page.Cursor, Done: page.Done, Restart: page.Restart}, nil
 }
 
 // GetConversation implements ChatService.

@@ -43,17 +43,17 @@ func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (
 	if err := s.limits.send(p.UserID, v.ID, v.Kind == liveRoom); err != nil {
 		return nil, err
 	}
-	quote, err := s.quote(ctx, v, d.ReplyToSeq)
-	if err != nil {
-		return nil, err
-	}
 	from, err := s.senders.get(ctx, p.UserID)
 	if err != nil {
 		return nil, err
 	}
-	return s.post(ctx, p, v, &chatv1.Message{
-		ConversationId: v.ID, Sender: from, Content: content, ClientMsgId: d.ClientMsgID, Mentions: mentions, ReplyTo: quote,
-	})
+	m := &chatv1.Message{
+		ConversationId: v.ID, Sender: from, Content: content, ClientMsgId: d.ClientMsgID, Mentions: mentions,
+	}
+	if d.ReplyToSeq > 0 {
+		m.ReplyTo = &chatv1.Quote{Seq: d.ReplyToSeq}
+	}
+	return s.post(ctx, p, v, m)
 }
 
 // mayWriteTo returns a conversation to somebody who may write there.
@@ -77,7 +77,21 @@ func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1
 	if m.GetMentions() != nil && v.hasMembers() {
 		posted = (*batch).mention
 	}
-	return s.writer.send(ctx, m, func() error { return s.mayStillWrite(p, v) }, posted)
+	stored, err := s.writer.send(ctx, m, func(b *batch) error {
+		v, err := s.mayStillWrite(b, p, v)
+		if err != nil {
+			return err
+		}
+		if err := v.mayMention(m.GetMentions()); err != nil || m.GetReplyTo() == nil {
+			return err
+		}
+		m.ReplyTo, err = b.quote(v, m.GetReplyTo().GetSeq())
+		return err
+	}, posted)
+	if err != nil {
+		return nil, err
+	}
+	return stored, s.markMine(ctx, v.ID, p.UserID, []*chatv1.Message{stored})
 }
 
 // mention notes whom a message means, to count it.
@@ -100,8 +114,8 @@ func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Me
 	if mentions == nil || (!mentions.GetAll() && len(mentions.GetUserIds()) == 0) {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	if mentions.GetAll() && (v.Kind != group || v.Member.Role < admin) {
-		return nil, forbidden("only the owner and admins of a group may mention everyone")
+	if err := v.mayMention(mentions); err != nil {
+		return nil, err
 	}
 	if v.hasMembers() {
 		for _, id := range mentions.GetUserIds() {
@@ -117,17 +131,26 @@ func (s *Service) cleanMentions(ctx context.Context, v seen, mentions *chatv1.Me
 	return &chatv1.Mentions{UserIds: mentions.GetUserIds(), All: mentions.GetAll()}, nil
 }
 
-// quote returns what an answer shows of the message that it answers; nil for none. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
-func (s *Service) quote(ctx context.Context, v seen, seq int64) (*chatv1.Quote, error) {
-	if seq == 0 {
-		return nil, nil //nolint:nilnil // it answers none
+// mayMention refuses to mean everyone where that is not the member's to do. Errors: PERMISSION_DENIED (FORBIDDEN).
+func (v seen) mayMention(mentions *chatv1.Mentions) error {
+	if mentions.GetAll() && (v.Kind != group || v.Member.Role < admin) {
+		return forbidden("only the owner and admins of a group may mention everyone")
 	}
+	return nil
+}
+
+// quote returns what an answer shows of the message that it answers, as that is now: one that was taken away has no words.
+// Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+func (b *batch) quote(v seen, seq int64) (*chatv1.Quote, error) {
 	if seq < v.Member.FirstSeq {
 		return nil, messageNotFound()
 	}
-	m, err := s.store.messageAt(ctx, v.Conversation, seq)
+	m, err := b.message(v.ID, seq)
 	if err != nil {
 		return nil, err
+	}
+	if m.GetDeleted() {
+		return &chatv1.Quote{Seq: seq}, nil
 	}
 	return &chatv1.Quote{Seq: seq, Sender: m.GetSender(), Excerpt: excerpt(m.GetContent())}, nil
 }
@@ -179,25 +202,36 @@ func (s *Service) ForwardMessages(
 	if err != nil {
 		return nil, err
 	}
-	drafts := make([]*chatv1.Message, len(seqs))
-	for i, seq := range seqs {
-		if drafts[i], err = s.forwarded(ctx, p, from, to, seq, sender); err != nil {
-			return nil, err
-		}
-		drafts[i].ClientMsgId = requestID + "/" + strconv.Itoa(i)
-	}
-	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(drafts)); err != nil {
+	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(seqs)); err != nil {
 		return nil, err
+	}
+	if from.hasMembers() {
+		for _, seq := range seqs {
+			if hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq); err != nil {
+				return nil, err
+			} else if len(hidden) > 0 {
+				return nil, messageNotFound()
+			}
+		}
 	}
 	var stored []*chatv1.Message
 	err = s.writer.change(ctx, func(b *batch) error {
-		if err := s.mayStillWrite(p, to); err != nil {
+		from, err := b.see(p, fromID)
+		if err != nil {
+			return err
+		}
+		to, err := s.mayStillWrite(b, p, to)
+		if err != nil {
 			return err
 		}
 		stored = nil
-		for _, m := range drafts {
-			m, _, err := b.post(m)
+		for i, seq := range seqs {
+			m, err := b.forwarded(from, to, seq)
 			if err != nil {
+				return err
+			}
+			m.Sender, m.ClientMsgId = sender, requestID+"/"+strconv.Itoa(i)
+			if m, _, err = b.post(m); err != nil {
 				return err
 			}
 			stored = append(stored, m)
@@ -207,31 +241,20 @@ func (s *Service) ForwardMessages(
 	if err != nil {
 		return nil, err
 	}
-	return stored, nil
+	return stored, s.markMine(ctx, to.ID, p.UserID, stored) // they may have been there for long
 }
 
-// forwarded makes a new message of one that p sees.
-func (s *Service) forwarded(
-	ctx context.Context, p authn.Principal, from, to seen, seq int64, sender *authv1.User,
-) (*chatv1.Message, error) {
+// forwarded makes a new message of one that is seen in another conversation, as that is now.
+func (b *batch) forwarded(from, to seen, seq int64) (*chatv1.Message, error) {
 	if seq < from.Member.FirstSeq {
 		return nil, messageNotFound()
 	}
-	m, err := s.store.messageAt(ctx, from.Conversation, seq)
+	m, err := b.message(from.ID, seq)
 	if err != nil {
 		return nil, err
 	}
 	if m.GetDeleted() || m.GetContent().GetSystem() != nil {
 		return nil, messageNotFound()
-	}
-	if from.hasMembers() {
-		hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq)
-		if err != nil {
-			return nil, err
-		}
-		if len(hidden) > 0 {
-			return nil, messageNotFound()
-		}
 	}
 	content, err := cleanContent(m.GetContent(), to.Kind)
 	if err != nil {
@@ -241,7 +264,7 @@ func (s *Service) forwarded(
 	if origin == nil {
 		origin = &chatv1.Origin{Sender: m.GetSender(), SentAt: m.GetSentAt()}
 	}
-	return &chatv1.Message{ConversationId: to.ID, Sender: sender, Content: content, Origin: origin}, nil
+	return &chatv1.Message{ConversationId: to.ID, Content: content, Origin: origin}, nil
 }
 
 // SendSystemMessage tells users something in their system conversations, which are made as needed. Errors:

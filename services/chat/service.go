@@ -116,6 +116,7 @@ func (s *Service) Start(ctx context.Context) (err error) {
 	s.working.Go(s.outbox.run)
 	s.working.Go(s.writer.run)
 	s.working.Go(s.beat)
+	s.working.Go(s.eraseRest)
 	close(s.ready)
 	return nil
 }

@@ -82,7 +82,8 @@ func (s *Service) lastMessage(ctx context.Context, c Conversation, m Member) (*c
 	if len(messages) == 0 {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	return messages[len(messages)-1], nil
+	last := messages[len(messages)-1:]
+	return last[0], s.markMine(ctx, c.ID, m.UserID, last)
 }
 
 // GetConversation returns a conversation as p has it, in live rooms without a membership. Errors: NOT_FOUND

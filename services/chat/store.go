@@ -25,6 +25,7 @@ type store struct {
 	messages      messageStatements
 	conversations conversationStatements
 	batches       batchStatements
+	erasures      *erasures
 }
 
 func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
@@ -37,12 +38,14 @@ func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
 		read:  ent.NewClient(ent.Driver(db.ReadDriver())),
 		write: ent.NewClient(ent.Driver(db.WriteDriver())),
 	}
-	var first, second, third error
+	var first, second, third, fourth, fifth error
 	s.messages, first = prepareMessages(ctx, db.Read)
 	s.conversations, second = prepareConversations(ctx, db.Read)
 	s.batches, third = prepareBatches(ctx, db.Write)
-	if err := errors.Join(first, second, third); err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare statements: %w", err), db.Close())
+	s.erasures, fourth = loadErasures(ctx, db.Read)
+	_, fifth = db.Write.ExecContext(ctx, overwriteLittle)
+	if err := errors.Join(first, second, third, fourth, fifth); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare store: %w", err), db.Close())
 	}
 	return s, nil
 }

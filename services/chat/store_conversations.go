@@ -25,14 +25,14 @@ const pairPrefix = "pair:"
 
 // conversationStatements read conversations and members.
 type conversationStatements struct {
-	conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
-	readers, readCount, deliveredCount                                          *sql.Stmt
+	lastCommit, conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
+	readers, readCount, deliveredCount                                                      *sql.Stmt
 }
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
 	countUnread        = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
-		"AND sender_id <> ? AND NOT deleted LIMIT ?)"
+		"AND sender_id NOT IN (?, ?) AND NOT deleted LIMIT ?)"
 	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
 		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
 		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
@@ -47,6 +47,7 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 		return statement
 	}
 	return conversationStatements{
+		lastCommit:   prepare("SELECT number FROM counters WHERE id = 1"),
 		conversation: prepare(selectConversation),
 		member:       prepare(selectMember),
 		// What happens in a conversation is nothing to those who left it.
@@ -56,8 +57,8 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
 		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
 			"ORDER BY m.id LIMIT ?"),
-		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND (m.role < ? OR (m.role = ? AND m.id > ?)) ORDER BY m.role DESC, m.id LIMIT ?"),
+		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role = ? " +
+			"AND m.id > ? ORDER BY m.id LIMIT ?"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
 		unread:    prepare(countUnread),
@@ -154,6 +155,14 @@ func (b *batch) member(conversationID, userID string) (Member, error) {
 	return scanMember(b.tx.QueryRowContext(b.ctx, selectMember, conversationID, userID), conversationID, userID)
 }
 
+// lastCommit returns the number of the last commit.
+func (s *store) lastCommit(ctx context.Context) (n int64, err error) {
+	if err := s.conversations.lastCommit.QueryRowContext(ctx).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read last commit: %w", err)
+	}
+	return n, nil
+}
+
 // mine is a conversation as a user has it in their list.
 type mine struct {
 	Conversation
@@ -186,7 +195,8 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 // unread counts messages of others after the member's read position, and those that mean the member, each up to limit.
 func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
 	from := max(m.ReadSeq, m.FirstSeq-1)
-	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, limit).Scan(&messages)
+	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).
+		Scan(&messages)
 	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)
 	if err := errors.Join(first, second); err != nil {
 		return 0, 0, fmt.Errorf("count unread messages: %w", err)
@@ -198,9 +208,21 @@ func (s *store) unread(ctx context.Context, m Member, limit int) (messages, ment
 func (s *store) listMembers(
 	ctx context.Context, conversationID string, role chatv1.MemberRole, after int64, limit int,
 ) (members []Member, ids []int64, err error) {
-	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, role, after, limit)
+	for ; role > gone && len(members) < limit; role, after = role-1, 0 {
+		// One role at a time, so that a page reads no members of the pages before.
+		if members, ids, err = s.appendMembers(ctx, members, ids, conversationID, role, after, limit-len(members)); err != nil {
+			return nil, nil, fmt.Errorf("list members: %w", err)
+		}
+	}
+	return members, ids, nil
+}
+
+func (s *store) appendMembers(
+	ctx context.Context, members []Member, ids []int64, conversationID string, role chatv1.MemberRole, after int64, limit int,
+) (_ []Member, _ []int64, err error) {
+	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, after, limit)
 	if err != nil {
-		return nil, nil, fmt.Errorf("list members: %w", err)
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
@@ -208,7 +230,7 @@ func (s *store) listMembers(
 		var id int64
 		targets, finish := memberTargets(&m)
 		if err := rows.Scan(append([]any{&id}, targets...)...); err != nil {
-			return nil, nil, fmt.Errorf("list members: %w", err)
+			return nil, nil, err
 		}
 		finish()
 		members, ids = append(members, m), append(ids, id)

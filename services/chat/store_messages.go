@@ -33,7 +33,7 @@ func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error)
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
 func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, limit int) ([]*chatv1.Message, error) {
-	return readMessages(ctx, s.messages.after, c.ID, c.Epoch, c.ID, seq, limit)
+	return s.readMessages(ctx, s.messages.after, c.ID, c.Epoch, c.ID, seq, limit)
 }
 
 // messagesBefore returns up to limit messages of c with a lower seq, but none below floor: those nearest to it, oldest
@@ -41,7 +41,7 @@ func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, li
 func (s *store) messagesBefore(
 	ctx context.Context, c Conversation, seq, floor int64, limit int,
 ) ([]*chatv1.Message, error) {
-	messages, err := readMessages(ctx, s.messages.before, c.ID, c.Epoch, c.ID, seq, floor, limit)
+	messages, err := s.readMessages(ctx, s.messages.before, c.ID, c.Epoch, c.ID, seq, floor, limit)
 	slices.Reverse(messages)
 	return messages, err
 }
@@ -51,7 +51,7 @@ func (s *store) messagesBefore(
 func (s *store) messagesChanged(
 	ctx context.Context, c Conversation, change, floor int64, limit int,
 ) ([]*chatv1.Message, error) {
-	return readMessages(ctx, s.messages.changed, c.ID, c.Epoch, c.ID, change, floor, limit)
+	return s.readMessages(ctx, s.messages.changed, c.ID, c.Epoch, c.ID, change, floor, limit)
 }
 
 // messageAt returns one message. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
@@ -66,7 +66,8 @@ func (s *store) messageAt(ctx context.Context, c Conversation, seq int64) (*chat
 	return messages[0], nil
 }
 
-func readMessages(
+// readMessages returns messages as everybody may see them now.
+func (s *store) readMessages(
 	ctx context.Context, statement *sql.Stmt, conversationID string, epoch int64, args ...any,
 ) (messages []*chatv1.Message, err error) {
 	rows, err := statement.QueryContext(ctx, args...)
@@ -84,6 +85,9 @@ func readMessages(
 			return nil, err
 		}
 		m.ConversationId, m.Epoch = conversationID, epoch
+		if quoted := quotedSeq(m); quoted > 0 && s.erasures.has(placeKey{conversationID, quoted}) {
+			unquote(m)
+		}
 		messages = append(messages, m)
 	}
 	return messages, nil
@@ -123,6 +127,18 @@ func encodeBody(m *chatv1.Message) ([]byte, error) {
 		body = []byte{} // NULL is refused
 	}
 	return body, nil
+}
+
+// actorMark stands before the actor of a system message in the column of senders, where no user's id begins with it: the
+// message is no message of theirs, and is not unread for them.
+const actorMark = "@"
+
+// doer is who a message is stored as being of.
+func doer(m *chatv1.Message) string {
+	if what := m.GetContent().GetSystem(); what != nil {
+		return actorMark + what.GetActorId()
+	}
+	return m.GetSender().GetId()
 }
 
 // setPlace gives a message its place.

@@ -15,7 +15,8 @@ import (
 
 // batchStatements write, on the one write connection.
 type batchStatements struct {
-	takeNumber, place, putPlace, insertMessage, same, at, insertMention, insertOutbox, deleteOutbox, unread, mentioned *sql.Stmt
+	takeNumber, place, putPlace, insertMessage, changeMessage, same, at, gone, answers *sql.Stmt
+	insertMention, insertOutbox, deleteOutbox, unread, mentioned                       *sql.Stmt
 }
 
 func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
@@ -29,10 +30,14 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		takeNumber: prepare("UPDATE counters SET number = number + 1 WHERE id = 1 RETURNING number"),
 		place:      prepare("SELECT epoch, last_seq, last_change FROM conversations WHERE id = ?"),
 		putPlace:   prepare("UPDATE conversations SET last_seq = ?, last_change = ?, version = ? WHERE id = ?"),
-		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) " +
-			"VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
+		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, " +
+			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
-		at:   prepare(messageColumns + " AND seq = ?"),
+		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, change = ?, quoted_seq = ? " +
+			"WHERE conversation_id = ? AND seq = ?"),
+		at:      prepare(messageColumns + " AND seq = ?"),
+		gone:    prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
+		answers: prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
 		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?) " +
 			"ON CONFLICT DO NOTHING"),
 		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
@@ -144,18 +149,16 @@ func (s *store) loadRun(ctx context.Context, row outboxRow) (run, error) {
 		r.own = events.GetEvents()
 		return r, err
 	}
-	if row.firstSeq == 0 {
-		var events chatv1.ConversationEvents
-		err := proto.Unmarshal(row.events, &events)
-		r.events = events.GetEvents()
-		return r, err
-	}
 	c, err := s.conversation(ctx, row.conversationID)
 	if errors.Is(err, conversationNotFound()) { // nobody is left to be told
 		return r, nil
 	}
 	if err != nil {
 		return run{}, err
+	}
+	if row.firstSeq == 0 {
+		r.events, err = s.loadEvents(ctx, c, row.events)
+		return r, err
 	}
 	messages, err := s.messagesAfter(ctx, c, row.firstSeq-1, int(row.lastSeq-row.firstSeq+1))
 	if err != nil {
@@ -165,4 +168,38 @@ func (s *store) loadRun(ctx context.Context, row outboxRow) (run, error) {
 		r.events = append(r.events, &chatv1.Event{ConversationId: c.ID, Kind: &chatv1.Event_Message{Message: m}})
 	}
 	return r, nil
+}
+
+// kept is how an event waits in the database: a message that changed by its place alone, so that its words are nowhere but
+// where it is stored.
+func kept(event *chatv1.Event) *chatv1.Event {
+	m := event.GetMessageChanged()
+	if m == nil {
+		return event
+	}
+	return &chatv1.Event{ConversationId: event.GetConversationId(), Commit: event.GetCommit(), Kind: &chatv1.Event_MessageChanged{
+		MessageChanged: &chatv1.Message{Seq: m.GetSeq(), Change: m.GetChange()},
+	}}
+}
+
+// loadEvents returns events that waited. A message that changed is told as it is now, under the number of that change, so
+// that changes have no gap.
+func (s *store) loadEvents(ctx context.Context, c Conversation, encoded []byte) ([]*chatv1.Event, error) {
+	var events chatv1.ConversationEvents
+	if err := proto.Unmarshal(encoded, &events); err != nil {
+		return nil, fmt.Errorf("decode events: %w", err)
+	}
+	for _, event := range events.GetEvents() {
+		kind, ok := event.GetKind().(*chatv1.Event_MessageChanged)
+		if !ok {
+			continue
+		}
+		m, err := s.messageAt(ctx, c, kind.MessageChanged.GetSeq())
+		if err != nil {
+			return nil, err
+		}
+		m.Change = kind.MessageChanged.GetChange()
+		kind.MessageChanged = m
+	}
+	return events.GetEvents(), nil
 }

@@ -16,31 +16,47 @@ const pulledBytes = 512 << 10
 // sameCommit is how many conversations of one user one commit may have changed at the most.
 const sameCommit = 10_000
 
-// Sync returns up to size conversations of p that changed after a cursor, in the order of their changes, the cursor to go
-// on from, and whether nothing is left.
-func (s *Service) Sync(
-	ctx context.Context, p authn.Principal, cursor int64, size int,
-) (states []*chatv1.ConversationState, next int64, done bool, err error) {
+// Synced is a page of what changed in a user's list.
+type Synced struct {
+	States  []*chatv1.ConversationState // in the order of their changes
+	Cursor  int64                       // to go on from
+	Done    bool                        // nothing is left
+	Restart bool                        // the cursor was of another history: this is a new device's first page
+}
+
+// Sync returns up to size conversations of p that changed after a cursor, 0 for a new device. A cursor above the last commit
+// is of a history that was lost.
+func (s *Service) Sync(ctx context.Context, p authn.Principal, cursor int64, size int) (Synced, error) {
+	head, err := s.store.lastCommit(ctx) // before the list, which then has all that changed up to it
+	if err != nil {
+		return Synced{}, err
+	}
+	out := Synced{Restart: cursor > head}
+	if out.Restart {
+		cursor = 0
+	}
 	list, err := s.store.listChanged(ctx, p.UserID, cursor, size)
 	if err != nil {
-		return nil, 0, false, err
+		return Synced{}, err
 	}
-	done = len(list) < size
-	if !done { // a page ends between two commits
+	if out.Done = len(list) < size; !out.Done { // a page ends between two commits
 		if list, err = s.wholeCommit(ctx, p, list, cursor); err != nil {
-			return nil, 0, false, err
+			return Synced{}, err
 		}
 	}
-	next = cursor
+	out.Cursor = cursor
 	for _, item := range list {
 		state, err := s.state(ctx, item.Conversation, item.Member)
 		if err != nil {
-			return nil, 0, false, err
+			return Synced{}, err
 		}
-		states = append(states, state)
-		next = item.Changed
+		out.States = append(out.States, state)
+		out.Cursor = item.Changed
 	}
-	return states, next, done, nil
+	if out.Done {
+		out.Cursor = max(out.Cursor, head)
+	}
+	return out, nil
 }
 
 // wholeCommit adds to a full page what else the last commit in it changed.
@@ -130,8 +146,11 @@ func (s *Service) pull(
 		position = 0
 	}
 	if position > 0 && h.GetChange() < v.LastChange {
-		if all, err = s.pullChanged(ctx, v, h.GetChange(), left, out); err != nil || !all {
-			return out, false, err
+		if all, err = s.pullChanged(ctx, v, h.GetChange(), left, out); err != nil {
+			return nil, false, err
+		}
+		if !all {
+			return out, false, s.addMine(ctx, p, out)
 		}
 	}
 	after := max(position, v.Member.FirstSeq-1)

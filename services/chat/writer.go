@@ -52,14 +52,14 @@ func newWriter(cfg Config, s *store, o *outbox, m *metrics, logger *slog.Logger,
 }
 
 // send stores a message and returns it with its place, or the one that its sender stored under the same id before. admit is
-// asked at the last moment whether it still may be. When ctx ends first, the message may still be stored; sending it again
+// asked at the last moment whether it still may be, and writes nothing. When ctx ends first, the message may still be stored; sending it again
 // tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
 func (w *writer) send(
-	ctx context.Context, m *chatv1.Message, admit func() error, posted func(b *batch, m *chatv1.Message) error,
+	ctx context.Context, m *chatv1.Message, admit func(b *batch) error, posted func(b *batch, m *chatv1.Message) error,
 ) (*chatv1.Message, error) {
 	stored := m
 	err := w.do(ctx, &job{apply: func(b *batch) error {
-		if err := admit(); err != nil {
+		if err := admit(b); err != nil {
 			return err
 		}
 		var fresh bool
@@ -160,7 +160,10 @@ func (w *writer) commit(jobs []*job) {
 			return err
 		}
 		for _, j := range jobs {
-			if j.err = w.apply(done, j); j.err != nil && !j.alone && !isRefusal(j.err) {
+			if j.err = w.apply(done, j); j.err == nil || isRefusal(j.err) {
+				continue
+			}
+			if !j.alone || errors.Is(j.err, errBroken) {
 				return j.err // the database's: nothing of the batch will be stored
 			}
 		}

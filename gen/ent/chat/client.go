@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
 	"github.com/stoa-live/stoa/gen/ent/chat/counter"
+	"github.com/stoa-live/stoa/gen/ent/chat/erasure"
 	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
 	"github.com/stoa-live/stoa/gen/ent/chat/hidden"
 	"github.com/stoa-live/stoa/gen/ent/chat/member"
@@ -35,6 +36,8 @@ type Client struct {
 	Conversation *ConversationClient
 	// Counter is the client for interacting with the Counter builders.
 	Counter *CounterClient
+	// Erasure is the client for interacting with the Erasure builders.
+	Erasure *ErasureClient
 	// GroupBan is the client for interacting with the GroupBan builders.
 	GroupBan *GroupBanClient
 	// Hidden is the client for interacting with the Hidden builders.
@@ -64,6 +67,7 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Conversation = NewConversationClient(c.config)
 	c.Counter = NewCounterClient(c.config)
+	c.Erasure = NewErasureClient(c.config)
 	c.GroupBan = NewGroupBanClient(c.config)
 	c.Hidden = NewHiddenClient(c.config)
 	c.Member = NewMemberClient(c.config)
@@ -166,6 +170,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:       cfg,
 		Conversation: NewConversationClient(cfg),
 		Counter:      NewCounterClient(cfg),
+		Erasure:      NewErasureClient(cfg),
 		GroupBan:     NewGroupBanClient(cfg),
 		Hidden:       NewHiddenClient(cfg),
 		Member:       NewMemberClient(cfg),
@@ -195,6 +200,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:       cfg,
 		Conversation: NewConversationClient(cfg),
 		Counter:      NewCounterClient(cfg),
+		Erasure:      NewErasureClient(cfg),
 		GroupBan:     NewGroupBanClient(cfg),
 		Hidden:       NewHiddenClient(cfg),
 		Member:       NewMemberClient(cfg),
@@ -232,8 +238,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Conversation, c.Counter, c.GroupBan, c.Hidden, c.Member, c.Mention, c.Mute,
-		c.Outbox, c.Pin, c.Reaction,
+		c.Conversation, c.Counter, c.Erasure, c.GroupBan, c.Hidden, c.Member, c.Mention,
+		c.Mute, c.Outbox, c.Pin, c.Reaction,
 	} {
 		n.Use(hooks...)
 	}
@@ -243,8 +249,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Conversation, c.Counter, c.GroupBan, c.Hidden, c.Member, c.Mention, c.Mute,
-		c.Outbox, c.Pin, c.Reaction,
+		c.Conversation, c.Counter, c.Erasure, c.GroupBan, c.Hidden, c.Member, c.Mention,
+		c.Mute, c.Outbox, c.Pin, c.Reaction,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -257,6 +263,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Conversation.mutate(ctx, m)
 	case *CounterMutation:
 		return c.Counter.mutate(ctx, m)
+	case *ErasureMutation:
+		return c.Erasure.mutate(ctx, m)
 	case *GroupBanMutation:
 		return c.GroupBan.mutate(ctx, m)
 	case *HiddenMutation:
@@ -541,6 +549,139 @@ func (c *CounterClient) mutate(ctx context.Context, m *CounterMutation) (Value, 
 		return (&CounterDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("chat: unknown Counter mutation op: %q", m.Op())
+	}
+}
+
+// ErasureClient is a client for the Erasure schema.
+type ErasureClient struct {
+	config
+}
+
+// NewErasureClient returns a client for the Erasure from the given config.
+func NewErasureClient(c config) *ErasureClient {
+	return &ErasureClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `erasure.Hooks(f(g(h())))`.
+func (c *ErasureClient) Use(hooks ...Hook) {
+	c.hooks.Erasure = append(c.hooks.Erasure, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `erasure.Intercept(f(g(h())))`.
+func (c *ErasureClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Erasure = append(c.inters.Erasure, interceptors...)
+}
+
+// Create returns a builder for creating a Erasure entity.
+func (c *ErasureClient) Create() *ErasureCreate {
+	mutation := newErasureMutation(c.config, OpCreate)
+	return &ErasureCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Erasure entities.
+func (c *ErasureClient) CreateBulk(builders ...*ErasureCreate) *ErasureCreateBulk {
+	return &ErasureCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ErasureClient) MapCreateBulk(slice any, setFunc func(*ErasureCreate, int)) *ErasureCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ErasureCreateBulk{err: fmt.Errorf("calling to ErasureClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ErasureCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ErasureCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Erasure.
+func (c *ErasureClient) Update() *ErasureUpdate {
+	mutation := newErasureMutation(c.config, OpUpdate)
+	return &ErasureUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ErasureClient) UpdateOne(_m *Erasure) *ErasureUpdateOne {
+	mutation := newErasureMutation(c.config, OpUpdateOne, withErasure(_m))
+	return &ErasureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ErasureClient) UpdateOneID(id int) *ErasureUpdateOne {
+	mutation := newErasureMutation(c.config, OpUpdateOne, withErasureID(id))
+	return &ErasureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Erasure.
+func (c *ErasureClient) Delete() *ErasureDelete {
+	mutation := newErasureMutation(c.config, OpDelete)
+	return &ErasureDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ErasureClient) DeleteOne(_m *Erasure) *ErasureDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ErasureClient) DeleteOneID(id int) *ErasureDeleteOne {
+	builder := c.Delete().Where(erasure.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ErasureDeleteOne{builder}
+}
+
+// Query returns a query builder for Erasure.
+func (c *ErasureClient) Query() *ErasureQuery {
+	return &ErasureQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeErasure},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Erasure entity by its id.
+func (c *ErasureClient) Get(ctx context.Context, id int) (*Erasure, error) {
+	return c.Query().Where(erasure.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ErasureClient) GetX(ctx context.Context, id int) *Erasure {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ErasureClient) Hooks() []Hook {
+	return c.hooks.Erasure
+}
+
+// Interceptors returns the client interceptors.
+func (c *ErasureClient) Interceptors() []Interceptor {
+	return c.inters.Erasure
+}
+
+func (c *ErasureClient) mutate(ctx context.Context, m *ErasureMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ErasureCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ErasureUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ErasureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ErasureDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("chat: unknown Erasure mutation op: %q", m.Op())
 	}
 }
 
@@ -1611,11 +1752,11 @@ func (c *ReactionClient) mutate(ctx context.Context, m *ReactionMutation) (Value
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Conversation, Counter, GroupBan, Hidden, Member, Mention, Mute, Outbox, Pin,
-		Reaction []ent.Hook
+		Conversation, Counter, Erasure, GroupBan, Hidden, Member, Mention, Mute, Outbox,
+		Pin, Reaction []ent.Hook
 	}
 	inters struct {
-		Conversation, Counter, GroupBan, Hidden, Member, Mention, Mute, Outbox, Pin,
-		Reaction []ent.Interceptor
+		Conversation, Counter, Erasure, GroupBan, Hidden, Member, Mention, Mute, Outbox,
+		Pin, Reaction []ent.Interceptor
 	}
 )

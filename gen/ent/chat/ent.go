@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
 	"github.com/stoa-live/stoa/gen/ent/chat/counter"
+	"github.com/stoa-live/stoa/gen/ent/chat/erasure"
 	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
 	"github.com/stoa-live/stoa/gen/ent/chat/hidden"
 	"github.com/stoa-live/stoa/gen/ent/chat/member"
@@ -84,6 +85,7 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			conversation.Table: conversation.ValidColumn,
 			counter.Table:      counter.ValidColumn,
+			erasure.Table:      erasure.ValidColumn,
 			groupban.Table:     groupban.ValidColumn,
 			hidden.Table:       hidden.ValidColumn,
 			member.Table:       member.ValidColumn,

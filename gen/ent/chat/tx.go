@@ -16,6 +16,8 @@ type Tx struct {
 	Conversation *ConversationClient
 	// Counter is the client for interacting with the Counter builders.
 	Counter *CounterClient
+	// Erasure is the client for interacting with the Erasure builders.
+	Erasure *ErasureClient
 	// GroupBan is the client for interacting with the GroupBan builders.
 	GroupBan *GroupBanClient
 	// Hidden is the client for interacting with the Hidden builders.
@@ -165,6 +167,7 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Conversation = NewConversationClient(tx.config)
 	tx.Counter = NewCounterClient(tx.config)
+	tx.Erasure = NewErasureClient(tx.config)
 	tx.GroupBan = NewGroupBanClient(tx.config)
 	tx.Hidden = NewHiddenClient(tx.config)
 	tx.Member = NewMemberClient(tx.config)

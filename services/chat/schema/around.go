@@ -96,3 +96,16 @@ func (GroupBan) Fields() []ent.Field {
 func (GroupBan) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("conversation_id", "user_id").Unique()}
 }
+
+// Erasure is a message that was taken away and whose words still stand in the quotes of answers.
+type Erasure struct{ ent.Schema }
+
+// Fields of an erasure.
+func (Erasure) Fields() []ent.Field {
+	return []ent.Field{field.String("conversation_id").Immutable(), field.Int64("seq").Immutable()}
+}
+
+// Indexes of erasures.
+func (Erasure) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("conversation_id", "seq").Unique()}
+}

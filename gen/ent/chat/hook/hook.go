@@ -33,6 +33,18 @@ func (f CounterFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, e
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.CounterMutation", m)
 }
 
+// The ErasureFunc type is an adapter to allow the use of ordinary
+// function as Erasure mutator.
+type ErasureFunc func(context.Context, *chat.ErasureMutation) (chat.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ErasureFunc) Mutate(ctx context.Context, m chat.Mutation) (chat.Value, error) {
+	if mv, ok := m.(*chat.ErasureMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *chat.ErasureMutation", m)
+}
+
 // The GroupBanFunc type is an adapter to allow the use of ordinary
 // function as GroupBan mutator.
 type GroupBanFunc func(context.Context, *chat.GroupBanMutation) (chat.Value, error)

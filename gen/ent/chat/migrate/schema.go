@@ -47,6 +47,25 @@ var (
 		Columns:    CountersColumns,
 		PrimaryKey: []*schema.Column{CountersColumns[0]},
 	}
+	// ErasuresColumns holds the columns for the "erasures" table.
+	ErasuresColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "conversation_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt64},
+	}
+	// ErasuresTable holds the schema information for the "erasures" table.
+	ErasuresTable = &schema.Table{
+		Name:       "erasures",
+		Columns:    ErasuresColumns,
+		PrimaryKey: []*schema.Column{ErasuresColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "erasure_conversation_id_seq",
+				Unique:  true,
+				Columns: []*schema.Column{ErasuresColumns[1], ErasuresColumns[2]},
+			},
+		},
+	}
 	// GroupBansColumns holds the columns for the "group_bans" table.
 	GroupBansColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
@@ -250,6 +269,7 @@ var (
 	Tables = []*schema.Table{
 		ConversationsTable,
 		CountersTable,
+		ErasuresTable,
 		GroupBansTable,
 		HiddensTable,
 		MembersTable,

@@ -12,6 +12,9 @@ type Conversation func(*sql.Selector)
 // Counter is the predicate function for counter builders.
 type Counter func(*sql.Selector)
 
+// Erasure is the predicate function for erasure builders.
+type Erasure func(*sql.Selector)
+
 // GroupBan is the predicate function for groupban builders.
 type GroupBan func(*sql.Selector)
 

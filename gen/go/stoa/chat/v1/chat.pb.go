@@ -137,7 +137,8 @@ func (x *Mentions) GetAll() bool {
 	return false
 }
 
-// Quote is the message that another one answers.
+// Quote is the message that another one answers, as it was then: editing it changes no answer. When it is taken away, its
+// answers change.
 type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its number in the same conversation and epoch.
@@ -263,7 +264,8 @@ type Reaction struct {
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// People.
 	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// The caller is one of them. Pushes cannot know that and leave it false.
+	// The caller is one of them. Responses say so; a push is the same for everybody and leaves it false: keep what is known,
+	// by the caller's own SetReaction and by what was read.
 	Mine          bool `protobuf:"varint,3,opt,name=mine,proto3" json:"mine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -832,7 +834,8 @@ type Event_Message struct {
 }
 
 type Event_MessageChanged struct {
-	// A message changed: it was edited, recalled, deleted, pinned, or has other reactions. It is told as it is now. The
+	// A message changed: it was edited, recalled, deleted, pinned, has other reactions, or what it quotes was taken away. It
+	// is told as it is now. The
 	// change after n is n + 1; who misses one reads it by PullMessages.
 	MessageChanged *Message `protobuf:"bytes,3,opt,name=message_changed,json=messageChanged,proto3,oneof"`
 }

@@ -1653,7 +1653,8 @@ func (x *Pulled) GetChange() int64 {
 // SyncRequest asks for what changed.
 type SyncRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From the response before; 0 for a new device.
+	// From the response before; 0 for a new device. It is never above the last change of the store, so one that is was given
+	// out before a backup was restored.
 	Cursor int64 `protobuf:"varint,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// At most this many conversations; 0 means 100, above 500 means 500.
 	PageSize      int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1713,7 +1714,10 @@ type SyncResponse struct {
 	// For the next call.
 	Cursor int64 `protobuf:"varint,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Nothing is left.
-	Done          bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	Done bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	// The cursor was of a history that was lost (a restored backup): all that the device has is void, conversations and
+	// messages, and this is the first page for a new device. Forget all of it, keep this page, and go on from its cursor.
+	Restart       bool `protobuf:"varint,4,opt,name=restart,proto3" json:"restart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1765,6 +1769,13 @@ func (x *SyncResponse) GetCursor() int64 {
 func (x *SyncResponse) GetDone() bool {
 	if x != nil {
 		return x.Done
+	}
+	return false
+}
+
+func (x *SyncResponse) GetRestart() bool {
+	if x != nil {
+		return x.Restart
 	}
 	return false
 }
@@ -2774,11 +2785,12 @@ const file_stoa_chat_v1_chat_service_proto_rawDesc = "" +
 	"\x06change\x18\x06 \x01(\x03R\x06change\"T\n" +
 	"\vSyncRequest\x12\x1f\n" +
 	"\x06cursor\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06cursor\x12$\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"s\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\x8d\x01\n" +
 	"\fSyncResponse\x127\n" +
 	"\x06states\x18\x01 \x03(\v2\x1f.stoa.chat.v1.ConversationStateR\x06states\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\x03R\x06cursor\x12\x12\n" +
-	"\x04done\x18\x03 \x01(\bR\x04done\"L\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done\x12\x18\n" +
+	"\arestart\x18\x04 \x01(\bR\arestart\"L\n" +
 	"\x16GetConversationRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"P\n" +
 	"\x17GetConversationResponse\x125\n" +

@@ -81,7 +81,8 @@ export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat, 1);
 
 /**
- * Quote is the message that another one answers.
+ * Quote is the message that another one answers, as it was then: editing it changes no answer. When it is taken away, its
+ * answers change.
  *
  * @generated from message stoa.chat.v1.Quote
  */
@@ -164,7 +165,8 @@ export type Reaction = Message$1<"stoa.chat.v1.Reaction"> & {
   count: number;
 
   /**
-   * The caller is one of them. Pushes cannot know that and leave it false.
+   * The caller is one of them. Responses say so; a push is the same for everybody and leaves it false: keep what is known,
+   * by the caller's own SetReaction and by what was read.
    *
    * @generated from field: bool mine = 3;
    */
@@ -438,7 +440,8 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
     case: "message";
   } | {
     /**
-     * A message changed: it was edited, recalled, deleted, pinned, or has other reactions. It is told as it is now. The
+     * A message changed: it was edited, recalled, deleted, pinned, has other reactions, or what it quotes was taken away. It
+     * is told as it is now. The
      * change after n is n + 1; who misses one reads it by PullMessages.
      *
      * @generated from field: stoa.chat.v1.Message message_changed = 3;

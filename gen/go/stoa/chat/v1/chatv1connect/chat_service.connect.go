@@ -96,10 +96,12 @@ type ChatServiceClient interface {
 	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
 	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
 	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
-	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (TOO_LATE).
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: it is somebody else's, or was forwarded;
+	// MUTED), FAILED_PRECONDITION (TOO_LATE).
 	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
 	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
-	// group. Recalling it again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+	// group. Its words leave the quotes of its answers, which are changes of these; what was forwarded stays. Recalling it
+	// again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
 	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
 	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
 	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
@@ -114,7 +116,7 @@ type ChatServiceClient interface {
 	// MESSAGE_NOT_FOUND).
 	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
 	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
-	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN),
+	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED),
 	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
@@ -508,10 +510,12 @@ type ChatServiceHandler interface {
 	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
 	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
 	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
-	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (TOO_LATE).
+	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: it is somebody else's, or was forwarded;
+	// MUTED), FAILED_PRECONDITION (TOO_LATE).
 	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
 	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
-	// group. Recalling it again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
+	// group. Its words leave the quotes of its answers, which are changes of these; what was forwarded stays. Recalling it
+	// again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
 	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
 	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
 	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
@@ -526,7 +530,7 @@ type ChatServiceHandler interface {
 	// MESSAGE_NOT_FOUND).
 	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
 	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
-	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN),
+	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED),
 	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
