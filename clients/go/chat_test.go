@@ -345,6 +345,73 @@ func TestLate(t *testing.T) {
 	d.upToDate(t, s)
 }
 
+// TestBackup restarts the server on a backup that is older than what the device has: the device has what the server has.
+func TestBackup(t *testing.T) {
+	s := newTalksOver(t, "ws")
+	s.openRoom("room")
+	for _, id := range []string{"c1", "c2", "lost"} {
+		s.open(id)
+		for range 9 {
+			s.post(id)
+		}
+	}
+	for range 5 {
+		s.post("room")
+	}
+	d := newDevice()
+	chat := d.open(t, s, -1)
+	if _, err := chat.EnterRoom(within(t), "room", false); err != nil {
+		t.Fatal(err)
+	}
+	d.upToDate(t, s)
+	s.rewind(4, "c1", "c2", "room")
+	d.upToDate(t, s)
+	d.mu.Lock()
+	if d.views["lost"] != nil || d.cursor > 3 {
+		t.Errorf("it kept what is lost, or a cursor of %d", d.cursor)
+	}
+	d.mu.Unlock()
+	for range 3 {
+		s.post("c1")
+		s.post("room")
+	}
+	d.upToDate(t, s)
+	chat.Close()
+	s.post("c2")
+	d.open(t, s, -1)
+	d.upToDate(t, s)
+}
+
+// TestReturn leaves a group and comes back between a sync and the pull after it: what came meanwhile is not the user's.
+func TestReturn(t *testing.T) {
+	s := newTalksOver(t, "tcp")
+	s.open("c")
+	for range 3 {
+		s.post("c")
+	}
+	d := newDevice()
+	chat := d.open(t, s, -1)
+	chat.Close()
+	s.post("c")
+	unlock := s.lock()
+	s.pulling = func() { // the lock is held
+		s.pulling = nil
+		c := s.all["c"]
+		c.member = false
+		s.commit(c)
+		s.postLocked(c, "while away", "x")
+		c.member, c.first = true, int64(len(c.messages))+1
+		s.commit(c)
+		s.postLocked(c, "back again", "x")
+	}
+	unlock()
+	d.open(t, s, -1)
+	d.upToDate(t, s)
+	if got := d.seqs("c"); !slices.Equal(got, []int64{6}) {
+		t.Errorf("it has %v", got)
+	}
+}
+
 // TestSend sends while the connection is cut before each answer: each message is stored once.
 func TestSend(t *testing.T) {
 	for _, scheme := range []string{"ws", "tcp"} {

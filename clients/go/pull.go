@@ -7,13 +7,20 @@ import (
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
 )
 
+// maxAdopted is how often in a row a conversation is asked for that does not fit what is pulled of it; then it is taken as it
+// comes.
+const maxAdopted = 5
+
 // pull fetches what the device lacks of conversations that it knows, and reports whether it has all of it now.
-func (c *Chat) pull(ids ...string) bool {
+func (c *Chat) pull(ids ...string) bool { return c.pullAgain(0, ids...) }
+
+// pullAgain is pull after so many tries.
+func (c *Chat) pullAgain(tries int, ids ...string) bool {
 	c.flush()
-	var renewed []string // their history began anew
+	var renewed []string // not as the device knows them
 	for chunk := range slices.Chunk(ids, pulledAtOnce) {
 		for want := slices.Clone(chunk); len(want) > 0; {
-			page, ok := c.pullPage(want)
+			page, ok := c.pullPage(want, tries < maxAdopted)
 			if !ok {
 				return false
 			}
@@ -27,7 +34,7 @@ func (c *Chat) pull(ids ...string) bool {
 		}
 	}
 	for _, id := range renewed {
-		c.adopt(id, nil)
+		c.adoptAgain(id, nil, tries+1)
 	}
 	return c.conn.ctx.Err() == nil
 }
@@ -38,7 +45,7 @@ type pulledPage struct {
 	renewed []string // to be adopted
 }
 
-func (c *Chat) pullPage(ids []string) (out pulledPage, ok bool) {
+func (c *Chat) pullPage(ids []string, strict bool) (out pulledPage, ok bool) {
 	request := &chatv1.PullMessagesRequest{PageSize: pullPage}
 	for _, id := range ids {
 		if have := c.have[id]; have != nil {
@@ -58,7 +65,7 @@ func (c *Chat) pullPage(ids []string) (out pulledPage, ok bool) {
 	for i, pulled := range page.GetConversations() {
 		last := i == len(page.GetConversations())-1
 		switch id := pulled.GetConversationId(); {
-		case !c.pulled(pulled):
+		case !c.pulled(pulled, strict):
 			out.renewed = append(out.renewed, id)
 		case last && page.GetHasMore(): // the page may have ended in it
 			out.left = append(out.left, id)
@@ -73,8 +80,9 @@ func (c *Chat) pullPage(ids []string) (out pulledPage, ok bool) {
 	return out, true
 }
 
-// pulled takes in what was pulled of a conversation; false when its history began anew, and all is to be asked again.
-func (c *Chat) pulled(p *chatv1.Pulled) bool {
+// pulled takes in what was pulled of a conversation. It returns false when its history began anew, or what the user may see
+// of it: then the conversation is to be asked for first. Strict says that this is looked at.
+func (c *Chat) pulled(p *chatv1.Pulled, strict bool) bool {
 	id := p.GetConversationId()
 	have := c.have[id]
 	switch {
@@ -84,6 +92,8 @@ func (c *Chat) pulled(p *chatv1.Pulled) bool {
 		c.gone(id)
 		return true
 	case p.GetEpoch() != have.Epoch:
+		return false
+	case strict && len(p.GetMessages()) > 0 && p.GetMessages()[0].GetSeq() > have.Seq+1: // the user left and came back
 		return false
 	}
 	u := c.merge(id)

@@ -25,7 +25,8 @@ type Position struct {
 type Update struct {
 	// ConversationID says where.
 	ConversationID string
-	// Gone says that the user may not see the conversation any more: take it out of the list. Nothing else is set.
+	// Gone says that the user may not see the conversation any more, or that the server's history was replaced: take it out
+	// of the list with all that was kept of it. Nothing else is set.
 	Gone bool
 	// Reset says that all messages that were kept of the conversation are void: its history began anew. It comes first.
 	Reset bool
@@ -36,7 +37,8 @@ type Update struct {
 	// what lies between. A client_msg_id of one's own says which sent message it is.
 	Messages []*chatv1.Message
 	// Changed are messages that were edited, recalled, pinned and so on, as they are now, to be applied after Messages. The
-	// device need not have all of them: they may lie before where it began.
+	// device need not have all of them: they may lie before where it began. What was pushed is the same for everybody, so
+	// where a reaction has no mine, keep what is known of it.
 	Changed []*chatv1.Message
 	// HiddenSeqs are messages that the user deleted for themselves.
 	HiddenSeqs []int64

@@ -53,6 +53,7 @@ func (c *Chat) sync() {
 	cursor := c.cursor
 	behind := make(map[string]bool)
 	untold := make(map[string]bool)
+	var unknown []string // rooms of which nothing is left
 	for id := range c.have {
 		if _, ok := c.room(id); ok { // Sync knows nothing of rooms
 			behind[id] = true
@@ -65,6 +66,12 @@ func (c *Chat) sync() {
 		if err := c.ask(chatv1connect.ChatServiceSyncProcedure,
 			&chatv1.SyncRequest{Cursor: cursor, PageSize: syncPage}, page); err != nil {
 			return
+		}
+		if page.GetRestart() {
+			unknown = append(unknown, slices.Sorted(maps.Keys(behind))...)
+			clear(behind)
+			clear(untold)
+			c.startAnew()
 		}
 		for _, state := range page.GetStates() {
 			delete(untold, state.GetConversation().GetId())
@@ -83,6 +90,9 @@ func (c *Chat) sync() {
 	if !c.pull(slices.Sorted(maps.Keys(behind))...) {
 		return
 	}
+	for _, id := range unknown {
+		c.adopt(id, nil)
+	}
 	if cursor != c.cursor {
 		c.cursor = cursor
 		c.keep("cursor", func(ctx context.Context) error { return c.store.SaveCursor(ctx, cursor) })
@@ -94,6 +104,15 @@ func (c *Chat) sync() {
 	if c.options.OnSynced != nil {
 		c.options.OnSynced()
 	}
+}
+
+// startAnew forgets everything: the server's history was replaced.
+func (c *Chat) startAnew() {
+	for _, id := range slices.Sorted(maps.Keys(c.have)) {
+		c.gone(id)
+	}
+	c.cursor = 0
+	clear(c.told)
 }
 
 // enterAgain enters the rooms of the session before.
@@ -160,7 +179,10 @@ func (c *Chat) state(state *chatv1.ConversationState, seq int64) (behind bool) {
 
 // adopt asks for a conversation that the device does not know, or not with this history, and catches up in it: a room from
 // where it stood when it was entered, or before.
-func (c *Chat) adopt(id string, entered *chatv1.Position) {
+func (c *Chat) adopt(id string, entered *chatv1.Position) { c.adoptAgain(id, entered, 0) }
+
+// adoptAgain is adopt after so many tries in which the conversation changed under it.
+func (c *Chat) adoptAgain(id string, entered *chatv1.Position, tries int) {
 	answer := &chatv1.GetConversationResponse{}
 	err := c.ask(chatv1connect.ChatServiceGetConversationProcedure, &chatv1.GetConversationRequest{ConversationId: id}, answer)
 	if err != nil {
@@ -178,7 +200,7 @@ func (c *Chat) adopt(id string, entered *chatv1.Position) {
 		seq = min(seq, entered.GetSeq())
 	}
 	if c.state(answer.GetState(), seq) {
-		c.pull(id)
+		c.pullAgain(tries, id)
 	}
 }
 

@@ -22,11 +22,13 @@ type talks struct {
 	page    int                 // messages pulled at once at most
 	lose    func() (copies int) // how often an event is pushed
 	commits int64
+	posts   int // of somebody else's
 	all     map[string]*talk
 	rooms   map[string]bool // entered by the session at hand, by id
 	pulls   int             // of messages, and of what was hidden
 	gets    int             // of conversations
 	refuse  []error         // answers of the next sends
+	pulling func()          // called before messages are pulled
 	// stored is called when a message was stored, before it is answered, and may cut the line.
 	stored func(m *chatv1.Message)
 }
@@ -112,7 +114,8 @@ func (s *talks) openRoom(id string) {
 // post stores a message of somebody else's.
 func (s *talks) post(id string) {
 	defer s.lock()()
-	s.postLocked(s.all[id], "other-"+strconv.FormatInt(s.commits, 10), "other")
+	s.posts++
+	s.postLocked(s.all[id], "other-"+strconv.Itoa(s.posts), "other")
 }
 
 func (s *talks) postLocked(c *talk, clientMsgID, text string) *chatv1.Message {
@@ -184,6 +187,22 @@ func (s *talks) restore(id string) {
 	})
 }
 
+// rewind restarts the server on a backup, in which only some conversations are, and of each only the first messages.
+func (s *talks) rewind(messages int, ids ...string) {
+	defer s.lock()()
+	s.commits = 0
+	for id, c := range s.all {
+		if !slices.Contains(ids, id) {
+			delete(s.all, id)
+			continue
+		}
+		c.messages = c.messages[:min(messages, len(c.messages))]
+		s.commit(c)
+	}
+	s.e.forgetLocked()
+	clear(s.rooms)
+}
+
 // forget restarts the server.
 func (s *talks) forget() {
 	defer s.lock()()
@@ -232,6 +251,10 @@ func answer[Q any, P interface {
 }
 
 func (s *talks) sync(q *chatv1.SyncRequest) (*chatv1.SyncResponse, error) {
+	restart := q.GetCursor() > s.commits
+	if restart {
+		q.Cursor = 0
+	}
 	var changed []*talk
 	for _, c := range s.all {
 		if !c.room && c.version > q.GetCursor() && (c.member || q.GetCursor() > 0) {
@@ -239,7 +262,7 @@ func (s *talks) sync(q *chatv1.SyncRequest) (*chatv1.SyncResponse, error) {
 		}
 	}
 	slices.SortFunc(changed, func(a, b *talk) int { return int(a.version - b.version) })
-	out := &chatv1.SyncResponse{Cursor: q.GetCursor(), Done: len(changed) <= 2}
+	out := &chatv1.SyncResponse{Cursor: q.GetCursor(), Done: len(changed) <= 2, Restart: restart}
 	for _, c := range changed[:min(2, len(changed))] {
 		out.States = append(out.States, c.state())
 		out.Cursor = c.version
@@ -249,6 +272,9 @@ func (s *talks) sync(q *chatv1.SyncRequest) (*chatv1.SyncResponse, error) {
 
 func (s *talks) pull(q *chatv1.PullMessagesRequest) (*chatv1.PullMessagesResponse, error) {
 	s.pulls++
+	if s.pulling != nil {
+		s.pulling()
+	}
 	out := &chatv1.PullMessagesResponse{}
 	left := s.page
 	for _, h := range q.GetHave() {
