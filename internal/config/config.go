@@ -47,12 +47,12 @@ type Serve struct {
 	LivePlaybackURL     string        `name:"live-playback-url" env:"STOA_LIVE_PLAYBACK_URL" help:"Address before /live/… that viewers are told. Default: the address they called."`
 	FFmpeg              string        `name:"ffmpeg" env:"STOA_FFMPEG" default:"ffmpeg" help:"Program that decodes covers."`
 
-	EdgeAddr      string `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
-	EdgeTLSAddr   string `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
-	EdgePublicURL string `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1, and at whose host to open TCP. Default: the address they called. Needed where there are several nodes."`
-	EdgeDevices   string `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
-	EdgeNode      string `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges, of at most 32 letters, digits, - and _. Default: random."`
-	EdgeZone      string `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, of at most 64 letters, digits, - and _, for clients that look for a near one."`
+	EdgeAddr      string  `name:"edge-addr" env:"STOA_EDGE_ADDR" default:":7700" help:"Address for long connections over TCP; empty for none. Over WebSocket they are on the HTTP address, at /edge/v1."`
+	EdgeTLSAddr   string  `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
+	EdgePublicURL string  `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1, and at whose host to open TCP. Default: the address they called. Needed where there are several nodes."`
+	EdgeDevices   string  `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
+	EdgeNode      string  `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges, of at most 32 letters, digits, - and _. Default: random."`
+	EdgeZone      string  `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, of at most 64 letters, digits, - and _, for clients that look for a near one."`
 	EdgeFrameRate float64 `name:"edge-frame-rate" env:"STOA_EDGE_FRAME_RATE" default:"100" help:"Frames a second that one long connection may send in the long run, after a burst of four seconds' worth; more ends it."`
 
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
