@@ -166,7 +166,7 @@ func TestFlood(t *testing.T) {
 func TestConnectionsThatNeverSignIn(t *testing.T) {
 	t.Parallel()
 	const limit, extra = 2000, 50
-	w := serve(t, edge.Config{MaxPending: limit, TokenGrace: time.Hour, Silence: time.Hour})
+	w := serve(t, edge.Config{MaxPending: limit, MaxPendingAddress: limit, TokenGrace: time.Hour, Silence: time.Hour})
 	healthy := w.signInAs((*world).webSocket, w.member("healthy"))
 	var idle []net.Conn
 	for range limit {
