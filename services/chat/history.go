@@ -56,7 +56,7 @@ func (s *Service) ListAfter(
 	return messages, more, err
 }
 
-// shown leaves out what p hid and marks p's own reactions.
+// shown leaves out what p hid, and makes the rest p's.
 func (s *Service) shown(
 	ctx context.Context, p authn.Principal, v seen, messages []*chatv1.Message,
 ) ([]*chatv1.Message, error) {
@@ -66,5 +66,5 @@ func (s *Service) shown(
 			return nil, err
 		}
 	}
-	return messages, s.markMine(ctx, v.ID, p.UserID, messages)
+	return messages, s.forMember(ctx, v.Member, messages)
 }

@@ -83,7 +83,7 @@ func (s *Service) lastMessage(ctx context.Context, c Conversation, m Member) (*c
 		return nil, nil //nolint:nilnil // there is none
 	}
 	last := messages[len(messages)-1:]
-	return last[0], s.markMine(ctx, c.ID, m.UserID, last)
+	return last[0], s.forMember(ctx, m, last)
 }
 
 // GetConversation returns a conversation as p has it, in live rooms without a membership. Errors: NOT_FOUND

@@ -15,7 +15,7 @@ import (
 const (
 	conversationColumns = "c.id, c.kind, c.owner_id, c.unique_key, c.title, c.avatar_url, c.announcement, c.history, " +
 		"c.join_policy, c.muted_all, c.disbanded, c.member_count, c.member_version, c.epoch, c.last_seq, c.last_change, " +
-		"c.likes, c.version, c.created_at"
+		"c.shared_from, c.likes, c.version, c.created_at"
 	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.read_seq, m.delivered_seq, " +
 		"m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
 )
@@ -80,8 +80,8 @@ func conversationTargets(c *Conversation) (targets []any, finish func()) {
 	var key sql.NullString
 	targets = []any{
 		&c.ID, &c.Kind, &c.OwnerID, &key, &c.Title, &c.AvatarURL, &c.Announcement, &c.History, &c.Join, &c.MutedAll,
-		&c.Disbanded, &c.MemberCount, &c.MemberVersion, &c.Epoch, &c.LastSeq, &c.LastChange, &c.Likes, &c.Version,
-		&c.CreatedAt,
+		&c.Disbanded, &c.MemberCount, &c.MemberVersion, &c.Epoch, &c.LastSeq, &c.LastChange, &c.SharedFrom, &c.Likes,
+		&c.Version, &c.CreatedAt,
 	}
 	return targets, func() {
 		c.CreatedAt = c.CreatedAt.UTC()
@@ -142,7 +142,7 @@ func (s *store) member(ctx context.Context, conversationID, userID string) (Memb
 func (b *batch) conversation(id string) (Conversation, error) {
 	c, err := scanConversation(b.tx.QueryRowContext(b.ctx, selectConversation, id))
 	if p := b.places[id]; err == nil && p != nil { // the numbers are written at the end
-		c.LastSeq, c.LastChange = p.lastSeq, p.lastChange
+		c.LastSeq, c.LastChange, c.SharedFrom = p.lastSeq, p.lastChange, p.sharedFrom
 		if p.touched {
 			c.Version = b.number
 		}

@@ -150,13 +150,13 @@ func (s *Service) pull(
 			return nil, false, err
 		}
 		if !all {
-			return out, false, s.addMine(ctx, p, out)
+			return out, false, s.addMine(ctx, v.Member, out)
 		}
 	}
 	after := max(position, v.Member.FirstSeq-1)
 	for after < v.LastSeq {
 		if left.full() {
-			return out, false, s.addMine(ctx, p, out)
+			return out, false, s.addMine(ctx, v.Member, out)
 		}
 		messages, err := s.store.messagesAfter(ctx, v.Conversation, after, min(left.messages, pageSize))
 		if err != nil {
@@ -169,7 +169,7 @@ func (s *Service) pull(
 		out.Messages = append(out.Messages, fitting...)
 		after = out.GetMessages()[len(out.GetMessages())-1].GetSeq()
 	}
-	return out, true, s.addMine(ctx, p, out)
+	return out, true, s.addMine(ctx, v.Member, out)
 }
 
 // pullChanged adds messages that changed. What does not fit is left for the next page, from the change that this one ends
@@ -198,9 +198,10 @@ func (s *Service) pullChanged(
 	}
 }
 
-func (s *Service) addMine(ctx context.Context, p authn.Principal, out *chatv1.Pulled) error {
-	if err := s.markMine(ctx, out.GetConversationId(), p.UserID, out.GetMessages()); err != nil {
+// addMine makes what was pulled a member's.
+func (s *Service) addMine(ctx context.Context, m Member, out *chatv1.Pulled) error {
+	if err := s.forMember(ctx, m, out.GetMessages()); err != nil {
 		return err
 	}
-	return s.markMine(ctx, out.GetConversationId(), p.UserID, out.GetChanged())
+	return s.forMember(ctx, m, out.GetChanged())
 }

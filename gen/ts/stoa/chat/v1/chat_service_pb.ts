@@ -852,14 +852,15 @@ export type Pulled = Message<"stoa.chat.v1.Pulled"> & {
   messages: Message$1[];
 
   /**
-   * Those that changed after the change that the device has, as they are now, in the order of their changes.
+   * Those that changed after the change that the device has, as they are now, in the order of their changes, as far as the
+   * caller may see them.
    *
    * @generated from field: repeated stoa.chat.v1.Message changed = 5;
    */
   changed: Message$1[];
 
   /**
-   * The device has all changes up to this one now.
+   * The device has all changes up to this one now, those of messages that the caller may not see included.
    *
    * @generated from field: int64 change = 6;
    */
