@@ -26,7 +26,7 @@ const pairPrefix = "pair:"
 // conversationStatements read conversations and members.
 type conversationStatements struct {
 	lastCommit, conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
-	readers, readCount, deliveredCount                                                      *sql.Stmt
+	readers, positions                                                                      *sql.Stmt
 }
 
 const (
@@ -65,10 +65,8 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 		mentioned: prepare(countMentioned),
 		readers: prepare("SELECT m.user_id FROM members m WHERE m.conversation_id = ? AND m.role > 0 AND m.read_seq >= ? " +
 			"AND m.first_seq <= ? AND m.user_id <> ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?"),
-		readCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND m.read_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
-		deliveredCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND m.delivered_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
+		positions: prepare("SELECT m.first_seq, m.read_seq, m.delivered_seq FROM members m WHERE m.conversation_id = ? " +
+			"AND m.role > 0 AND m.user_id <> ? AND m.first_seq <= ? AND max(m.read_seq, m.delivered_seq) >= ?"),
 	}, errors.Join(problems...)
 }
 

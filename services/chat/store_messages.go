@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,16 +19,16 @@ const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, chang
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, before, same, changed *sql.Stmt
+	after, before, changed, among *sql.Stmt
 }
 
 func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error) {
 	after, first := db.PrepareContext(ctx, messageColumns+" AND seq > ? ORDER BY seq LIMIT ?")
 	before, second := db.PrepareContext(ctx, messageColumns+" AND seq < ? AND seq >= ? ORDER BY seq DESC LIMIT ?")
-	same, third := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
-	changed, fourth := db.PrepareContext(ctx,
+	changed, third := db.PrepareContext(ctx,
 		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
-	return messageStatements{after: after, before: before, same: same, changed: changed},
+	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
+	return messageStatements{after: after, before: before, changed: changed, among: among},
 		errors.Join(first, second, third, fourth)
 }
 
@@ -52,6 +53,15 @@ func (s *store) messagesChanged(
 	ctx context.Context, c Conversation, change, floor int64, limit int,
 ) ([]*chatv1.Message, error) {
 	return s.readMessages(ctx, s.messages.changed, c.ID, c.Epoch, c.ID, change, floor, limit)
+}
+
+// messagesAmong returns those messages of c that have one of the numbers, oldest first.
+func (s *store) messagesAmong(ctx context.Context, c Conversation, seqs []int64) ([]*chatv1.Message, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	return s.readMessages(ctx, s.messages.among, c.ID, c.Epoch, c.ID, string(list))
 }
 
 // messageAt returns one message. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
