@@ -31,9 +31,13 @@ type conversationStatements struct {
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
-	countUnread        = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
-		"AND sender_id NOT IN (?, ?) AND NOT deleted LIMIT ?)"
-	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
+	// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are
+	// looked at.
+	countUnread = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
+		"AND seq > max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000) " +
+		"AND sender_id NOT IN (?3, ?4) AND NOT deleted LIMIT ?5)"
+	// A cross join, so that SQLite goes from mentions to their messages, and never through all messages.
+	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n CROSS JOIN messages g " +
 		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
 		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
 	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
@@ -190,7 +194,8 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 	return list, nil
 }
 
-// unread counts messages of others after the member's read position, and those that mean the member, each up to limit.
+// unread counts messages of others after the member's read position, among the last 5,000, and those that mean the member,
+// each up to limit.
 func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
 	from := max(m.ReadSeq, m.FirstSeq-1)
 	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).

@@ -68,11 +68,7 @@ func (s *Service) wholeCommit(ctx context.Context, p authn.Principal, list []min
 			have[item.ID] = true
 		}
 	}
-	after := last - 1
-	if cursor == 0 && after == 0 { // 0 would ask for a new device's list, which this is
-		after = 0
-	}
-	rest, err := s.store.listChanged(ctx, p.UserID, after, sameCommit)
+	rest, err := s.store.listChanged(ctx, p.UserID, last-1, sameCommit)
 	if err != nil {
 		return nil, err
 	}
