@@ -19,17 +19,24 @@ const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, chang
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, before, changed, among *sql.Stmt
+	after, afterShown, beforeShown, changed, among *sql.Stmt
 }
+
+// notHidden leaves out what a user hid, inside of the statement: a page is empty only where nothing is left.
+const notHidden = " AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = messages.conversation_id " +
+	"AND h.user_id = ? AND h.seq = messages.seq)"
 
 func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error) {
 	after, first := db.PrepareContext(ctx, messageColumns+" AND seq > ? ORDER BY seq LIMIT ?")
-	before, second := db.PrepareContext(ctx, messageColumns+" AND seq < ? AND seq >= ? ORDER BY seq DESC LIMIT ?")
+	afterShown, second := db.PrepareContext(ctx, messageColumns+" AND seq > ?"+notHidden+" ORDER BY seq LIMIT ?")
+	beforeShown, fifth := db.PrepareContext(ctx,
+		messageColumns+" AND seq < ? AND seq >= ?"+notHidden+" ORDER BY seq DESC LIMIT ?")
 	changed, third := db.PrepareContext(ctx,
 		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
 	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
-	return messageStatements{after: after, before: before, changed: changed, among: among},
-		errors.Join(first, second, third, fourth)
+	return messageStatements{
+		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among,
+	}, errors.Join(first, second, third, fourth, fifth)
 }
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
@@ -37,12 +44,16 @@ func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, li
 	return s.readMessages(ctx, s.messages.after, c.ID, c.Epoch, c.ID, seq, limit)
 }
 
-// messagesBefore returns up to limit messages of c with a lower seq, but none below floor: those nearest to it, oldest
-// first.
-func (s *store) messagesBefore(
-	ctx context.Context, c Conversation, seq, floor int64, limit int,
-) ([]*chatv1.Message, error) {
-	messages, err := s.readMessages(ctx, s.messages.before, c.ID, c.Epoch, c.ID, seq, floor, limit)
+// shownAfter returns up to limit messages of c with a higher seq that m may see and did not hide, oldest first.
+func (s *store) shownAfter(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
+	seq = max(seq, m.FirstSeq-1)
+	return s.readMessages(ctx, s.messages.afterShown, c.ID, c.Epoch, c.ID, seq, m.UserID, limit)
+}
+
+// shownBefore returns up to limit messages of c with a lower seq that m may see and did not hide: those nearest to it,
+// oldest first.
+func (s *store) shownBefore(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
+	messages, err := s.readMessages(ctx, s.messages.beforeShown, c.ID, c.Epoch, c.ID, seq, m.FirstSeq, m.UserID, limit)
 	slices.Reverse(messages)
 	return messages, err
 }

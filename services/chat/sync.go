@@ -86,9 +86,6 @@ func (s *Service) PullMessages(
 ) (pulled []*chatv1.Pulled, more bool, err error) {
 	left := &room{messages: size, bytes: pulledBytes}
 	for i, h := range have {
-		if left.full() {
-			return pulled, true, nil
-		}
 		one, all, err := s.pull(ctx, p, h, left)
 		if err != nil {
 			return nil, false, err
