@@ -1525,8 +1525,8 @@ export const ChatService: GenService<{
     output: typeof ListPinsResponseSchema;
   },
   /**
-   * ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
-   * (CONVERSATION_NOT_FOUND).
+   * ListMessages pages through stored messages in either direction. What the caller hid is left out; a page is empty only
+   * where nothing is left. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
    *
    * @generated from rpc stoa.chat.v1.ChatService.ListMessages
    */
