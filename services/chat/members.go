@@ -123,6 +123,9 @@ func (g *membersChange) add(userID string, role chatv1.MemberRole) error {
 	} else {
 		m.FirstSeq = p.lastSeq + 1
 		m.ReadSeq, m.DeliveredSeq = p.lastSeq, p.lastSeq
+		if m.FirstSeq > p.sharedFrom {
+			p.sharedFrom, p.raised = m.FirstSeq, true
+		}
 	}
 	g.conversation.MemberCount++
 	if m, err = g.put(m); err != nil {

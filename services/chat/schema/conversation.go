@@ -23,6 +23,8 @@ func (Conversation) Fields() []ent.Field {
 		field.Time("created_at").Immutable(),
 		field.Int64("version").Default(0).Comment("number of the commit that last changed it"),
 		field.Int64("last_change").Default(0).Comment("number of the last change of a message"),
+		field.Int64("shared_from").Default(1).
+			Comment("the highest first_seq that any member was given: from here on everybody sees everything"),
 		field.Int64("member_version").Default(0).Comment("number of the last change of members"),
 		field.Int("member_count").Default(0),
 		field.String("title").Default(""),

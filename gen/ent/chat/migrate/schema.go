@@ -19,6 +19,7 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_change", Type: field.TypeInt64, Default: 0},
+		{Name: "shared_from", Type: field.TypeInt64, Default: 1},
 		{Name: "member_version", Type: field.TypeInt64, Default: 0},
 		{Name: "member_count", Type: field.TypeInt, Default: 0},
 		{Name: "title", Type: field.TypeString, Default: ""},
