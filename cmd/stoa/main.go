@@ -16,10 +16,11 @@ var version = "dev"
 
 // commands are what the binary can do.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Admin   adminCommand   `cmd:"" help:"Operate a running server: users, rooms, audit log."`
-	Demo    demoCommand    `cmd:"" help:"Put a demo channel on the air of a running server."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run the server."`
+	Admin    adminCommand    `cmd:"" help:"Operate a running server: users, rooms, audit log."`
+	Demo     demoCommand     `cmd:"" help:"Put a demo channel on the air of a running server."`
+	Restored restoredCommand `cmd:"" help:"Tell a stopped server that its data folder is a restored backup, so that devices fetch everything anew."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 type versionCommand struct{}

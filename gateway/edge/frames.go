@@ -226,6 +226,12 @@ func (s *session) leave(room string) {
 	}
 }
 
+// typed is when it was told that a user types in a conversation, and whether they do since.
+type typed struct {
+	at    time.Time
+	going bool
+}
+
 // typing tells the others in a conversation, unless the user is not in it or was told of just now.
 func (s *session) typing(r *edgev1.Typing) {
 	now := s.edge.deps.Now()
@@ -236,12 +242,15 @@ func (s *session) typing(r *edgev1.Typing) {
 		member = member || t.id == r.GetConversationId()
 	}
 	last, told := s.typed[r.GetConversationId()]
-	fine := member && !room && (!told || now.Sub(last) >= typingEvery || now.Before(last))
+	fine := member && !room && (!told || now.Sub(last.at) >= typingEvery || now.Before(last.at))
+	if r.GetStopped() { // at once, and once after each time that it was told
+		fine, now = member && !room && last.going, last.at
+	}
 	if fine {
 		if s.typed == nil || len(s.typed) >= maxTyped {
-			s.typed = make(map[string]time.Time, 1)
+			s.typed = make(map[string]typed, 1)
 		}
-		s.typed[r.GetConversationId()] = now
+		s.typed[r.GetConversationId()] = typed{at: now, going: !r.GetStopped()}
 	}
 	s.mu.Unlock()
 	if !fine {

@@ -305,7 +305,16 @@ func TestTyping(t *testing.T) {
 		bob.until("ann types", func(*edgev1.ServerFrame) bool {
 			return len(bob.events) > 0 && bob.events[0].GetTyping().GetUserId() == "ann"
 		})
+		for range 2 {
+			w.must(ann.send(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Typing{Typing: &edgev1.Typing{ConversationId: "group", Stopped: true}}}))
+		}
+		bob.until("ann stopped", func(*edgev1.ServerFrame) bool {
+			return bob.events[len(bob.events)-1].GetTyping().GetStopped()
+		})
 		bob.quiet("once is enough")
+		if len(bob.events) != 2 {
+			t.Errorf("got %v", bob.events)
+		}
 		ann.quiet("her own typing")
 	})
 }

@@ -78,7 +78,7 @@ type session struct {
 	topics    []*topic
 	rooms     map[string]bool // entered, by conversation; whether unseen
 	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
-	typed     map[string]time.Time
+	typed     map[string]typed
 }
 
 // user returns whose session it is.

@@ -1448,7 +1448,7 @@ func (x *Watching) GetPresences() []*v11.Presence {
 	return nil
 }
 
-// Typing tells the members of a conversation that the user is writing, or stopped. At most one in two seconds is told.
+// Typing tells the members of a conversation that the user is writing, once in two seconds at most, or stopped after that.
 type Typing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A direct conversation or group of the user's.

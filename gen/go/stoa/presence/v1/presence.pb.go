@@ -96,8 +96,7 @@ type Presence struct {
 	// Kinds of software that are connected, each once, in rising order.
 	Platforms []v1.Platform `protobuf:"varint,4,rep,packed,name=platforms,proto3,enum=stoa.auth.v1.Platform" json:"platforms,omitempty"`
 	// When the last connection ended, UTC, to the minute; unset while online, when it was never seen, and when the user does
-	// not show it to the caller. Never set in what is pushed, which does not change it but for those who were online: they
-	// were seen just now.
+	// not show it to the caller. A push without it does not change it, but for those who were online: they were seen just now.
 	LastSeenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
 	// What the user says about themselves; unset when nothing.
 	Status *Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`

@@ -701,7 +701,7 @@ export const WatchingSchema: GenMessage<Watching> = /*@__PURE__*/
   messageDesc(file_stoa_edge_v1_edge, 16);
 
 /**
- * Typing tells the members of a conversation that the user is writing, or stopped. At most one in two seconds is told.
+ * Typing tells the members of a conversation that the user is writing, once in two seconds at most, or stopped after that.
  *
  * @generated from message stoa.edge.v1.Typing
  */

@@ -174,7 +174,7 @@ export const EdgeService: GenService<{
   },
   /**
    * Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
-   * Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
+   * Pong frames every 15 seconds. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
    * RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS, SLOW_CONSUMER), ABORTED (SIGNED_IN_ELSEWHERE), PERMISSION_DENIED (FORBIDDEN: a
    * back end ended it), UNAVAILABLE (DRAINING).
    *

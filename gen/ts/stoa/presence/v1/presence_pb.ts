@@ -56,8 +56,7 @@ export type Presence = Message<"stoa.presence.v1.Presence"> & {
 
   /**
    * When the last connection ended, UTC, to the minute; unset while online, when it was never seen, and when the user does
-   * not show it to the caller. Never set in what is pushed, which does not change it but for those who were online: they
-   * were seen just now.
+   * not show it to the caller. A push without it does not change it, but for those who were online: they were seen just now.
    *
    * @generated from field: google.protobuf.Timestamp last_seen_at = 5;
    */

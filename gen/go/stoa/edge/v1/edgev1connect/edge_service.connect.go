@@ -48,7 +48,7 @@ type EdgeServiceClient interface {
 	// nobody said where clients reach them are left out, but for the one that answers.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
-	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
+	// Pong frames every 15 seconds. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
 	// RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS, SLOW_CONSUMER), ABORTED (SIGNED_IN_ELSEWHERE), PERMISSION_DENIED (FORBIDDEN: a
 	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest) (*connect.ServerStreamForClient[v1.ConnectResponse], error)
@@ -126,7 +126,7 @@ type EdgeServiceHandler interface {
 	// nobody said where clients reach them are left out, but for the one that answers.
 	ListAccessPoints(context.Context, *v1.ListAccessPointsRequest) (*v1.ListAccessPointsResponse, error)
 	// Connect opens a session, as a SignIn does; its first frame is SignedIn and its last one Goodbye. Heartbeats come as
-	// Pong frames every 15 seconds of silence. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
+	// Pong frames every 15 seconds. Errors: UNAUTHENTICATED (SESSION_REVOKED, TOKEN_EXPIRED),
 	// RESOURCE_EXHAUSTED (TOO_MANY_SESSIONS, SLOW_CONSUMER), ABORTED (SIGNED_IN_ELSEWHERE), PERMISSION_DENIED (FORBIDDEN: a
 	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest, *connect.ServerStream[v1.ConnectResponse]) error
