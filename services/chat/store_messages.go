@@ -103,7 +103,8 @@ func scanMessage(rows *sql.Rows) (*chatv1.Message, error) {
 		return nil, err
 	}
 	m := &chatv1.Message{}
-	if err := proto.Unmarshal(body, m); err != nil {
+	// Fields that the contract does not have were stored once; nobody sees them any more.
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, m); err != nil {
 		return nil, fmt.Errorf("decode message %d: %w", seq, err)
 	}
 	m.Seq, m.ClientMsgId, m.Change, m.SentAt = seq, clientMsgID, change, timestamppb.New(time.UnixMicro(sentAt))
