@@ -19,11 +19,12 @@ const readToldMost = 500
 // with nothing changed.
 func (s *Service) AdvancePositions(
 	ctx context.Context, p authn.Principal, advances []*chatv1.Advance,
-) (out []*chatv1.AdvancedPosition, err error) {
+) ([]*chatv1.AdvancedPosition, error) {
 	if err := s.started(); err != nil {
 		return nil, err
 	}
-	err = s.writer.change(ctx, func(b *batch) error {
+	var out []*chatv1.AdvancedPosition
+	err := s.writer.change(ctx, func(b *batch) error {
 		out = nil
 		for _, a := range advances {
 			position, err := s.advance(b, p, a)

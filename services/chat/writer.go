@@ -52,8 +52,8 @@ func newWriter(cfg Config, s *store, o *outbox, m *metrics, logger *slog.Logger,
 }
 
 // send stores a message and returns it with its place, or the one that its sender stored under the same id before. admit is
-// asked at the last moment whether it still may be, and writes nothing. When ctx ends first, the message may still be stored; sending it again
-// tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
+// asked at the last moment whether it still may be, and writes nothing. When ctx ends first, the message may still be stored;
+// sending it again tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
 func (w *writer) send(
 	ctx context.Context, m *chatv1.Message, admit func(b *batch) error, posted func(b *batch, m *chatv1.Message) error,
 ) (*chatv1.Message, error) {
@@ -75,7 +75,9 @@ func (w *writer) send(
 	return stored, nil
 }
 
-// change does something to what is stored, whole or not at all. Errors: UNAVAILABLE, apply's, the context's.
+// change does something to what is stored, whole or not at all. When ctx ends first, apply may still run, beside the caller:
+// what it leaves to the caller is read when change returns no error, and never else. Errors: UNAVAILABLE, apply's, the
+// context's.
 func (w *writer) change(ctx context.Context, apply func(b *batch) error) error {
 	return w.do(ctx, &job{apply: apply, alone: true})
 }
