@@ -3,9 +3,8 @@ package chat
 import (
 	"math"
 	"strconv"
+	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/stoa-live/stoa/internal/errs"
 )
@@ -23,33 +22,44 @@ const (
 
 // buckets are token buckets by key.
 type buckets struct {
-	rate    rate.Limit
-	burst   int
-	byKey   *lru[*rate.Limiter]
+	rate    float64 // tokens a second
+	burst   float64
+	byKey   *lru[*bucket]
 	refusal string // what the caller is told
 }
 
-func newBuckets(perSecond float64, burst int, refusal string) *buckets {
-	return &buckets{
-		rate: rate.Limit(perSecond), burst: burst, byKey: newLRU[*rate.Limiter](maxBuckets), refusal: refusal,
-	}
+// bucket is what is left to one user or conversation.
+type bucket struct {
+	mu     sync.Mutex
+	tokens float64 // at most the burst; below 0 for a debt
+	at     time.Time
 }
 
-// take takes n tokens of key, and returns how to give them back. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED, with
-// "retry_after_ms"), in which case nothing was taken.
+func newBuckets(perSecond float64, burst int, refusal string) *buckets {
+	return &buckets{rate: perSecond, burst: float64(burst), byKey: newLRU[*bucket](maxBuckets), refusal: refusal}
+}
+
+// take takes n tokens of key, and returns how to give them back. More than a bucket holds is taken of a full one, and the
+// rest is a debt. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED, with "retry_after_ms"), in which case nothing was taken.
 func (b *buckets) take(key string, n int, now time.Time) (giveBack func(), err error) {
-	bucket := b.byKey.getOrPut(key, func() *rate.Limiter { return rate.NewLimiter(b.rate, b.burst) })
-	taken := bucket.ReserveN(now, n)
-	if !taken.OK() { // more than a full bucket; the configuration forbids it
-		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "%s", b.refusal)
+	k := b.byKey.getOrPut(key, func() *bucket { return &bucket{tokens: b.burst, at: now} })
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if since := now.Sub(k.at); since > 0 { // else the clock was put back
+		k.tokens = min(b.burst, k.tokens+b.rate*since.Seconds())
 	}
-	if wait := taken.DelayFrom(now); wait > 0 {
-		taken.CancelAt(now)
-		ms := int64(math.Ceil(float64(wait) / float64(time.Millisecond)))
+	k.at = now
+	if lack := min(float64(n), b.burst) - k.tokens; lack > 0 {
+		ms := max(1, int64(math.Ceil(lack/b.rate*1000)))
 		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "%s", b.refusal).
 			With("retry_after_ms", strconv.FormatInt(ms, 10))
 	}
-	return func() { taken.CancelAt(now) }, nil
+	k.tokens -= float64(n)
+	return func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.tokens = min(b.burst, k.tokens+float64(n))
+	}, nil
 }
 
 // limits are how fast people and rooms may go.
@@ -76,15 +86,15 @@ func (l *limits) send(userID, conversationID string, room bool) error {
 	return l.sendMany(userID, conversationID, room, 1)
 }
 
-// sendMany takes the places of n messages. Only rooms are crowded enough to need a limit of their own. Errors:
-// RESOURCE_EXHAUSTED (RATE_LIMITED).
+// sendMany takes the places of n messages, of which more than the burst make the user wait longer afterwards. Only rooms are
+// crowded enough to need a limit of their own. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
 func (l *limits) sendMany(userID, conversationID string, room bool, n int) error {
 	now := l.now()
-	giveBack, err := l.users.take(userID, min(n, l.users.burst), now)
+	giveBack, err := l.users.take(userID, n, now)
 	if err != nil || !room {
 		return err
 	}
-	if _, err := l.rooms.take(conversationID, min(n, l.rooms.burst), now); err != nil {
+	if _, err := l.rooms.take(conversationID, n, now); err != nil {
 		giveBack() // a full room is not its visitor's fault
 		return err
 	}
