@@ -46,14 +46,14 @@ func (s *Service) inGroup(
 	} else if v.Kind != group {
 		return conversationNotFound()
 	}
-	if err := s.limits.act(p.UserID); err != nil {
+	if err := s.limits.actOn(p.UserID, len(ids)); err != nil {
 		return err
 	}
 	users, err := s.senders.many(ctx, append(slices.Clone(ids), p.UserID))
 	if err != nil {
 		return err
 	}
-	return s.writer.change(ctx, func(b *batch) error {
+	return s.writer.changeMuch(ctx, memberWeight*(1+len(ids)), func(b *batch) error {
 		c, err := b.conversation(id)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (s *Service) CreateGroup(
 			return nil, err
 		}
 	}
-	if err := s.limits.act(p.UserID); err != nil {
+	if err := s.limits.actOn(p.UserID, len(r.GetUserIds())); err != nil {
 		return nil, err
 	}
 	ids := slices.DeleteFunc(slices.Clone(r.GetUserIds()), func(id string) bool { return id == p.UserID })
@@ -148,7 +148,7 @@ func (s *Service) CreateGroup(
 		return nil, err
 	}
 	var c Conversation
-	err = s.writer.change(ctx, func(b *batch) (err error) {
+	err = s.writer.changeMuch(ctx, memberWeight*(1+len(ids)), func(b *batch) (err error) {
 		c, err = s.makeGroup(b, users[p.UserID], p.UserID, ids, users, title, r)
 		return err
 	})

@@ -20,6 +20,16 @@ const (
 	actBurst = 100
 )
 
+// How many positions a user may move in a second in the long run, and at once: a phone that was away for long brings those
+// of all its conversations.
+const (
+	moveRate  = 50
+	moveBurst = 1000
+)
+
+// usersAnAct is how many users, or messages, one act may be about. More of them count as several acts.
+const usersAnAct = 5
+
 // buckets are token buckets by key.
 type buckets struct {
 	rate    float64 // tokens a second
@@ -69,6 +79,7 @@ type limits struct {
 	rooms *buckets
 	likes *buckets
 	acts  *buckets
+	moves *buckets
 }
 
 func newLimits(cfg Config, now func() time.Time) *limits {
@@ -78,6 +89,7 @@ func newLimits(cfg Config, now func() time.Time) *limits {
 		rooms: newBuckets(cfg.RoomRate, cfg.RoomBurst, "too many people are writing here at once"),
 		likes: newBuckets(cfg.LikeRate, cfg.LikeBurst, "you are liking too fast"),
 		acts:  newBuckets(actRate, actBurst, "you are doing this too fast"),
+		moves: newBuckets(moveRate, moveBurst, "you are reading too fast"),
 	}
 }
 
@@ -102,8 +114,17 @@ func (l *limits) sendMany(userID, conversationID string, room bool, n int) error
 }
 
 // act takes the place of something small, such as a reaction. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
-func (l *limits) act(userID string) error {
-	_, err := l.acts.take(userID, 1, l.now())
+func (l *limits) act(userID string) error { return l.actOn(userID, 1) }
+
+// actOn takes the places of something that is about n users or messages. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
+func (l *limits) actOn(userID string, n int) error {
+	_, err := l.acts.take(userID, max(1, (n+usersAnAct-1)/usersAnAct), l.now())
+	return err
+}
+
+// move takes the places of n positions. Errors: RESOURCE_EXHAUSTED (RATE_LIMITED).
+func (l *limits) move(userID string, n int) error {
+	_, err := l.moves.take(userID, n, l.now())
 	return err
 }
 

@@ -244,7 +244,7 @@ func (s *Service) forwardNew(
 		return nil, refused
 	}
 	var stored []*chatv1.Message
-	err = s.writer.change(ctx, func(b *batch) error {
+	err = s.writer.changeMuch(ctx, moveWeight*len(seqs), func(b *batch) error {
 		if refused != nil { // in its turn: the same request may be before it in the queue
 			return refused
 		}
@@ -326,7 +326,7 @@ func (s *Service) SendSystemMessage(
 	if err != nil {
 		return err
 	}
-	return s.writer.change(ctx, func(b *batch) error {
+	return s.writer.changeMuch(ctx, houseWeight*len(userIDs), func(b *batch) error {
 		for _, id := range userIDs {
 			c, err := s.openUnique(b, opening{
 				key: "system:" + id, kind: system, users: []string{id}, role: plain,
