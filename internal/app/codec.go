@@ -9,8 +9,8 @@ import (
 )
 
 // strictJSON refuses JSON with fields that the contract does not have, where connect's own codec drops them: who writes
-// JSON by hand misspells a field, and would be answered as if it were not there. Binary messages, which generated
-// clients write, keep protobuf's rule that unknown fields are left alone.
+// JSON by hand misspells a field, and would be answered as if it were not there. Of binary messages, which
+// generated clients write, some newer than this server, package rpc drops such fields.
 func strictJSON() connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithCodec(jsonCodec("json")), connect.WithCodec(jsonCodec("json; charset=utf-8")),

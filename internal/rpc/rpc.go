@@ -92,6 +92,7 @@ func HandlerOptions(d Deps) (connect.HandlerOption, error) {
 	}
 	return connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(d.MaxBytes),
+		connect.WithCodec(binaryCodec{}),
 		connect.WithCompressMinBytes(compressMin),
 		connect.WithInterceptors(
 			telemetry.NewRequestIDInterceptor(),

@@ -33,6 +33,7 @@ type batch struct {
 	after  []func() // once it is committed, before anybody is answered
 
 	overwrites bool // what is changed is overwritten in the file
+	erased     int  // answers that lost their quotes
 }
 
 // place is where a conversation's numbers stand in a batch.

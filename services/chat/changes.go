@@ -35,7 +35,7 @@ func tooLate(what string) *errs.Error {
 func (s *Service) changing(
 	ctx context.Context, p authn.Principal, id string, seq int64,
 	act func(b *batch, v seen, m *chatv1.Message) (*chatv1.Message, error),
-) (out *chatv1.Message, err error) {
+) (*chatv1.Message, error) {
 	if err := s.started(); err != nil {
 		return nil, err
 	}
@@ -45,8 +45,9 @@ func (s *Service) changing(
 	if err := s.limits.act(p.UserID); err != nil {
 		return nil, err
 	}
+	var out *chatv1.Message
 	var member Member
-	err = s.writer.change(ctx, func(b *batch) error {
+	err := s.writer.change(ctx, func(b *batch) error {
 		v, err := b.see(p, id)
 		if err != nil {
 			return err

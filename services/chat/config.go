@@ -19,7 +19,7 @@ type Config struct {
 	// which one call may bring. Default 30 and 100.
 	LikeRate  float64
 	LikeBurst int
-	// MaxBatch is how many changes one transaction makes at most. Default 256.
+	// MaxBatch is how many messages one transaction stores at most, or changes that take as long. Default 256.
 	MaxBatch int
 }
 

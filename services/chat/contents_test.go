@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
@@ -158,9 +160,11 @@ func TestEveryKindOfContent(t *testing.T) {
 	count := 0
 	send := func(to string, c *chatv1.Content) (*chatv1.Message, error) {
 		count++
-		res, err := n.as("bob").SendMessage(t.Context(), &chatv1.SendMessageRequest{
-			ConversationId: to, ClientMsgId: fmt.Sprint("content-", count), Content: c,
-		})
+		r := &chatv1.SendMessageRequest{
+			ConversationId: to, ClientMsgId: fmt.Sprint("content-", count), Content: proto.CloneOf(c),
+		}
+		stuff(r.ProtoReflect()) // none of it is stored
+		res, err := n.as("bob").SendMessage(t.Context(), r)
 		return res.GetMessage(), err
 	}
 	var want []*chatv1.Content
@@ -195,6 +199,85 @@ func TestEveryKindOfContent(t *testing.T) {
 	for i, m := range shown {
 		if !proto.Equal(m.GetContent(), want[i]) {
 			t.Errorf("message %d is %.100v, want %.100v", m.GetSeq(), m.GetContent(), want[i])
+		}
+	}
+}
+
+// stuff puts a field that no contract has into a message and all messages in it.
+func stuff(m protoreflect.Message) {
+	const field = 999
+	m.SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), make([]byte, 100_000)))
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil:
+		case f.IsList():
+			for i := range v.List().Len() {
+				stuff(v.List().Get(i).Message())
+			}
+		default:
+			stuff(v.Message())
+		}
+		return true
+	})
+}
+
+// TestUnknownFieldsAreDropped has clients write fields that the contract does not have, wherever something of theirs is kept.
+func TestUnknownFieldsAreDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.boot(fast())
+	told := messagesTold(w)
+	ctx := t.Context()
+	asked := &chatv1.CreateGroupRequest{
+		RequestId: "a-request", Title: "A group", UserIds: []string{"bob"}, Settings: &chatv1.GroupSettings{Join: chatv1.JoinPolicy_JOIN_POLICY_OPEN},
+	}
+	stuff(asked.ProtoReflect())
+	made, err := n.groups("ann").CreateGroup(ctx, asked)
+	n.must(err)
+	id := made.GetState().GetConversation().GetId()
+	first := sending(id, "an answer", "x")
+	first.Mentions, first.ReplyToSeq = &chatv1.Mentions{UserIds: []string{"bob"}}, 1
+	stuff(first.ProtoReflect())
+	sent, err := n.as("ann").SendMessage(ctx, first)
+	n.must(err)
+	edit := &chatv1.EditMessageRequest{
+		ConversationId: id, Seq: sent.GetMessage().GetSeq(), Content: text("y"), Mentions: &chatv1.Mentions{UserIds: []string{"ann"}},
+	}
+	stuff(edit.ProtoReflect())
+	edited, err := n.as("ann").EditMessage(ctx, edit)
+	n.must(err)
+	house := &chatv1.SendSystemMessageRequest{UserIds: []string{"bob"}, ClientMsgId: "of the house", Content: kinds()["card"].right}
+	stuff(house.ProtoReflect())
+	_, err = n.neighbour("live").SendSystemMessage(ctx, house)
+	n.must(err)
+	for _, m := range []proto.Message{made, sent, edited} {
+		if size := proto.Size(m); size > 10_000 {
+			t.Errorf("%T has %d bytes", m, size)
+		}
+	}
+	if largest := n.number("SELECT max(length(body)) FROM messages"); largest > 10_000 {
+		t.Errorf("a message of %d bytes is stored", largest)
+	}
+	n.eventually("all is told", func() bool { return len(told()) >= 3 })
+	for _, m := range told() {
+		if size := proto.Size(m); size > 10_000 {
+			t.Errorf("%d bytes are told", size)
+		}
+	}
+	// What was stored before there was this rule is not shown any more, nor passed on.
+	old := &chatv1.Message{Sender: sent.GetMessage().GetSender(), Content: proto.CloneOf(kinds()["sticker"].right)}
+	stuff(old.GetContent().ProtoReflect())
+	body, err := proto.Marshal(old)
+	n.must(err)
+	last := n.say("ann", id, "old", "x").GetSeq()
+	w.exec("UPDATE messages SET body = ? WHERE conversation_id = ? AND seq = ?", body, id, last)
+	res, err := n.as("ann").ForwardMessages(ctx, &chatv1.ForwardMessagesRequest{
+		FromConversationId: id, Seqs: []int64{last}, ToConversationId: id, RequestId: "forwarded",
+	})
+	n.must(err)
+	for _, m := range append(n.page("bob", id)[2:], res.GetMessages()...) {
+		if !proto.Equal(m.GetContent(), kinds()["sticker"].right) {
+			t.Errorf("message %d is shown with %d bytes", m.GetSeq(), proto.Size(m))
 		}
 	}
 }

@@ -124,14 +124,16 @@ func (b *batch) eraseSome(key placeKey) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	left := answersErased - b.erased // of many that are taken away in one commit, the last ones wait
 	answers, err := b.store.readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.answers), key.conversationID,
-		p.epoch, key.conversationID, key.seq, answersErased+1)
+		p.epoch, key.conversationID, key.seq, left+1)
 	if err != nil {
 		return false, err
 	}
-	if more = len(answers) > answersErased; more {
-		answers = answers[:answersErased]
+	if more = len(answers) > left; more {
+		answers = answers[:left]
 	}
+	b.erased += len(answers)
 	return more, b.overwriting(func() error {
 		for _, m := range answers {
 			unquote(m)
@@ -191,7 +193,7 @@ func (s *Service) eraseRest() {
 		var pause <-chan time.Time
 		wake := s.store.erasures.wake
 		if key, ok := s.store.erasures.next(); ok {
-			err := s.writer.change(context.Background(), func(b *batch) error { return b.eraseMore(key) })
+			err := s.writer.changeMuch(context.Background(), eraseWeight, func(b *batch) error { return b.eraseMore(key) })
 			if err == nil {
 				continue
 			}

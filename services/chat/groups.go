@@ -46,14 +46,14 @@ func (s *Service) inGroup(
 	} else if v.Kind != group {
 		return conversationNotFound()
 	}
-	if err := s.limits.act(p.UserID); err != nil {
+	if err := s.limits.actOn(p.UserID, len(ids)); err != nil {
 		return err
 	}
 	users, err := s.senders.many(ctx, append(slices.Clone(ids), p.UserID))
 	if err != nil {
 		return err
 	}
-	return s.writer.change(ctx, func(b *batch) error {
+	return s.writer.changeMuch(ctx, memberWeight*(1+len(ids)), func(b *batch) error {
 		c, err := b.conversation(id)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (s *Service) CreateGroup(
 			return nil, err
 		}
 	}
-	if err := s.limits.act(p.UserID); err != nil {
+	if err := s.limits.actOn(p.UserID, len(r.GetUserIds())); err != nil {
 		return nil, err
 	}
 	ids := slices.DeleteFunc(slices.Clone(r.GetUserIds()), func(id string) bool { return id == p.UserID })
@@ -148,7 +148,7 @@ func (s *Service) CreateGroup(
 		return nil, err
 	}
 	var c Conversation
-	err = s.writer.change(ctx, func(b *batch) (err error) {
+	err = s.writer.changeMuch(ctx, memberWeight*(1+len(ids)), func(b *batch) (err error) {
 		c, err = s.makeGroup(b, users[p.UserID], p.UserID, ids, users, title, r)
 		return err
 	})
@@ -372,8 +372,9 @@ func (g *acting) changeOwn(action chatv1.SystemAction, ids []string, members ...
 // SetMemberRole makes a member an admin or a plain member. Errors: NOT_FOUND (MEMBER_NOT_FOUND), those of inGroup.
 func (s *Service) SetMemberRole(
 	ctx context.Context, p authn.Principal, id, userID string, role chatv1.MemberRole,
-) (out *chatv1.Member, err error) {
-	err = s.inGroup(ctx, p, id, master, []string{userID}, func(g *acting) error {
+) (*chatv1.Member, error) {
+	var out *chatv1.Member
+	err := s.inGroup(ctx, p, id, master, []string{userID}, func(g *acting) error {
 		m, err := g.other(userID)
 		if err != nil {
 			return err
@@ -387,7 +388,10 @@ func (s *Service) SetMemberRole(
 		out = memberToProto(g.latest(m), g.users)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // latest returns a member as this change leaves them.
@@ -404,12 +408,13 @@ func (g *acting) latest(m Member) Member {
 // INVALID_ARGUMENT, those of inGroup.
 func (s *Service) MuteMember(
 	ctx context.Context, p authn.Principal, id, userID string, until time.Time,
-) (out *chatv1.Member, err error) {
+) (*chatv1.Member, error) {
 	now := s.deps.Now()
 	if !until.IsZero() && (!until.After(now) || until.After(now.Add(maxGroupMute))) {
 		return nil, invalid("until: want a time within the next year")
 	}
-	err = s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
+	var out *chatv1.Member
+	err := s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
 		m, err := g.other(userID)
 		if err != nil {
 			return err
@@ -424,7 +429,10 @@ func (s *Service) MuteMember(
 		out = memberToProto(g.latest(m), g.users)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // groupBan keeps a user out of a group.

@@ -22,11 +22,11 @@ func (s *Service) HideMessages(
 	if err := s.started(); err != nil {
 		return nil, err
 	}
-	if err := s.limits.act(p.UserID); err != nil {
+	if err := s.limits.actOn(p.UserID, len(seqs)); err != nil {
 		return nil, err
 	}
 	var m Member
-	err := s.writer.change(ctx, func(b *batch) error {
+	err := s.writer.changeMuch(ctx, 1+len(seqs), func(b *batch) error {
 		c, err := b.conversation(id)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
@@ -23,6 +24,7 @@ func TestManyHiddenMessages(t *testing.T) {
 		for seq := from; seq < from+100; seq++ {
 			seqs = append(seqs, seq)
 		}
+		w.clock.advance(time.Minute) // nobody hides as many in one go
 		_, err := n.as("ann").HideMessages(ctx, &chatv1.HideMessagesRequest{ConversationId: id, Seqs: seqs})
 		n.must(err)
 	}

@@ -15,84 +15,130 @@ import (
 // readToldMost is the size of groups in which everybody is told how far somebody has read.
 const readToldMost = 500
 
-// AdvancePositions moves p's positions in conversations forward, and never back. Errors: OUT_OF_RANGE (POSITION_UNKNOWN),
-// with nothing changed.
+// AdvancePositions moves p's positions in conversations forward, and never back, and returns where they are, in the order
+// asked. Errors: OUT_OF_RANGE (POSITION_UNKNOWN) and RESOURCE_EXHAUSTED (RATE_LIMITED), with nothing changed, UNAVAILABLE.
 func (s *Service) AdvancePositions(
 	ctx context.Context, p authn.Principal, advances []*chatv1.Advance,
-) (out []*chatv1.AdvancedPosition, err error) {
+) ([]*chatv1.AdvancedPosition, error) {
 	if err := s.started(); err != nil {
 		return nil, err
 	}
-	err = s.writer.change(ctx, func(b *batch) error {
-		out = nil
-		for _, a := range advances {
-			position, err := s.advance(b, p, a)
-			if err != nil {
-				return err
-			}
-			out = append(out, position)
-		}
-		return nil
-	})
-	if err != nil {
+	wanted := mergedAdvances(p.UserID, advances)
+	if err := s.limits.move(p.UserID, len(wanted)); err != nil {
 		return nil, err
 	}
-	for _, position := range out { // counted after the commit, so that nobody waits for it
-		if position.GetGone() || position.GetMembership() == nil {
-			continue
+	var ahead []Member
+	for _, to := range wanted {
+		v, err := s.see(ctx, p, to.ConversationID)
+		if err != nil && !errors.Is(err, conversationNotFound()) {
+			return nil, err
 		}
-		m, err := s.store.member(ctx, position.GetConversationId(), p.UserID)
+		// What is known may be old, but positions do not go back: who is there already moves nothing.
+		if err == nil && v.hasMembers() && v.Member.behind(to) {
+			ahead = append(ahead, to)
+		}
+	}
+	if len(ahead) > 0 {
+		if err := s.writer.changeMuch(ctx, moveWeight*len(ahead), func(b *batch) error {
+			for _, to := range ahead {
+				if err := s.advance(b, to); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	now := make(map[string]*chatv1.AdvancedPosition, len(wanted))
+	for _, to := range wanted { // counted after the commit, so that nobody waits for it
+		position, err := s.advanced(ctx, p, to.ConversationID)
 		if err != nil {
 			return nil, err
 		}
-		if position.Membership, err = s.membershipNow(ctx, m); err != nil {
-			return nil, err
-		}
+		now[to.ConversationID] = position
+	}
+	out := make([]*chatv1.AdvancedPosition, 0, len(advances))
+	for _, a := range advances {
+		out = append(out, now[a.GetConversationId()])
 	}
 	return out, nil
 }
 
-func (s *Service) advance(b *batch, p authn.Principal, a *chatv1.Advance) (*chatv1.AdvancedPosition, error) {
-	out := &chatv1.AdvancedPosition{ConversationId: a.GetConversationId()}
-	c, err := b.conversation(a.GetConversationId())
+// mergedAdvances returns the positions that a user wants to have, one for each conversation.
+func mergedAdvances(userID string, advances []*chatv1.Advance) []Member {
+	at := make(map[string]int, len(advances))
+	merged := make([]Member, 0, len(advances))
+	for _, a := range advances {
+		id := a.GetConversationId()
+		i, ok := at[id]
+		if !ok {
+			i = len(merged)
+			at[id] = i
+			merged = append(merged, Member{ConversationID: id, UserID: userID})
+		}
+		m := &merged[i]
+		m.ReadSeq = max(m.ReadSeq, a.GetReadSeq())
+		m.DeliveredSeq = max(m.DeliveredSeq, a.GetDeliveredSeq(), m.ReadSeq) // what was read has arrived
+	}
+	return merged
+}
+
+// behind reports whether a member's positions are behind those of another one.
+func (m Member) behind(to Member) bool {
+	return m.ReadSeq < to.ReadSeq || m.DeliveredSeq < to.DeliveredSeq
+}
+
+// advance moves a member's positions forward to others, unless they went or are there.
+func (s *Service) advance(b *batch, to Member) error {
+	c, err := b.conversation(to.ConversationID)
+	if err != nil {
+		return err
+	}
+	m, err := b.member(c.ID, to.UserID)
+	if err != nil || !m.here() {
+		return err
+	}
+	if last := max(to.ReadSeq, to.DeliveredSeq); last > c.LastSeq {
+		return errs.New(connect.CodeOutOfRange, ReasonPositionUnknown, "conversation %q has no message %d yet", c.ID, last)
+	}
+	if !m.behind(to) {
+		return nil
+	}
+	m.ReadSeq, m.DeliveredSeq, m.Version = max(m.ReadSeq, to.ReadSeq), max(m.DeliveredSeq, to.DeliveredSeq), b.number
+	if _, err := b.tx.ExecContext(b.ctx, "UPDATE members SET read_seq = ?, delivered_seq = ?, version = ? "+
+		"WHERE conversation_id = ? AND user_id = ?", m.ReadSeq, m.DeliveredSeq, b.number, c.ID, m.UserID); err != nil {
+		return fmt.Errorf("advance position: %w", err)
+	}
+	if c.Kind == direct || (c.Kind == group && c.MemberCount <= readToldMost) {
+		b.tell(&chatv1.Event{ConversationId: c.ID, Kind: &chatv1.Event_Read{
+			Read: &chatv1.ReadTo{UserId: m.UserID, ReadSeq: m.ReadSeq, DeliveredSeq: m.DeliveredSeq},
+		}})
+	}
+	return s.tellOwn(b, c, m)
+}
+
+// advanced is where p is in a conversation; in a live room nobody remembers that.
+func (s *Service) advanced(ctx context.Context, p authn.Principal, id string) (*chatv1.AdvancedPosition, error) {
+	out := &chatv1.AdvancedPosition{ConversationId: id}
+	v, err := s.see(ctx, p, id)
 	if errors.Is(err, conversationNotFound()) {
 		out.Gone = true
 		return out, nil
 	}
+	if err != nil || !v.hasMembers() {
+		return out, err
+	}
+	m, err := s.store.member(ctx, id, p.UserID)
 	if err != nil {
 		return nil, err
-	}
-	m, err := b.member(c.ID, p.UserID)
-	if err != nil {
-		return nil, err
-	}
-	if !c.hasMembers() { // nobody remembers who read what in a live room
-		return out, nil
 	}
 	if !m.here() {
 		out.Gone = true
 		return out, nil
 	}
-	read, delivered := max(m.ReadSeq, a.GetReadSeq()), max(m.DeliveredSeq, a.GetDeliveredSeq(), a.GetReadSeq())
-	if read > c.LastSeq || delivered > c.LastSeq {
-		return nil, errs.New(connect.CodeOutOfRange, ReasonPositionUnknown,
-			"conversation %q has no message %d yet", c.ID, max(read, delivered))
-	}
-	out.Membership = membership(m, 0, 0)
-	if read == m.ReadSeq && delivered == m.DeliveredSeq {
-		return out, nil
-	}
-	m.ReadSeq, m.DeliveredSeq, m.Version = read, delivered, b.number
-	if _, err := b.tx.ExecContext(b.ctx, "UPDATE members SET read_seq = ?, delivered_seq = ?, version = ? "+
-		"WHERE conversation_id = ? AND user_id = ?", read, delivered, b.number, c.ID, p.UserID); err != nil {
-		return nil, fmt.Errorf("advance position: %w", err)
-	}
-	if c.Kind == direct || (c.Kind == group && c.MemberCount <= readToldMost) {
-		b.tell(&chatv1.Event{ConversationId: c.ID, Kind: &chatv1.Event_Read{
-			Read: &chatv1.ReadTo{UserId: p.UserID, ReadSeq: read, DeliveredSeq: delivered},
-		}})
-	}
-	return out, s.tellOwn(b, c, m)
+	out.Membership, err = s.membershipNow(ctx, m)
+	return out, err
 }
 
 // tellOwn tells a member's devices how they have a conversation now.
@@ -119,7 +165,7 @@ func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 }
 
 // UpdateSettings changes how p has a conversation; only what mask names. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-// INVALID_ARGUMENT.
+// INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
 func (s *Service) UpdateSettings(
 	ctx context.Context, p authn.Principal, id string, settings *chatv1.MemberSettings, mask []string,
 ) (*chatv1.Membership, error) {
@@ -128,6 +174,9 @@ func (s *Service) UpdateSettings(
 	}
 	if len(mask) == 0 {
 		mask = []string{"silent", "pinned", "archived"}
+	}
+	if err := s.limits.act(p.UserID); err != nil {
+		return nil, err
 	}
 	var m Member
 	err := s.writer.change(ctx, func(b *batch) error {
@@ -141,17 +190,9 @@ func (s *Service) UpdateSettings(
 		if !m.here() {
 			return conversationNotFound()
 		}
-		for _, path := range mask {
-			switch path {
-			case "silent":
-				m.Silent = settings.GetSilent()
-			case "pinned":
-				m.Pinned = settings.GetPinned()
-			case "archived":
-				m.Archived = settings.GetArchived()
-			default:
-				return invalid("update_mask: %q cannot be changed", path)
-			}
+		before := m
+		if err := m.set(settings, mask); err != nil || m == before {
+			return err
 		}
 		m.Version = b.number
 		if err := b.putMember(m); err != nil {
@@ -163,4 +204,21 @@ func (s *Service) UpdateSettings(
 		return nil, err
 	}
 	return s.membershipNow(ctx, m)
+}
+
+// set changes what a mask names of how a member has the conversation. Errors: INVALID_ARGUMENT.
+func (m *Member) set(settings *chatv1.MemberSettings, mask []string) error {
+	for _, path := range mask {
+		switch path {
+		case "silent":
+			m.Silent = settings.GetSilent()
+		case "pinned":
+			m.Pinned = settings.GetPinned()
+		case "archived":
+			m.Archived = settings.GetArchived()
+		default:
+			return invalid("update_mask: %q cannot be changed", path)
+		}
+	}
+	return nil
 }

@@ -24,10 +24,23 @@ type Draft struct {
 }
 
 // SendMessage stores a message of p and returns it with its place; it reaches devices after that. The same client_msg_id
-// again returns the message that was stored the first time. Errors: INVALID_ARGUMENT, NOT_FOUND (CONVERSATION_NOT_FOUND,
-// MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED
-// (RATE_LIMITED), UNAVAILABLE.
+// again returns the message that was stored the first time, also where a new one would be refused. Errors: INVALID_ARGUMENT,
+// NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION
+// (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED), UNAVAILABLE.
 func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (*chatv1.Message, error) {
+	m, err := s.sendNew(ctx, p, d)
+	if err == nil {
+		return m, nil
+	}
+	stored, err := s.orStored(ctx, p, d.ConversationID, err, d.ClientMsgID)
+	if err != nil {
+		return nil, err
+	}
+	return stored[0], nil
+}
+
+// sendNew is SendMessage for a message that is most likely new.
+func (s *Service) sendNew(ctx context.Context, p authn.Principal, d Draft) (*chatv1.Message, error) {
 	v, err := s.mayWriteTo(ctx, p, d.ConversationID)
 	if err != nil {
 		return nil, err
@@ -36,9 +49,9 @@ func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (
 	if err != nil {
 		return nil, err
 	}
-	mentions, err := s.cleanMentions(ctx, v, d.Mentions)
-	if err != nil {
-		return nil, err
+	mentions, refused := s.cleanMentions(ctx, v, d.Mentions)
+	if refused != nil && !isRefusal(refused) {
+		return nil, refused
 	}
 	if err := s.limits.send(p.UserID, v.ID, v.Kind == liveRoom); err != nil {
 		return nil, err
@@ -53,7 +66,7 @@ func (s *Service) SendMessage(ctx context.Context, p authn.Principal, d Draft) (
 	if d.ReplyToSeq > 0 {
 		m.ReplyTo = &chatv1.Quote{Seq: d.ReplyToSeq}
 	}
-	return s.post(ctx, p, v, m)
+	return s.post(ctx, p, v, m, refused)
 }
 
 // mayWriteTo returns a conversation to somebody who may write there.
@@ -71,26 +84,33 @@ func (s *Service) mayWriteTo(ctx context.Context, p authn.Principal, id string) 
 	return v, s.mutes.check(p.UserID, v.ID)
 }
 
-// post stores a message of somebody who may write, unless that has changed when its turn comes.
-func (s *Service) post(ctx context.Context, p authn.Principal, v seen, m *chatv1.Message) (*chatv1.Message, error) {
+// post stores a message of somebody who may write, unless that has changed when its turn comes. One that is refused already
+// waits for its turn, too, where the writer does not ask again: the same message may be before it in the queue.
+func (s *Service) post(
+	ctx context.Context, p authn.Principal, v seen, m *chatv1.Message, refused error,
+) (*chatv1.Message, error) {
 	var posted func(b *batch, m *chatv1.Message) error
 	if m.GetMentions() != nil && v.hasMembers() {
 		posted = (*batch).mention
 	}
-	stored, err := s.writer.send(ctx, m, func(b *batch) error {
-		v, err := s.mayStillWrite(b, p, v)
-		if err != nil {
+	var now seen
+	stored, err := s.writer.send(ctx, m, func(b *batch) (err error) {
+		if refused != nil {
+			return refused
+		}
+		if now, err = s.mayStillWrite(b, p, v); err != nil {
 			return err
 		}
-		if err := v.mayMention(m.GetMentions()); err != nil || m.GetReplyTo() == nil {
+		if err := now.mayMention(m.GetMentions()); err != nil || m.GetReplyTo() == nil {
 			return err
 		}
-		m.ReplyTo, err = b.quote(v, m.GetReplyTo().GetSeq())
+		m.ReplyTo, err = b.quote(now, m.GetReplyTo().GetSeq())
 		return err
 	}, posted)
 	if err != nil {
 		return nil, err
 	}
+	stored = now.own(stored)
 	return stored, s.markMine(ctx, v.ID, p.UserID, []*chatv1.Message{stored})
 }
 
@@ -189,10 +209,24 @@ func textOf(c *chatv1.Content) string {
 	}
 }
 
-// ForwardMessages stores messages that p sees in one conversation in another one, in their order. Errors: those of
-// SendMessage, for both.
+// ForwardMessages stores messages that p sees in one conversation in another one, in their order. The same request again
+// returns what was stored the first time, as SendMessage does. Errors: those of SendMessage, for both.
 func (s *Service) ForwardMessages(
 	ctx context.Context, p authn.Principal, fromID string, seqs []int64, toID, requestID string,
+) ([]*chatv1.Message, error) {
+	ids := make([]string, len(seqs))
+	for i := range seqs {
+		ids[i] = requestID + "/" + strconv.Itoa(i)
+	}
+	stored, err := s.forwardNew(ctx, p, fromID, seqs, toID, ids)
+	if err != nil {
+		return s.orStored(ctx, p, toID, err, ids...)
+	}
+	return stored, nil
+}
+
+func (s *Service) forwardNew(
+	ctx context.Context, p authn.Principal, fromID string, seqs []int64, toID string, ids []string,
 ) ([]*chatv1.Message, error) {
 	from, err := s.see(ctx, p, fromID)
 	if err != nil {
@@ -209,17 +243,15 @@ func (s *Service) ForwardMessages(
 	if err := s.limits.sendMany(p.UserID, to.ID, to.Kind == liveRoom, len(seqs)); err != nil {
 		return nil, err
 	}
-	if from.hasMembers() {
-		for _, seq := range seqs {
-			if hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq); err != nil {
-				return nil, err
-			} else if len(hidden) > 0 {
-				return nil, messageNotFound()
-			}
-		}
+	refused := s.mayForward(ctx, p, from, seqs)
+	if refused != nil && !isRefusal(refused) {
+		return nil, refused
 	}
 	var stored []*chatv1.Message
-	err = s.writer.change(ctx, func(b *batch) error {
+	err = s.writer.changeMuch(ctx, moveWeight*len(seqs), func(b *batch) error {
+		if refused != nil { // in its turn: the same request may be before it in the queue
+			return refused
+		}
 		from, err := b.see(p, fromID)
 		if err != nil {
 			return err
@@ -234,11 +266,11 @@ func (s *Service) ForwardMessages(
 			if err != nil {
 				return err
 			}
-			m.Sender, m.ClientMsgId = sender, requestID+"/"+strconv.Itoa(i)
+			m.Sender, m.ClientMsgId = sender, ids[i]
 			if m, _, err = b.post(m); err != nil {
 				return err
 			}
-			stored = append(stored, m)
+			stored = append(stored, to.own(m))
 		}
 		return nil
 	})
@@ -246,6 +278,21 @@ func (s *Service) ForwardMessages(
 		return nil, err
 	}
 	return stored, s.markMine(ctx, to.ID, p.UserID, stored) // they may have been there for long
+}
+
+// mayForward refuses messages that p has hidden. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+func (s *Service) mayForward(ctx context.Context, p authn.Principal, from seen, seqs []int64) error {
+	if !from.hasMembers() {
+		return nil
+	}
+	for _, seq := range seqs {
+		if hidden, err := s.store.hiddenBetween(ctx, from.ID, p.UserID, seq, seq); err != nil {
+			return err
+		} else if len(hidden) > 0 {
+			return messageNotFound()
+		}
+	}
+	return nil
 }
 
 // forwarded makes a new message of one that is seen in another conversation, as that is now.
@@ -283,7 +330,7 @@ func (s *Service) SendSystemMessage(
 	if err != nil {
 		return err
 	}
-	return s.writer.change(ctx, func(b *batch) error {
+	return s.writer.changeMuch(ctx, houseWeight*len(userIDs), func(b *batch) error {
 		for _, id := range userIDs {
 			c, err := s.openUnique(b, opening{
 				key: "system:" + id, kind: system, users: []string{id}, role: plain,

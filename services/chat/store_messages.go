@@ -19,7 +19,7 @@ const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, chang
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, afterShown, beforeShown, changed, among *sql.Stmt
+	after, afterShown, beforeShown, changed, among, same *sql.Stmt
 }
 
 // notHidden leaves out what a user hid, inside of the statement: a page is empty only where nothing is left.
@@ -34,9 +34,10 @@ func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error)
 	changed, third := db.PrepareContext(ctx,
 		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
 	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
+	same, sixth := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
 	return messageStatements{
-		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among,
-	}, errors.Join(first, second, third, fourth, fifth)
+		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among, same: same,
+	}, errors.Join(first, second, third, fourth, fifth, sixth)
 }
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
@@ -124,7 +125,8 @@ func scanMessage(rows *sql.Rows) (*chatv1.Message, error) {
 		return nil, err
 	}
 	m := &chatv1.Message{}
-	if err := proto.Unmarshal(body, m); err != nil {
+	// Fields that the contract does not have were stored once; nobody sees them any more.
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, m); err != nil {
 		return nil, fmt.Errorf("decode message %d: %w", seq, err)
 	}
 	m.Seq, m.ClientMsgId, m.Change, m.SentAt = seq, clientMsgID, change, timestamppb.New(time.UnixMicro(sentAt))

@@ -16,8 +16,17 @@ import (
 // tidyInterval is how long published outbox rows may wait for a batch to carry their removal.
 const tidyInterval = 500 * time.Millisecond
 
+// What changes weigh beside a message, which weighs 1: about how long they take.
+const (
+	moveWeight   = 2 // a position, and a message that is forwarded
+	memberWeight = 4
+	houseWeight  = 8 // a message of the house to one user, whose conversation may have to be made
+	eraseWeight  = answersErased / 4
+)
+
 // job is one change that waits for its commit.
 type job struct {
+	weight int
 	// apply does it. A refusal (*errs.Error) is the job's alone.
 	apply func(b *batch) error
 	// alone has apply undone when it fails, at the price of a savepoint. A job without it refuses before it writes.
@@ -28,7 +37,7 @@ type job struct {
 
 // writer is the one goroutine that changes what is stored, so that what it hands to the outbox is in the order of its
 // commits. While it commits a batch, the next one gathers in its queue, so that one fsync is shared by all who write at the
-// same time.
+// same time. A batch is full by the weight of its jobs: nobody waits for longer than one job takes, or maxBatch messages.
 type writer struct {
 	store    *store
 	outbox   *outbox
@@ -38,6 +47,7 @@ type writer struct {
 	maxBatch int
 
 	jobs    chan *job
+	next    *job // taken out of jobs, and too heavy for the batch that was gathered; of the goroutine
 	stop    chan struct{}
 	stopped chan struct{}
 
@@ -52,13 +62,13 @@ func newWriter(cfg Config, s *store, o *outbox, m *metrics, logger *slog.Logger,
 }
 
 // send stores a message and returns it with its place, or the one that its sender stored under the same id before. admit is
-// asked at the last moment whether it still may be, and writes nothing. When ctx ends first, the message may still be stored; sending it again
-// tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
+// asked at the last moment whether it still may be, and writes nothing. When ctx ends first, the message may still be stored;
+// sending it again tells. Errors: UNAVAILABLE, NOT_FOUND (CONVERSATION_NOT_FOUND), admit's, the context's.
 func (w *writer) send(
 	ctx context.Context, m *chatv1.Message, admit func(b *batch) error, posted func(b *batch, m *chatv1.Message) error,
 ) (*chatv1.Message, error) {
 	stored := m
-	err := w.do(ctx, &job{apply: func(b *batch) error {
+	err := w.do(ctx, &job{weight: 1, apply: func(b *batch) error {
 		if err := admit(b); err != nil {
 			return err
 		}
@@ -75,9 +85,16 @@ func (w *writer) send(
 	return stored, nil
 }
 
-// change does something to what is stored, whole or not at all. Errors: UNAVAILABLE, apply's, the context's.
+// change does something to what is stored, whole or not at all. When ctx ends first, apply may still run, beside the caller:
+// what it leaves to the caller is read when change returns no error, and never else. Errors: UNAVAILABLE, apply's, the
+// context's.
 func (w *writer) change(ctx context.Context, apply func(b *batch) error) error {
-	return w.do(ctx, &job{apply: apply, alone: true})
+	return w.changeMuch(ctx, 1, apply)
+}
+
+// changeMuch is change for what takes as long as so many messages.
+func (w *writer) changeMuch(ctx context.Context, weight int, apply func(b *batch) error) error {
+	return w.do(ctx, &job{weight: weight, apply: apply, alone: true})
 }
 
 func (w *writer) do(ctx context.Context, j *job) error {
@@ -112,10 +129,12 @@ func (w *writer) run() {
 	gathered := make([]*job, 0, w.maxBatch)
 	for {
 		select {
-		case j := <-w.jobs:
-			gathered = w.gather(append(gathered[:0], j))
-			w.commit(gathered)
-			clear(gathered)
+		case w.next = <-w.jobs:
+			for w.next != nil {
+				gathered = w.gather(gathered[:0])
+				w.commit(gathered)
+				clear(gathered)
+			}
 		case <-tidy.C:
 			w.tidy()
 		case <-w.stop:
@@ -133,15 +152,20 @@ func (w *writer) close() {
 	<-w.stopped
 }
 
-// gather adds what waits to a batch.
+// gather adds what waits to a batch, until it is full. It holds one job at least, however heavy that is.
 func (w *writer) gather(jobs []*job) []*job {
-	for len(jobs) < w.maxBatch {
-		select {
-		case j := <-w.jobs:
-			jobs = append(jobs, j)
-		default:
+	for weight := 0; weight < w.maxBatch; weight += jobs[len(jobs)-1].weight {
+		if w.next == nil {
+			select {
+			case w.next = <-w.jobs:
+			default:
+				return jobs
+			}
+		}
+		if len(jobs) > 0 && weight+w.next.weight > w.maxBatch {
 			return jobs
 		}
+		jobs, w.next = append(jobs, w.next), nil
 	}
 	return jobs
 }

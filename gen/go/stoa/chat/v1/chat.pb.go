@@ -562,7 +562,8 @@ func (x *Likes) GetTotal() int64 {
 	return 0
 }
 
-// MembersChanged says that people came, went or changed. At most 100 are named; when there were more, ask SyncMembers.
+// MembersChanged says that people came, went or changed. At most 100 are named; when there were more, others of the same
+// commit name the rest.
 type MembersChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As they are now; those who went are no members any more.
@@ -570,9 +571,7 @@ type MembersChanged struct {
 	// The conversation's member_version afterwards.
 	MemberVersion int64 `protobuf:"varint,2,opt,name=member_version,json=memberVersion,proto3" json:"member_version,omitempty"`
 	// How many members there are.
-	MemberCount int32 `protobuf:"varint,3,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
-	// More changed than are named.
-	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	MemberCount   int32 `protobuf:"varint,3,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,13 +625,6 @@ func (x *MembersChanged) GetMemberCount() int32 {
 		return x.MemberCount
 	}
 	return 0
-}
-
-func (x *MembersChanged) GetMore() bool {
-	if x != nil {
-		return x.More
-	}
-	return false
 }
 
 // ReadTo says how far somebody has read, and what has reached one of their devices.
@@ -1062,7 +1054,7 @@ type ConversationState struct {
 	Conversation *Conversation `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	// The user's side of it.
 	Membership *Membership `protobuf:"bytes,2,opt,name=membership,proto3" json:"membership,omitempty"`
-	// The last message that the user may see; unset when there is none.
+	// The last message that the user may see; unset when there is none, and in what is pushed, which does not change it.
 	LastMessage   *Message `protobuf:"bytes,3,opt,name=last_message,json=lastMessage,proto3" json:"last_message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1161,12 +1153,11 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x06change\x18\x10 \x01(\x03R\x06change\"3\n" +
 	"\x05Likes\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x03R\x05total\"\x9e\x01\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"\x96\x01\n" +
 	"\x0eMembersChanged\x12.\n" +
 	"\amembers\x18\x01 \x03(\v2\x14.stoa.chat.v1.MemberR\amembers\x12%\n" +
 	"\x0emember_version\x18\x02 \x01(\x03R\rmemberVersion\x12!\n" +
-	"\fmember_count\x18\x03 \x01(\x05R\vmemberCount\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"a\n" +
+	"\fmember_count\x18\x03 \x01(\x05R\vmemberCountJ\x04\b\x04\x10\x05R\x04more\"a\n" +
 	"\x06ReadTo\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x19\n" +
 	"\bread_seq\x18\x02 \x01(\x03R\areadSeq\x12#\n" +

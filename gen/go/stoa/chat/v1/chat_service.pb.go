@@ -2139,10 +2139,10 @@ func (x *Advance) GetDeliveredSeq() int64 {
 	return 0
 }
 
-// AdvancePositionsRequest is one for each conversation.
+// AdvancePositionsRequest is how far the caller is in conversations.
 type AdvancePositionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 200.
+	// At most 200. Of several for one conversation, the highest numbers count.
 	Advances      []*Advance `protobuf:"bytes,1,rep,name=advances,proto3" json:"advances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2188,7 +2188,7 @@ func (x *AdvancePositionsRequest) GetAdvances() []*Advance {
 // AdvancePositionsResponse is the caller's side of each.
 type AdvancePositionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order asked; unset for those that the caller may not see.
+	// One for each that was asked, in that order.
 	Positions     []*AdvancedPosition `protobuf:"bytes,1,rep,name=positions,proto3" json:"positions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2236,9 +2236,9 @@ type AdvancedPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which conversation.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// The caller may not see it (any more); nothing was changed.
+	// The caller may not see it (any more).
 	Gone bool `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
-	// The caller's side.
+	// The caller's side, as it is now; unset when it is gone, and in a live room, where nobody's position is kept.
 	Membership    *Membership `protobuf:"bytes,3,opt,name=membership,proto3" json:"membership,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

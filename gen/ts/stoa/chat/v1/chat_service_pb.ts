@@ -1122,13 +1122,13 @@ export const AdvanceSchema: GenMessage<Advance> = /*@__PURE__*/
   messageDesc(file_stoa_chat_v1_chat_service, 35);
 
 /**
- * AdvancePositionsRequest is one for each conversation.
+ * AdvancePositionsRequest is how far the caller is in conversations.
  *
  * @generated from message stoa.chat.v1.AdvancePositionsRequest
  */
 export type AdvancePositionsRequest = Message<"stoa.chat.v1.AdvancePositionsRequest"> & {
   /**
-   * At most 200.
+   * At most 200. Of several for one conversation, the highest numbers count.
    *
    * @generated from field: repeated stoa.chat.v1.Advance advances = 1;
    */
@@ -1149,7 +1149,7 @@ export const AdvancePositionsRequestSchema: GenMessage<AdvancePositionsRequest> 
  */
 export type AdvancePositionsResponse = Message<"stoa.chat.v1.AdvancePositionsResponse"> & {
   /**
-   * In the order asked; unset for those that the caller may not see.
+   * One for each that was asked, in that order.
    *
    * @generated from field: repeated stoa.chat.v1.AdvancedPosition positions = 1;
    */
@@ -1177,14 +1177,14 @@ export type AdvancedPosition = Message<"stoa.chat.v1.AdvancedPosition"> & {
   conversationId: string;
 
   /**
-   * The caller may not see it (any more); nothing was changed.
+   * The caller may not see it (any more).
    *
    * @generated from field: bool gone = 2;
    */
   gone: boolean;
 
   /**
-   * The caller's side.
+   * The caller's side, as it is now; unset when it is gone, and in a live room, where nobody's position is kept.
    *
    * @generated from field: stoa.chat.v1.Membership membership = 3;
    */
@@ -1411,10 +1411,12 @@ export const LikeResponseSchema: GenMessage<LikeResponse> = /*@__PURE__*/
 export const ChatService: GenService<{
   /**
    * SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
-   * returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
-   * MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
-   * it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
-   * wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+   * returns the message that was stored the first time, for ever: as it is now, also where a new message would be refused,
+   * to a sender who sees the conversation. What lies before what they see is answered without what others did with it.
+   * Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED
+   * (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION
+   * (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the wait in metadata "retry_after_ms": send it again then),
+   * UNAVAILABLE (send it again).
    *
    * @generated from rpc stoa.chat.v1.ChatService.SendMessage
    */
@@ -1424,8 +1426,9 @@ export const ChatService: GenService<{
     output: typeof SendMessageResponseSchema;
   },
   /**
-   * ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
-   * same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
+   * ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order, all or none. The
+   * same request_id again returns what was stored the first time, as SendMessage does, also when it has been taken away
+   * where it was. Each message counts as one sent. Errors: as of SendMessage, for both conversations.
    *
    * @generated from rpc stoa.chat.v1.ChatService.ForwardMessages
    */
@@ -1437,7 +1440,7 @@ export const ChatService: GenService<{
   /**
    * EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
    * (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: it is somebody else's, or was forwarded;
-   * MUTED), FAILED_PRECONDITION (TOO_LATE).
+   * MUTED), FAILED_PRECONDITION (TOO_LATE, GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.EditMessage
    */
@@ -1450,7 +1453,7 @@ export const ChatService: GenService<{
    * RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
    * group. Its words leave the quotes of its answers, which are changes of these; what was forwarded stays. Recalling it
    * again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
-   * PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+   * PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.RecallMessage
    */
@@ -1460,7 +1463,8 @@ export const ChatService: GenService<{
     output: typeof RecallMessageResponseSchema;
   },
   /**
-   * HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+   * HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+   * RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.HideMessages
    */
@@ -1505,7 +1509,7 @@ export const ChatService: GenService<{
   /**
    * PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
    * admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED),
-   * RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+   * RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_PINS: more than 50).
    *
    * @generated from rpc stoa.chat.v1.ChatService.PinMessage
    */
@@ -1580,7 +1584,7 @@ export const ChatService: GenService<{
   },
   /**
    * UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-   * INVALID_ARGUMENT.
+   * INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.UpdateSettings
    */
@@ -1591,7 +1595,8 @@ export const ChatService: GenService<{
   },
   /**
    * AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
-   * no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+   * no error. 1,000 conversations can be named at once, and 50 more each second. Errors, with nothing changed: OUT_OF_RANGE
+   * (POSITION_UNKNOWN: above the last message), RESOURCE_EXHAUSTED (RATE_LIMITED).
    *
    * @generated from rpc stoa.chat.v1.ChatService.AdvancePositions
    */

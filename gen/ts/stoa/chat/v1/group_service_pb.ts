@@ -881,7 +881,9 @@ export const SyncMembersResponseSchema: GenMessage<SyncMembersResponse> = /*@__P
 /**
  * GroupService makes and runs groups. A group that the caller is not in does not exist for them, but for JoinGroup of an
  * open one: NOT_FOUND (CONVERSATION_NOT_FOUND). Every RPC that changes an ended group answers FAILED_PRECONDITION
- * (GROUP_DISBANDED); one that the caller's role does not allow, PERMISSION_DENIED (FORBIDDEN).
+ * (GROUP_DISBANDED); one that the caller's role does not allow, PERMISSION_DENIED (FORBIDDEN); and one too many,
+ * RESOURCE_EXHAUSTED (RATE_LIMITED, with the wait in metadata "retry_after_ms"), of which one about many users counts as
+ * several.
  *
  * @generated from service stoa.chat.v1.GroupService
  */

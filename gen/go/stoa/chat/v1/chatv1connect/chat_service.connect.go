@@ -87,24 +87,28 @@ const (
 // ChatServiceClient is a client for the stoa.chat.v1.ChatService service.
 type ChatServiceClient interface {
 	// SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
-	// returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
-	// MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
-	// it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
-	// wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+	// returns the message that was stored the first time, for ever: as it is now, also where a new message would be refused,
+	// to a sender who sees the conversation. What lies before what they see is answered without what others did with it.
+	// Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED
+	// (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION
+	// (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the wait in metadata "retry_after_ms": send it again then),
+	// UNAVAILABLE (send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
-	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
-	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
+	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order, all or none. The
+	// same request_id again returns what was stored the first time, as SendMessage does, also when it has been taken away
+	// where it was. Each message counts as one sent. Errors: as of SendMessage, for both conversations.
 	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
 	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
 	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: it is somebody else's, or was forwarded;
-	// MUTED), FAILED_PRECONDITION (TOO_LATE).
+	// MUTED), FAILED_PRECONDITION (TOO_LATE, GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
 	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
 	// group. Its words leave the quotes of its answers, which are changes of these; what was forwarded stays. Recalling it
 	// again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
-	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
-	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED).
 	HideMessages(context.Context, *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error)
 	// ListHidden pages through what the caller hid, in the order of hiding. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListHidden(context.Context, *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error)
@@ -117,7 +121,7 @@ type ChatServiceClient interface {
 	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
 	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
 	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED),
-	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_PINS: more than 50).
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
@@ -136,10 +140,11 @@ type ChatServiceClient interface {
 	// (USER_NOT_FOUND), INVALID_ARGUMENT (oneself), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	OpenDirect(context.Context, *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error)
 	// UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// INVALID_ARGUMENT.
+	// INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
 	UpdateSettings(context.Context, *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error)
 	// AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
-	// no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+	// no error. 1,000 conversations can be named at once, and 50 more each second. Errors, with nothing changed: OUT_OF_RANGE
+	// (POSITION_UNKNOWN: above the last message), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	AdvancePositions(context.Context, *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error)
 	// GetReceipts returns how many have read messages of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	GetReceipts(context.Context, *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error)
@@ -501,24 +506,28 @@ func (c *chatServiceClient) Like(ctx context.Context, req *v1.LikeRequest) (*v1.
 // ChatServiceHandler is an implementation of the stoa.chat.v1.ChatService service.
 type ChatServiceHandler interface {
 	// SendMessage stores a message and delivers it. The same client_msg_id of the same sender in the same conversation
-	// returns the message that was stored the first time, for ever. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
-	// MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED (MUTED, with metadata "mute_reason" and, where
-	// it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the
-	// wait in metadata "retry_after_ms"), UNAVAILABLE (not stored: send it again).
+	// returns the message that was stored the first time, for ever: as it is now, also where a new message would be refused,
+	// to a sender who sees the conversation. What lies before what they see is answered without what others did with it.
+	// Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND: what it answers), INVALID_ARGUMENT, PERMISSION_DENIED
+	// (MUTED, with metadata "mute_reason" and, where it ends, "muted_until"; FORBIDDEN), FAILED_PRECONDITION
+	// (GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED, with the wait in metadata "retry_after_ms": send it again then),
+	// UNAVAILABLE (send it again).
 	SendMessage(context.Context, *v1.SendMessageRequest) (*v1.SendMessageResponse, error)
-	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order; again with the
-	// same request_id, nothing is doubled. Errors: as of SendMessage, for both conversations.
+	// ForwardMessages stores messages that the caller sees somewhere in another conversation, in their order, all or none. The
+	// same request_id again returns what was stored the first time, as SendMessage does, also when it has been taken away
+	// where it was. Each message counts as one sent. Errors: as of SendMessage, for both conversations.
 	ForwardMessages(context.Context, *v1.ForwardMessagesRequest) (*v1.ForwardMessagesResponse, error)
 	// EditMessage changes the text or caption of a message of the caller's, within 24 hours. Errors: NOT_FOUND
 	// (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN: it is somebody else's, or was forwarded;
-	// MUTED), FAILED_PRECONDITION (TOO_LATE).
+	// MUTED), FAILED_PRECONDITION (TOO_LATE, GROUP_DISBANDED), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	EditMessage(context.Context, *v1.EditMessageRequest) (*v1.EditMessageResponse, error)
 	// RecallMessage takes a message away for everyone: the caller's own within two minutes, or any as owner or admin of the
 	// group. Its words leave the quotes of its answers, which are changes of these; what was forwarded stays. Recalling it
 	// again is no error. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),
-	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE).
+	// PERMISSION_DENIED (FORBIDDEN), FAILED_PRECONDITION (TOO_LATE), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	RecallMessage(context.Context, *v1.RecallMessageRequest) (*v1.RecallMessageResponse, error)
-	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
+	// HideMessages deletes messages for the caller alone, on all devices. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (RATE_LIMITED).
 	HideMessages(context.Context, *v1.HideMessagesRequest) (*v1.HideMessagesResponse, error)
 	// ListHidden pages through what the caller hid, in the order of hiding. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListHidden(context.Context, *v1.ListHiddenRequest) (*v1.ListHiddenResponse, error)
@@ -531,7 +540,7 @@ type ChatServiceHandler interface {
 	ListReactions(context.Context, *v1.ListReactionsRequest) (*v1.ListReactionsResponse, error)
 	// PinMessage puts a message on the conversation's board or takes it down; again is no error. In groups for owner and
 	// admins. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN, MUTED),
-	// RESOURCE_EXHAUSTED (TOO_MANY_PINS: more than 50).
+	// RESOURCE_EXHAUSTED (RATE_LIMITED, TOO_MANY_PINS: more than 50).
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
@@ -550,10 +559,11 @@ type ChatServiceHandler interface {
 	// (USER_NOT_FOUND), INVALID_ARGUMENT (oneself), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	OpenDirect(context.Context, *v1.OpenDirectRequest) (*v1.OpenDirectResponse, error)
 	// UpdateSettings changes how the caller has a conversation. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
-	// INVALID_ARGUMENT.
+	// INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED).
 	UpdateSettings(context.Context, *v1.UpdateSettingsRequest) (*v1.UpdateSettingsResponse, error)
 	// AdvancePositions says how far the caller has read, and what has arrived on a device. Positions only grow; one behind is
-	// no error. Errors: OUT_OF_RANGE (POSITION_UNKNOWN: above the last message), with nothing changed.
+	// no error. 1,000 conversations can be named at once, and 50 more each second. Errors, with nothing changed: OUT_OF_RANGE
+	// (POSITION_UNKNOWN: above the last message), RESOURCE_EXHAUSTED (RATE_LIMITED).
 	AdvancePositions(context.Context, *v1.AdvancePositionsRequest) (*v1.AdvancePositionsResponse, error)
 	// GetReceipts returns how many have read messages of the caller's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	GetReceipts(context.Context, *v1.GetReceiptsRequest) (*v1.GetReceiptsResponse, error)
