@@ -20,6 +20,7 @@ import (
 // device keeps what its updates say, and notes what must not be in them. It is the store as well.
 type device struct {
 	mu        sync.Mutex
+	history   int // what it fetches of a conversation that is new to it
 	cursor    int64
 	positions map[string]stoa.Position
 	views     map[string]*view
@@ -31,6 +32,7 @@ type device struct {
 
 // view is a conversation on a device.
 type view struct {
+	first    int64 // that the user may see, as far as it was told
 	messages []*chatv1.Message
 	hidden   map[int64]bool
 	ids      map[string]bool
@@ -60,33 +62,48 @@ func (d *device) Save(_ context.Context, u stoa.Update) error {
 		d.failing--
 		return errors.New("no room")
 	}
+	fault := func(format string, args ...any) {
+		d.faults = append(d.faults, u.ConversationID+": "+fmt.Sprintf(format, args...))
+	}
 	if u.Gone {
 		delete(d.views, u.ConversationID)
 		delete(d.positions, u.ConversationID)
 		return nil
 	}
-	v := d.views[u.ConversationID]
-	if v == nil || u.Reset {
-		v = &view{hidden: make(map[int64]bool), ids: make(map[string]bool)}
+	v, at := d.views[u.ConversationID], d.positions[u.ConversationID].Seq
+	begins := v == nil || u.Reset
+	if begins {
+		v = &view{first: 1, hidden: make(map[int64]bool), ids: make(map[string]bool)}
 		d.views[u.ConversationID] = v
+		at = 0
+		switch {
+		case d.history < 0:
+		case len(u.Messages) > 0:
+			at = u.Messages[0].GetSeq() - 1
+		default:
+			at = u.Position.Seq
+		}
 	}
-	v.messages = slices.DeleteFunc(v.messages, func(m *chatv1.Message) bool {
-		return m.GetSeq() < u.State.GetMembership().GetFirstSeq()
-	})
-	before := d.positions[u.ConversationID]
+	if first := u.State.GetMembership().GetFirstSeq(); first > v.first {
+		v.first = first
+		v.messages = slices.DeleteFunc(v.messages, func(m *chatv1.Message) bool { return m.GetSeq() < first })
+	}
+	at = max(at, v.first-1) // what lies before is not the user's
 	for _, m := range u.Messages {
-		last := before.Seq
-		if n := len(v.messages); n > 0 {
-			last = v.messages[n-1].GetSeq()
-			if m.GetSeq() != last+1 && u.State == nil && m.GetSeq() != before.Seq+1 {
-				d.faults = append(d.faults, fmt.Sprintf("%s: %d follows %d", u.ConversationID, m.GetSeq(), last))
-			}
+		switch {
+		case m.GetSeq() < v.first:
+			fault("%d is shown, which is before %d", m.GetSeq(), v.first)
+		case m.GetSeq() <= at || v.ids[m.GetClientMsgId()]:
+			fault("%d comes again after %d", m.GetSeq(), at)
+		case m.GetSeq() > at+1:
+			fault("%d follows %d", m.GetSeq(), at)
 		}
-		if m.GetSeq() <= last || v.ids[m.GetClientMsgId()] {
-			d.faults = append(d.faults, fmt.Sprintf("%s: %d comes again after %d", u.ConversationID, m.GetSeq(), last))
-		}
+		at = m.GetSeq()
 		v.ids[m.GetClientMsgId()] = true
 		v.messages = append(v.messages, m)
+	}
+	if u.Position.Seq != at {
+		fault("it is at %d, having got all up to %d", u.Position.Seq, at)
 	}
 	for _, changed := range u.Changed {
 		for i, m := range v.messages {
@@ -114,6 +131,9 @@ func (d *device) open(t *testing.T, s *talks, history int) *stoa.Chat {
 }
 
 func (d *device) dial(ctx context.Context, s *talks, history int) (*stoa.Chat, error) {
+	d.mu.Lock()
+	d.history = history
+	d.mu.Unlock()
 	return stoa.OpenChat(ctx, s.e.options(), stoa.ChatOptions{
 		Store: d, History: history,
 		OnEvents: func(events []*edgev1.Event) {
@@ -129,11 +149,14 @@ func (d *device) dial(ctx context.Context, s *talks, history int) (*stoa.Chat, e
 	})
 }
 
-// lacks says what a device that fetches all history lacks; "" when it is up to date.
+// lacks says what a device lacks of what it is to have; "" when it is up to date.
 func (d *device) lacks(s *talks) string {
 	defer s.lock()()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(d.faults) > 0 {
+		return fmt.Sprint(d.faults)
+	}
 	for id, c := range s.all {
 		v := d.views[id]
 		if c.room && !s.rooms[id] {
@@ -148,10 +171,22 @@ func (d *device) lacks(s *talks) string {
 		if v == nil {
 			return id + " is not there"
 		}
-		if at, want := d.positions[id].Seq, int64(len(c.messages)); at != want {
-			return fmt.Sprintf("%s is at %d of %d", id, at, want)
+		last := int64(len(c.messages))
+		if at := d.positions[id].Seq; at != last {
+			return fmt.Sprintf("%s is at %d of %d", id, at, last)
+		}
+		if want := d.least(c); int64(len(v.messages)) < want {
+			return fmt.Sprintf("%s has %d messages of %d", id, len(v.messages), want)
+		}
+		next := last - int64(len(v.messages))
+		if d.history < 0 && next != max(c.first, 1)-1 {
+			return fmt.Sprintf("%s has %d messages of %d, the first of which is %d", id, len(v.messages), last, c.first)
 		}
 		for _, m := range v.messages {
+			next++
+			if m.GetSeq() != next {
+				return fmt.Sprintf("%s has %d in the place of %d", id, m.GetSeq(), next)
+			}
 			if stored := c.messages[m.GetSeq()-1]; !proto.Equal(stored, m) {
 				return fmt.Sprintf("%s has %v for %v", id, m, stored)
 			}
@@ -164,16 +199,30 @@ func (d *device) lacks(s *talks) string {
 			}
 		}
 	}
-	if len(d.faults) > 0 {
-		return fmt.Sprint(d.faults)
-	}
 	return ""
+}
+
+// least is how many messages of a conversation a device has at least.
+func (d *device) least(c *talk) int64 {
+	all := int64(len(c.messages)) - max(c.first, 1) + 1
+	if d.history < 0 {
+		return all
+	}
+	return min(all, int64(d.history))
 }
 
 // upToDate waits until a device is.
 func (d *device) upToDate(t failer, s *talks) {
 	t.Helper()
-	none(t, func() string { return d.lacks(s) })
+	none(t, func() string {
+		lacks := d.lacks(s)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if len(d.faults) > 0 { // they stay
+			t.Fatalf("%s", lacks)
+		}
+		return lacks
+	})
 }
 
 func (d *device) seqs(id string) []int64 {
@@ -258,6 +307,11 @@ func TestDevice(t *testing.T) {
 				copies := rapid.IntRange(0, 2).Draw(rt, "copies")
 				defer s.lock()()
 				s.lose = func() int { return copies }
+			},
+			"gather": func(rt *rapid.T) {
+				events := rapid.IntRange(1, 6).Draw(rt, "events")
+				defer s.lock()()
+				s.gather = events
 			},
 			"cut":     func(*rapid.T) { e.cut() },
 			"forget":  func(*rapid.T) { s.forget() },

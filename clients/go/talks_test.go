@@ -21,6 +21,8 @@ type talks struct {
 
 	page    int                 // messages pulled at once at most
 	lose    func() (copies int) // how often an event is pushed
+	gather  int                 // how many events are pushed in one frame
+	waiting []*edgev1.Event     // for their frame to be full
 	commits int64
 	posts   int // of somebody else's
 	all     map[string]*talk
@@ -59,7 +61,18 @@ func (s *talks) lock() func() {
 
 func (s *talks) tell(event *edgev1.Event) {
 	for range s.lose() {
-		s.e.pushLocked(proto.CloneOf(event))
+		s.waiting = append(s.waiting, proto.CloneOf(event))
+	}
+	if len(s.waiting) >= s.gather {
+		s.flush()
+	}
+}
+
+// flush pushes what waits. The lock is held.
+func (s *talks) flush() {
+	if len(s.waiting) > 0 {
+		s.e.pushLocked(s.waiting...)
+		s.waiting = nil
 	}
 }
 
@@ -181,9 +194,19 @@ func (s *talks) restore(id string) {
 	c := s.all[id]
 	c.epoch++
 	c.messages, c.change, c.first = nil, 0, 1
+	s.tellFactsLocked(c)
+}
+
+// tellFacts changes the conversation's own facts.
+func (s *talks) tellFacts(id string) {
+	defer s.lock()()
+	s.tellFactsLocked(s.all[id])
+}
+
+func (s *talks) tellFactsLocked(c *talk) {
 	s.commit(c)
 	s.tellChat(&chatv1.Event{
-		ConversationId: id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}, Commit: s.commits,
+		ConversationId: c.id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}, Commit: s.commits,
 	})
 }
 
@@ -199,15 +222,19 @@ func (s *talks) rewind(messages int, ids ...string) {
 		c.messages = c.messages[:min(messages, len(c.messages))]
 		s.commit(c)
 	}
-	s.e.forgetLocked()
-	clear(s.rooms)
+	s.forgetLocked()
 }
 
 // forget restarts the server.
 func (s *talks) forget() {
 	defer s.lock()()
+	s.forgetLocked()
+}
+
+func (s *talks) forgetLocked() {
 	s.e.forgetLocked()
 	clear(s.rooms)
+	s.waiting = nil
 }
 
 func (s *talks) enter(in *edgev1.Enter) *edgev1.Entered {
