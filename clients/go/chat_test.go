@@ -233,6 +233,34 @@ func TestReturn(t *testing.T) {
 	}
 }
 
+// TestReturnAtOnce leaves a group and comes back, of which one frame tells the last message before, the return, and new facts
+// of the group: what was said before is void, the part that the frame brings too.
+func TestReturnAtOnce(t *testing.T) {
+	s := newTalksOver(t, "ws")
+	s.open("c")
+	s.post("c")
+	d := newDevice()
+	d.open(t, s, -1)
+	pushes := func(copies, gather int) {
+		defer s.lock()()
+		s.lose, s.gather = func() int { return copies }, gather
+	}
+	pushes(1, 3)
+	s.post("c")
+	pushes(0, 3)
+	s.leave("c")
+	pushes(1, 3)
+	s.join("c")
+	s.tellFacts("c")
+	pushes(1, 1)
+	s.post("c")
+	s.post("c")
+	d.upToDate(t, s)
+	if got := d.seqs("c"); !slices.Equal(got, []int64{3, 4}) {
+		t.Errorf("it has %v", got)
+	}
+}
+
 // TestOtherEvents hands on what is no update.
 func TestOtherEvents(t *testing.T) {
 	s := newTalksOver(t, "tcp")

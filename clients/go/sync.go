@@ -169,8 +169,11 @@ func (c *Chat) state(state *chatv1.ConversationState, seq int64) (behind bool) {
 		c.have[id] = have
 		c.merge(id).Reset = known
 	}
+	if c.merged.showsBefore(id, mine.GetFirstSeq()) { // for the device to have them first, and then know that they are void
+		c.flush()
+	}
 	have.Seq = max(have.Seq, mine.GetFirstSeq()-1)
-	c.merge(id).State = state
+	c.merge(id).learn(state)
 	if have.Hidden < mine.GetHiddenChange() {
 		c.unhidden[id] = true
 	}
