@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -257,6 +258,8 @@ func TestDevice(t *testing.T) {
 		}
 		open()
 		defer func() { chat.Close() }()
+		s.openRoom("room")
+		inRoom := false
 		pick := func(rt *rapid.T, ok func(c *talk) bool) *talk {
 			defer s.lock()()
 			var ids []string
@@ -299,7 +302,7 @@ func TestDevice(t *testing.T) {
 				s.leave(c.id)
 			},
 			"join": func(rt *rapid.T) {
-				c := pick(rt, func(c *talk) bool { return !c.member })
+				c := pick(rt, func(c *talk) bool { return !c.member && !c.room })
 				s.join(c.id)
 			},
 			"restore": func(rt *rapid.T) { c := pick(rt, func(c *talk) bool { return c.member }); s.restore(c.id) },
@@ -313,16 +316,49 @@ func TestDevice(t *testing.T) {
 				defer s.lock()()
 				s.gather = events
 			},
-			"cut":     func(*rapid.T) { e.cut() },
-			"forget":  func(*rapid.T) { s.forget() },
-			"restart": func(*rapid.T) { chat.Close(); open() },
+			"cut":    func(*rapid.T) { e.cut() },
+			"forget": func(*rapid.T) { s.forget() },
+			"restart": func(*rapid.T) {
+				chat.Close()
+				s.forget()
+				inRoom = false
+				open()
+			},
+			"enter room": func(rt *rapid.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if _, err := chat.EnterRoom(ctx, "room", false); err != nil {
+					rt.Fatalf("enter: %v", err)
+				}
+				inRoom = true
+			},
+			"leave room": func(*rapid.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				_ = chat.LeaveRoom(ctx, "room") // the line may be cut; in the next session it is not entered
+				inRoom = false
+			},
+			"door": func(rt *rapid.T) {
+				refusals := rapid.IntRange(0, 1).Draw(rt, "refusals")
+				defer s.lock()()
+				s.door = func(string) (bool, error) {
+					if refusals--; refusals >= 0 {
+						return false, refusal(connect.CodeUnavailable, "UNAVAILABLE", nil)
+					}
+					return true, nil
+				}
+			},
 			"fail": func(rt *rapid.T) {
 				d.mu.Lock()
 				defer d.mu.Unlock()
 				d.failing = rapid.IntRange(0, 1).Draw(rt, "failures")
 			},
 		})
+		s.closeDoor(nil)
 		s.forget() // what was lost after the last push shows at the next sync
+		if inRoom {
+			eventually(rt, "it is in the room", s.inRoom)
+		}
 		d.upToDate(rt, s)
 	})
 }

@@ -34,7 +34,9 @@ type edge struct {
 	packs    bool // every push
 	handle   func(ctx context.Context, procedure string, request []byte) (proto.Message, error)
 	greet    func(*edgev1.SignIn) *edgev1.Goodbye // refuses a sign-in; nil admits it
-	enter    func(*edgev1.Enter) *edgev1.Entered  // with the lock held
+	// enter answers with the lock held; nil for no answer.
+	enter func(*edgev1.Enter) (*edgev1.Entered, error)
+	leave func(*edgev1.Leave) // with the lock held
 
 	mu       sync.Mutex
 	closed   bool
@@ -189,11 +191,19 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 			e.renewed = append(e.renewed, kind.Renew.GetAccessToken())
 			l.out <- done(frame.GetId())
 		case *edgev1.ClientFrame_Leave:
+			if e.leave != nil {
+				e.leave(kind.Leave)
+			}
 			l.out <- done(frame.GetId())
 		case *edgev1.ClientFrame_Watch:
 			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Watching{Watching: &edgev1.Watching{}}}
 		case *edgev1.ClientFrame_Enter:
-			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: e.enter(kind.Enter)}}
+			switch entered, err := e.enter(kind.Enter); {
+			case err != nil:
+				l.out <- refused(frame.GetId(), err)
+			case entered != nil:
+				l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: entered}}
+			}
 		case *edgev1.ClientFrame_Call:
 			calls.Go(func() { e.call(l, frame.GetId(), kind.Call) })
 		default:
@@ -204,6 +214,12 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 
 func done(id uint32) *edgev1.ServerFrame {
 	return &edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Done{Done: &edgev1.Done{}}}
+}
+
+func refused(id uint32, err error) *edgev1.ServerFrame {
+	return &edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Error{Error: &edgev1.Error{
+		Code: int32(connect.CodeOf(err)), Reason: stoa.Reason(err), Message: err.Error(), Metadata: stoa.Metadata(err),
+	}}}
 }
 
 // signIn opens or resumes a session. The lock is held.
@@ -249,9 +265,7 @@ func (e *edge) call(l *line, id uint32, call *edgev1.Call) {
 		frame.Kind, err = &edgev1.ServerFrame_Reply{Reply: &edgev1.Reply{Response: data}}, failed
 	}
 	if err != nil {
-		frame.Kind = &edgev1.ServerFrame_Error{Error: &edgev1.Error{
-			Code: int32(connect.CodeOf(err)), Reason: stoa.Reason(err), Message: err.Error(), Metadata: stoa.Metadata(err),
-		}}
+		frame = refused(id, err)
 	}
 	select {
 	case l.out <- frame:

@@ -29,8 +29,12 @@ type talks struct {
 	rooms   map[string]bool // entered by the session at hand, by id
 	pulls   int             // of messages, and of what was hidden
 	gets    int             // of conversations
-	refuse  []error         // answers of the next sends
-	pulling func()          // called before messages are pulled
+	enters  int             // tries to enter a room
+	leaves  int             // of rooms
+	// door answers before a room is entered: by an error, or, false, not at all. Nil lets everybody in.
+	door    func(id string) (answers bool, err error)
+	refuse  []error // answers of the next sends
+	pulling func()  // called before messages are pulled
 	// stored is called when a message was stored, before it is answered, and may cut the line.
 	stored func(m *chatv1.Message)
 }
@@ -50,7 +54,7 @@ type talk struct {
 
 func newTalks(e *edge) *talks {
 	s := &talks{e: e, page: 1000, lose: func() int { return 1 }, all: make(map[string]*talk), rooms: make(map[string]bool)}
-	e.handle, e.enter = s.handle, s.enter
+	e.handle, e.enter, e.leave = s.handle, s.enter, s.leaveRoom
 	return s
 }
 
@@ -154,7 +158,7 @@ func (s *talks) edit(id string, seq int64) {
 	m.Content.GetText().Text = fmt.Sprintf("edited %d", c.change)
 	c.messages[seq-1] = m
 	s.commit(c)
-	if c.member {
+	if c.member || s.rooms[id] {
 		s.tellChat(&chatv1.Event{ConversationId: id, Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
 	}
 }
@@ -237,10 +241,21 @@ func (s *talks) forgetLocked() {
 	s.waiting = nil
 }
 
-func (s *talks) enter(in *edgev1.Enter) *edgev1.Entered {
+func (s *talks) enter(in *edgev1.Enter) (*edgev1.Entered, error) {
+	s.enters++
+	if s.door != nil {
+		if answers, err := s.door(in.GetConversationId()); err != nil || !answers {
+			return nil, err
+		}
+	}
 	c := s.all[in.GetConversationId()]
 	s.rooms[c.id] = true
-	return &edgev1.Entered{Position: &chatv1.Position{Epoch: c.epoch, Seq: int64(len(c.messages))}}
+	return &edgev1.Entered{Position: &chatv1.Position{Epoch: c.epoch, Seq: int64(len(c.messages))}}, nil
+}
+
+func (s *talks) leaveRoom(in *edgev1.Leave) {
+	s.leaves++
+	delete(s.rooms, in.GetConversationId())
 }
 
 // handle answers ChatService.
