@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 
 const (
 	crashTalkers = 100
-	crashTalks   = 10
+	crashTalks   = 10 // seven groups, two rooms, and in place of the last one people talk two by two
 	crashes      = 10
 )
 
@@ -31,9 +32,9 @@ func crashMessages(t *testing.T) int {
 	return max(n, crashTalkers)
 }
 
-// TestCrashes kills the server ten times while a hundred people talk in groups and live rooms over long connections, and
-// starts it again on the same data: nothing that was acknowledged is lost, nothing is doubled, and everybody was shown
-// everything once and in order.
+// TestCrashes kills the server ten times while a hundred people talk in groups, in live rooms and two by two over long
+// connections, and starts it again on the same data: nothing that was acknowledged is lost, nothing is doubled, and everybody
+// was shown everything, from the first message on, once and in order.
 func TestCrashes(t *testing.T) {
 	all := crashMessages(t)
 	s := chatServer(t)
@@ -43,20 +44,28 @@ func TestCrashes(t *testing.T) {
 	people := s.talkers(log, crashTalkers)
 	t.Logf("%d people signed up in %v", len(people), time.Since(began).Round(time.Millisecond))
 	talks := make(map[string][]*talker)
-	var ids []string
+	at := make(map[*talker]string) // where each talks
+	meet := func(id string, inIt []*talker) {
+		talks[id] = inIt
+		for _, p := range inIt {
+			at[p] = id
+		}
+	}
 	for i := range crashTalks {
 		var inIt []*talker
 		for j := i; j < crashTalkers; j += crashTalks {
 			inIt = append(inIt, people[j])
 		}
-		var id string
-		if i < crashTalks-2 {
-			id = inIt[0].makeGroup(inIt[1:]...)
-		} else {
-			id = inIt[0].makeRoom(inIt[1:]...)
+		switch {
+		case i < crashTalks-3:
+			meet(inIt[0].makeGroup(inIt[1:]...), inIt)
+		case i < crashTalks-1:
+			meet(inIt[0].makeRoom(inIt[1:]...), inIt)
+		default:
+			for two := range slices.Chunk(inIt, 2) {
+				meet(two[0].makeDirect(two[1]), two)
+			}
 		}
-		ids = append(ids, id)
-		talks[id] = inIt
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -67,7 +76,7 @@ func TestCrashes(t *testing.T) {
 	for i, p := range people {
 		wg.Go(func() {
 			for n := range all / crashTalkers {
-				if err := p.say(ctx, ids[i%crashTalks], fmt.Sprintf("message %d of talker %d", n, i)); err != nil {
+				if err := p.say(ctx, at[p], fmt.Sprintf("message %d of talker %d", n, i)); err != nil {
 					t.Errorf("message %d of talker %d: %v", n, i, err)
 					cancel()
 					return

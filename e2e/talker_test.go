@@ -161,6 +161,14 @@ func (p *talker) makeGroup(others ...*talker) string {
 	return made.GetState().GetConversation().GetId()
 }
 
+// makeDirect opens the direct conversation with somebody else.
+func (p *talker) makeDirect(other *talker) string {
+	p.s.t.Helper()
+	made, err := p.chat.Service.OpenDirect(within(p.s.t), &chatv1.OpenDirectRequest{UserId: other.id})
+	must(p.s.t, err)
+	return made.GetState().GetConversation().GetId()
+}
+
 // makeRoom makes a live room and has others enter it.
 func (p *talker) makeRoom(others ...*talker) string {
 	p.s.t.Helper()
@@ -196,6 +204,7 @@ func sending(conversation, id, text string) *chatv1.SendMessageRequest {
 }
 
 // verdict waits until all devices were shown the last messages of their conversations, and holds the log to what is stored.
+// All of them were there from the first message on.
 func verdict(t *testing.T, log *history.Log, talks map[string][]*talker) {
 	t.Helper()
 	stored := make(map[string][]history.Message)
@@ -215,6 +224,7 @@ func verdict(t *testing.T, log *history.Log, talks map[string][]*talker) {
 				}
 				return nil
 			})
+			log.From(p.id, id, history.Place{Epoch: 1, Seq: 1})
 			log.Complete(p.id, id)
 		}
 	}

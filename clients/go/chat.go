@@ -39,7 +39,8 @@ type ChatOptions struct {
 	// OnEvents is told everything that is no update: who reads, types, comes and goes, likes, notices. What happens while
 	// the connection is down is not told.
 	OnEvents func(events []*edgev1.Event)
-	// OnSynced is told that the device has everything that was stored when the connection came up.
+	// OnSynced is told that the device has everything that was stored when the connection came up. A room that the server
+	// could not let the device into again yet follows as soon as it can.
 	OnSynced func()
 }
 
@@ -64,15 +65,10 @@ type Chat struct {
 	told     map[string]int64 // the last commit that was told of the state of a conversation, in this process
 	merged   *Update          // waits to be saved; nil when nothing does
 
-	mu    sync.Mutex
-	rooms map[string]roomEntry // that are to be entered
-}
-
-// roomEntry is a live room that the program entered.
-type roomEntry struct {
-	unseen bool
-	// ready says that its position is known to the engine; before that, what happens in it is left to the first pull.
-	ready bool
+	mu       sync.Mutex
+	rooms    map[string]roomEntry // that are to be entered
+	turns    int64                // how often the program entered one
+	entering map[string]bool      // rooms that enterUntilDone tries
 }
 
 // OpenChat dials, and returns once the device is up to date. The callbacks of o are called as with Dial, those for events
@@ -87,6 +83,7 @@ func OpenChat(ctx context.Context, o Options, chat ChatOptions) (*Chat, error) {
 	c := &Chat{
 		options: chat, store: chat.Store, synced: make(chan struct{}), have: make(map[string]*Position),
 		unhidden: make(map[string]bool), told: make(map[string]int64), rooms: make(map[string]roomEntry),
+		entering: make(map[string]bool),
 	}
 	cursor, positions, err := c.store.Load(ctx)
 	if err != nil {
@@ -203,44 +200,3 @@ func within(ctx context.Context, limit time.Duration, do func(ctx context.Contex
 
 // backoff is the pause after so many failures.
 func backoff(failures int) time.Duration { return min(pausesTo, pausesFrom<<min(failures, 16)) }
-
-// EnterRoom enters a live room, and enters it again in every new session until LeaveRoom. What is said there comes as
-// updates, first the last messages as ChatOptions.History says. Errors: those of Conn.Enter that do not pass, the
-// context's.
-func (c *Chat) EnterRoom(ctx context.Context, conversationID string, unseen bool) (*edgev1.Entered, error) {
-	c.mu.Lock()
-	before, known := c.rooms[conversationID]
-	c.rooms[conversationID] = roomEntry{unseen: unseen, ready: before.ready}
-	c.mu.Unlock()
-	var entered *edgev1.Entered
-	err := persist(ctx, func(ctx context.Context) (err error) {
-		entered, err = c.conn.Enter(ctx, conversationID, unseen)
-		return err
-	})
-	if err != nil {
-		if !known {
-			c.mu.Lock()
-			delete(c.rooms, conversationID)
-			c.mu.Unlock()
-		}
-		return nil, err
-	}
-	c.conn.queue.act(func() { c.settle(conversationID, entered.GetPosition()) })
-	return entered, nil
-}
-
-// LeaveRoom leaves a live room. Errors: those of Conn.Leave, after which it is still not entered again.
-func (c *Chat) LeaveRoom(ctx context.Context, conversationID string) error {
-	c.mu.Lock()
-	delete(c.rooms, conversationID)
-	c.mu.Unlock()
-	return c.conn.Leave(ctx, conversationID)
-}
-
-// room returns whether a live room is entered.
-func (c *Chat) room(id string) (roomEntry, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	entry, ok := c.rooms[id]
-	return entry, ok
-}

@@ -1,35 +1,23 @@
 package stoa_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	stoa "github.com/stoa-live/stoa/clients/go"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 )
-
-// patience is how long a test waits for what must come; far more than it takes.
-const patience = 20 * time.Second
 
 // edge is a small edge on real sockets, which does what a test tells it to.
 type edge struct {
@@ -46,7 +34,9 @@ type edge struct {
 	packs    bool // every push
 	handle   func(ctx context.Context, procedure string, request []byte) (proto.Message, error)
 	greet    func(*edgev1.SignIn) *edgev1.Goodbye // refuses a sign-in; nil admits it
-	enter    func(*edgev1.Enter) *edgev1.Entered  // with the lock held
+	// enter answers with the lock held; nil for no answer.
+	enter func(*edgev1.Enter) (*edgev1.Entered, error)
+	leave func(*edgev1.Leave) // with the lock held
 
 	mu       sync.Mutex
 	closed   bool
@@ -65,25 +55,6 @@ type edgeSession struct {
 	pushes []*edgev1.ServerFrame
 	line   *line // nil while it is cut
 }
-
-// line is one socket.
-type line struct {
-	conn net.Conn
-	out  chan *edgev1.ServerFrame
-	done chan struct{}
-	once sync.Once
-}
-
-func (l *line) closed() bool {
-	select {
-	case <-l.done:
-		return true
-	default:
-		return false
-	}
-}
-
-func (l *line) close() { l.once.Do(func() { close(l.done); _ = l.conn.Close() }) }
 
 func newEdge(t *testing.T, scheme string) *edge {
 	t.Helper()
@@ -109,14 +80,6 @@ func newEdge(t *testing.T, scheme string) *edge {
 	})
 	t.Cleanup(e.close)
 	return e
-}
-
-// certificate is one for the loopback, and its root.
-func certificate(t *testing.T) *httptest.Server {
-	t.Helper()
-	s := httptest.NewTLSServer(http.NotFoundHandler())
-	t.Cleanup(s.Close)
-	return s
 }
 
 // close ends the edge and waits for it; again does nothing.
@@ -228,11 +191,19 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 			e.renewed = append(e.renewed, kind.Renew.GetAccessToken())
 			l.out <- done(frame.GetId())
 		case *edgev1.ClientFrame_Leave:
+			if e.leave != nil {
+				e.leave(kind.Leave)
+			}
 			l.out <- done(frame.GetId())
 		case *edgev1.ClientFrame_Watch:
 			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Watching{Watching: &edgev1.Watching{}}}
 		case *edgev1.ClientFrame_Enter:
-			l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: e.enter(kind.Enter)}}
+			switch entered, err := e.enter(kind.Enter); {
+			case err != nil:
+				l.out <- refused(frame.GetId(), err)
+			case entered != nil:
+				l.out <- &edgev1.ServerFrame{Id: frame.GetId(), Kind: &edgev1.ServerFrame_Entered{Entered: entered}}
+			}
 		case *edgev1.ClientFrame_Call:
 			calls.Go(func() { e.call(l, frame.GetId(), kind.Call) })
 		default:
@@ -243,6 +214,12 @@ func (e *edge) speak(l *line, read func() ([]byte, error), calls *sync.WaitGroup
 
 func done(id uint32) *edgev1.ServerFrame {
 	return &edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Done{Done: &edgev1.Done{}}}
+}
+
+func refused(id uint32, err error) *edgev1.ServerFrame {
+	return &edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Error{Error: &edgev1.Error{
+		Code: int32(connect.CodeOf(err)), Reason: stoa.Reason(err), Message: err.Error(), Metadata: stoa.Metadata(err),
+	}}}
 }
 
 // signIn opens or resumes a session. The lock is held.
@@ -288,9 +265,7 @@ func (e *edge) call(l *line, id uint32, call *edgev1.Call) {
 		frame.Kind, err = &edgev1.ServerFrame_Reply{Reply: &edgev1.Reply{Response: data}}, failed
 	}
 	if err != nil {
-		frame.Kind = &edgev1.ServerFrame_Error{Error: &edgev1.Error{
-			Code: int32(connect.CodeOf(err)), Reason: stoa.Reason(err), Message: err.Error(), Metadata: stoa.Metadata(err),
-		}}
+		frame = refused(id, err)
 	}
 	select {
 	case l.out <- frame:
@@ -366,59 +341,6 @@ func (e *edge) forgetLocked() {
 	clear(e.sessions)
 }
 
-// transport shakes hands and returns how frames are read and written.
-func (e *edge) transport(conn net.Conn) (read func() ([]byte, error), write func([]byte) error, err error) {
-	if strings.HasPrefix(e.scheme, "ws") {
-		upgrader := ws.Upgrader{Protocol: func(p []byte) bool { return string(p) == "stoa.edge.v1" }}
-		if _, err := upgrader.Upgrade(conn); err != nil {
-			return nil, nil, err
-		}
-		return func() ([]byte, error) {
-				for {
-					data, op, err := wsutil.ReadClientData(conn)
-					if err != nil || op == ws.OpBinary {
-						return data, err
-					}
-				}
-			}, func(data []byte) error {
-				if len(data) < 2 {
-					return wsutil.WriteServerBinary(conn, data)
-				}
-				// In two pieces, with a ping between them: both are allowed.
-				err := ws.WriteFrame(conn, ws.NewFrame(ws.OpBinary, false, data[:1]))
-				return errors.Join(err, ws.WriteFrame(conn, ws.NewPingFrame([]byte("?"))),
-					ws.WriteFrame(conn, ws.NewFrame(ws.OpContinuation, true, data[1:])))
-			}, nil
-	}
-	in := bufio.NewReader(conn)
-	preface := make([]byte, 5)
-	if _, err := io.ReadFull(in, preface); err != nil {
-		return nil, nil, err
-	}
-	if string(preface) != "STOA\x01" {
-		e.t.Errorf("the preface is %q", preface)
-	}
-	return func() ([]byte, error) {
-			size, err := binary.ReadUvarint(in)
-			if err != nil {
-				return nil, err
-			}
-			data := make([]byte, size)
-			_, err = io.ReadFull(in, data)
-			return data, err
-		}, func(data []byte) error {
-			_, err := conn.Write(append(binary.AppendUvarint(nil, uint64(len(data))), data...))
-			return err
-		}, nil
-}
-
-// transports runs a test over each.
-func transports(t *testing.T, test func(t *testing.T, e *edge)) {
-	for _, scheme := range []string{"ws", "tcp"} {
-		t.Run(strings.ToUpper(scheme), func(t *testing.T) { test(t, newEdge(t, scheme)) })
-	}
-}
-
 // dial opens a connection and closes it after the test.
 func dial(t *testing.T, o stoa.Options) *stoa.Conn {
 	t.Helper()
@@ -428,50 +350,6 @@ func dial(t *testing.T, o stoa.Options) *stoa.Conn {
 	}
 	t.Cleanup(conn.Close)
 	return conn
-}
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// failer is a test, of this package's or of rapid's.
-type failer interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
-
-// eventually waits until a condition holds.
-func eventually(t failer, what string, holds func() bool) {
-	t.Helper()
-	none(t, func() string {
-		if holds() {
-			return ""
-		}
-		return "waited too long until " + what
-	})
-}
-
-// none waits until a complaint is empty.
-func none(t failer, complaint func() string) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for {
-		now := complaint()
-		if now == "" {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-deadline.C:
-			t.Fatalf("%s", now)
-		}
-	}
 }
 
 // notice is an event with a number.

@@ -1,6 +1,7 @@
 package stoa
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -53,7 +54,7 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 			break
 		}
 		if _, ok := c.known(id, kind.Conversation.GetEpoch()); ok {
-			c.merge(id).State = &chatv1.ConversationState{Conversation: kind.Conversation}
+			c.merge(id).learn(&chatv1.ConversationState{Conversation: kind.Conversation})
 		}
 	default:
 		return false
@@ -154,6 +155,20 @@ func (c *Chat) flush() {
 	if c.options.OnUpdate != nil {
 		c.options.OnUpdate(*u)
 	}
+}
+
+// learn takes in what is told of the conversation, as far as it is told.
+func (u *Update) learn(state *chatv1.ConversationState) {
+	u.State = &chatv1.ConversationState{
+		Conversation: cmp.Or(state.GetConversation(), u.State.GetConversation()),
+		Membership:   cmp.Or(state.GetMembership(), u.State.GetMembership()),
+		LastMessage:  cmp.Or(state.GetLastMessage(), u.State.GetLastMessage()),
+	}
+}
+
+// showsBefore reports whether the update is of a conversation and has messages before one of its numbers.
+func (u *Update) showsBefore(id string, seq int64) bool {
+	return u != nil && u.ConversationID == id && len(u.Messages) > 0 && u.Messages[0].GetSeq() < seq
 }
 
 func (u *Update) empty() bool {

@@ -115,41 +115,6 @@ func (c *Chat) startAnew() {
 	clear(c.told)
 }
 
-// enterAgain enters the rooms of the session before.
-func (c *Chat) enterAgain() {
-	c.mu.Lock()
-	rooms := maps.Clone(c.rooms)
-	c.mu.Unlock()
-	for id, entry := range rooms {
-		err := within(c.conn.ctx, callTimeout, func(ctx context.Context) error {
-			_, err := c.conn.Enter(ctx, id, entry.unseen)
-			return err
-		})
-		if _, passes := again(err); err != nil && !passes {
-			c.mu.Lock()
-			delete(c.rooms, id)
-			c.mu.Unlock()
-			c.gone(id)
-		}
-		// After an error that passes, the session is over, and the next one enters it.
-	}
-}
-
-// settle takes in a room that was entered when it stood at a position.
-func (c *Chat) settle(id string, at *chatv1.Position) {
-	c.mu.Lock()
-	entry, ok := c.rooms[id]
-	if ok {
-		entry.ready = true
-		c.rooms[id] = entry
-	}
-	c.mu.Unlock()
-	if !ok { // left meanwhile
-		return
-	}
-	c.adopt(id, at)
-}
-
 // state takes in how a conversation is, and reports whether the device lacks something of it. Of one that is new to it, it
 // wants the last messages up to seq.
 func (c *Chat) state(state *chatv1.ConversationState, seq int64) (behind bool) {
@@ -169,8 +134,11 @@ func (c *Chat) state(state *chatv1.ConversationState, seq int64) (behind bool) {
 		c.have[id] = have
 		c.merge(id).Reset = known
 	}
+	if c.merged.showsBefore(id, mine.GetFirstSeq()) { // for the device to have them first, and then know that they are void
+		c.flush()
+	}
 	have.Seq = max(have.Seq, mine.GetFirstSeq()-1)
-	c.merge(id).State = state
+	c.merge(id).learn(state)
 	if have.Hidden < mine.GetHiddenChange() {
 		c.unhidden[id] = true
 	}

@@ -21,14 +21,20 @@ type talks struct {
 
 	page    int                 // messages pulled at once at most
 	lose    func() (copies int) // how often an event is pushed
+	gather  int                 // how many events are pushed in one frame
+	waiting []*edgev1.Event     // for their frame to be full
 	commits int64
 	posts   int // of somebody else's
 	all     map[string]*talk
 	rooms   map[string]bool // entered by the session at hand, by id
 	pulls   int             // of messages, and of what was hidden
 	gets    int             // of conversations
-	refuse  []error         // answers of the next sends
-	pulling func()          // called before messages are pulled
+	enters  int             // tries to enter a room
+	leaves  int             // of rooms
+	// door answers before a room is entered: by an error, or, false, not at all. Nil lets everybody in.
+	door    func(id string) (answers bool, err error)
+	refuse  []error // answers of the next sends
+	pulling func()  // called before messages are pulled
 	// stored is called when a message was stored, before it is answered, and may cut the line.
 	stored func(m *chatv1.Message)
 }
@@ -48,7 +54,7 @@ type talk struct {
 
 func newTalks(e *edge) *talks {
 	s := &talks{e: e, page: 1000, lose: func() int { return 1 }, all: make(map[string]*talk), rooms: make(map[string]bool)}
-	e.handle, e.enter = s.handle, s.enter
+	e.handle, e.enter, e.leave = s.handle, s.enter, s.leaveRoom
 	return s
 }
 
@@ -59,7 +65,18 @@ func (s *talks) lock() func() {
 
 func (s *talks) tell(event *edgev1.Event) {
 	for range s.lose() {
-		s.e.pushLocked(proto.CloneOf(event))
+		s.waiting = append(s.waiting, proto.CloneOf(event))
+	}
+	if len(s.waiting) >= s.gather {
+		s.flush()
+	}
+}
+
+// flush pushes what waits. The lock is held.
+func (s *talks) flush() {
+	if len(s.waiting) > 0 {
+		s.e.pushLocked(s.waiting...)
+		s.waiting = nil
 	}
 }
 
@@ -141,7 +158,7 @@ func (s *talks) edit(id string, seq int64) {
 	m.Content.GetText().Text = fmt.Sprintf("edited %d", c.change)
 	c.messages[seq-1] = m
 	s.commit(c)
-	if c.member {
+	if c.member || s.rooms[id] {
 		s.tellChat(&chatv1.Event{ConversationId: id, Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
 	}
 }
@@ -181,9 +198,19 @@ func (s *talks) restore(id string) {
 	c := s.all[id]
 	c.epoch++
 	c.messages, c.change, c.first = nil, 0, 1
+	s.tellFactsLocked(c)
+}
+
+// tellFacts changes the conversation's own facts.
+func (s *talks) tellFacts(id string) {
+	defer s.lock()()
+	s.tellFactsLocked(s.all[id])
+}
+
+func (s *talks) tellFactsLocked(c *talk) {
 	s.commit(c)
 	s.tellChat(&chatv1.Event{
-		ConversationId: id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}, Commit: s.commits,
+		ConversationId: c.id, Kind: &chatv1.Event_Conversation{Conversation: c.state().GetConversation()}, Commit: s.commits,
 	})
 }
 
@@ -199,21 +226,36 @@ func (s *talks) rewind(messages int, ids ...string) {
 		c.messages = c.messages[:min(messages, len(c.messages))]
 		s.commit(c)
 	}
-	s.e.forgetLocked()
-	clear(s.rooms)
+	s.forgetLocked()
 }
 
 // forget restarts the server.
 func (s *talks) forget() {
 	defer s.lock()()
-	s.e.forgetLocked()
-	clear(s.rooms)
+	s.forgetLocked()
 }
 
-func (s *talks) enter(in *edgev1.Enter) *edgev1.Entered {
+func (s *talks) forgetLocked() {
+	s.e.forgetLocked()
+	clear(s.rooms)
+	s.waiting = nil
+}
+
+func (s *talks) enter(in *edgev1.Enter) (*edgev1.Entered, error) {
+	s.enters++
+	if s.door != nil {
+		if answers, err := s.door(in.GetConversationId()); err != nil || !answers {
+			return nil, err
+		}
+	}
 	c := s.all[in.GetConversationId()]
 	s.rooms[c.id] = true
-	return &edgev1.Entered{Position: &chatv1.Position{Epoch: c.epoch, Seq: int64(len(c.messages))}}
+	return &edgev1.Entered{Position: &chatv1.Position{Epoch: c.epoch, Seq: int64(len(c.messages))}}, nil
+}
+
+func (s *talks) leaveRoom(in *edgev1.Leave) {
+	s.leaves++
+	delete(s.rooms, in.GetConversationId())
 }
 
 // handle answers ChatService.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 	"google.golang.org/protobuf/proto"
@@ -159,43 +158,6 @@ func TestFlood(t *testing.T) {
 	if g := last(t, ann.wire); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_FLOOD || g.GetReconnectMs() < 1000 {
 		t.Errorf("got %v", g)
 	}
-}
-
-// TestConnectionsThatNeverSignIn opens more than may wait: the next ones are turned away, the waiting ones are let go after
-// their time, and who is signed in notices nothing.
-func TestConnectionsThatNeverSignIn(t *testing.T) {
-	t.Parallel()
-	const limit, extra = 2000, 50
-	w := serve(t, edge.Config{MaxPending: limit, MaxPendingAddress: limit, TokenGrace: time.Hour, Silence: time.Hour})
-	healthy := w.signInAs((*world).webSocket, w.member("healthy"))
-	var idle []net.Conn
-	for range limit {
-		conn, err := net.Dial("tcp", w.tcp.Addr().String())
-		w.must(err)
-		defer conn.Close() //nolint:errcheck // a test
-		idle = append(idle, conn)
-	}
-	healthy.quiet("many who wait")
-	refused := 0
-	for range extra {
-		conn, err := net.Dial("tcp", w.tcp.Addr().String())
-		w.must(err)
-		if g := last(t, delimited(conn)); g.GetReason() == edgev1.GoodbyeReason_GOODBYE_REASON_FULL {
-			refused++
-		}
-		_ = conn.Close()
-	}
-	if refused != extra {
-		t.Errorf("%d of %d were turned away", refused, extra)
-	}
-	w.clock.advance(11 * time.Second)
-	for _, conn := range idle {
-		if g := last(t, delimited(conn)); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_SIGN_IN_TIMEOUT {
-			t.Fatalf("got %v", g)
-		}
-	}
-	healthy.quiet("their end")
-	w.signInAs((*world).webSocket, w.member("late"))
 }
 
 // TestWhoIsTurnedAwayIsClosed: a client that does not close its connection does not keep one of the server's, either.

@@ -40,6 +40,7 @@ func Check(l *Log, stored map[string][]Message) []Fault {
 	for _, id := range slices.Sorted(maps.Keys(conversations)) {
 		c := conversations[id]
 		c.finish()
+		c.beginnings()
 		faults = append(faults, c.faults...)
 	}
 	return faults
@@ -57,6 +58,8 @@ type conversation struct {
 	acked   map[name]Place
 	highest map[string]Place          // acknowledged place of each sender so far
 	floor   map[name]Place            // what a message must stand after
+	begins  map[string]Place          // where each device must begin
+	firsts  map[string]Place          // the first message that each was shown
 	devices map[string]Place          // the last message of each
 	seen    map[string]map[Place]bool // by each
 	faults  []Fault
@@ -66,7 +69,8 @@ func newConversation(id string) *conversation {
 	return &conversation{
 		id: id, byPlace: make(map[Place]Message), byName: make(map[name]Place), lasts: make(map[int64]int64),
 		sent: make(map[name]bool), acked: make(map[name]Place), highest: make(map[string]Place),
-		floor: make(map[name]Place), devices: make(map[string]Place), seen: make(map[string]map[Place]bool),
+		floor: make(map[name]Place), begins: make(map[string]Place), firsts: make(map[string]Place),
+		devices: make(map[string]Place), seen: make(map[string]map[Place]bool),
 	}
 }
 
@@ -125,6 +129,8 @@ func (c *conversation) take(a act) {
 		if at := c.devices[a.device]; at.less(c.last) {
 			c.fault(DeviceMissed, "%s ended at %v, the last one is %v", a.device, at, c.last)
 		}
+	case from:
+		c.begins[a.device] = m.Place
 	}
 }
 
@@ -159,8 +165,21 @@ func (c *conversation) receive(device string, m Message) {
 		c.fault(DeviceMissed, "%s was shown %v right after %v", device, m, last)
 	}
 	seen[m.Place] = true
+	if !any {
+		c.firsts[device] = m.Place
+	}
 	if last.less(m.Place) {
 		c.devices[device] = m.Place
+	}
+}
+
+// beginnings holds where devices began to where they must.
+func (c *conversation) beginnings() {
+	for _, device := range slices.Sorted(maps.Keys(c.begins)) {
+		first, any := c.firsts[device]
+		if begin := c.begins[device]; any && begin.less(first) {
+			c.fault(DeviceMissed, "%s was first shown the one at %v, and must begin at %v", device, first, begin)
+		}
 	}
 }
 

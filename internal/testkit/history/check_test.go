@@ -171,6 +171,36 @@ func TestPlantedFaults(t *testing.T) {
 			func(w *world) { w.log.Complete("odd", "c") },
 			[]history.FaultKind{history.DeviceMissed},
 		},
+		"the first missed by a device": {
+			func(w *world) { w.log.From("late", "c", history.Place{Epoch: 1, Seq: 1}) },
+			[]history.FaultKind{history.DeviceMissed},
+		},
+		"the first missed by a device, which it is told beforehand": {
+			func(w *world) {
+				w.log.From("odd", "c", history.Place{Epoch: 1, Seq: 1})
+				w.receive("odd", 1)
+			},
+			[]history.FaultKind{history.DeviceMissed},
+		},
+		"the epoch before missed by a device": {
+			func(w *world) {
+				w.stored["d"] = []history.Message{
+					message("ann", "x", 1), {Sender: "ann", ID: "y", Place: history.Place{Epoch: 2, Seq: 1}},
+				}
+				w.log.Sent("d", "ann", "x")
+				w.log.Sent("d", "ann", "y")
+				w.log.Received("odd", "d", w.stored["d"][1])
+				w.log.From("odd", "d", history.Place{Epoch: 1, Seq: 1})
+			},
+			[]history.FaultKind{history.DeviceMissed},
+		},
+		"where a device may begin": {
+			func(w *world) {
+				w.log.From("late", "c", history.Place{Epoch: 1, Seq: 3})
+				w.log.From("early", "c", history.Place{Epoch: 1, Seq: 3})
+			},
+			nil,
+		},
 		"received and nowhere": {
 			func(w *world) { w.log.Received("early", "c", message("ann", "a3", 5)) },
 			[]history.FaultKind{history.NeverStored},
@@ -211,7 +241,7 @@ func TestRandomRuns(t *testing.T) {
 		messages := w.stored[id]
 		at := rapid.IntRange(0, len(messages)-2).Draw(t, "at")
 		var want history.FaultKind
-		switch rapid.IntRange(0, 3).Draw(t, "fault") {
+		switch rapid.IntRange(0, 4).Draw(t, "fault") {
 		case 0: // it vanishes
 			w.stored[id] = slices.Delete(messages, at, at+1)
 			want = history.Gap
@@ -226,6 +256,12 @@ func TestRandomRuns(t *testing.T) {
 		case 3: // a device sees it again
 			w.log.Received("all", id, messages[at])
 			want = history.DeviceDoubled
+		case 4: // a device misses the beginning
+			for _, m := range messages[at+1:] {
+				w.log.Received("odd", id, m)
+			}
+			w.log.From("odd", id, messages[0].Place)
+			want = history.DeviceMissed
 		}
 		if faults := history.Check(w.log, w.stored); !slices.Contains(kinds(faults), want) {
 			t.Fatalf("it found %v, want %q among them", faults, want)
@@ -284,6 +320,7 @@ func draw(t *rapid.T) *world {
 	}
 	for id := range w.stored {
 		catchUp(reader{"all", id}, len(w.stored[id]))
+		w.log.From("all", id, history.Place{Epoch: 1, Seq: 1})
 		w.log.Complete("all", id)
 	}
 	return w

@@ -47,6 +47,7 @@ const (
 	acked
 	received
 	complete
+	from
 )
 
 // Log is what the clients of a test did, in the order in which they did it. Its methods may be called by many goroutines;
@@ -80,6 +81,12 @@ func (l *Log) Received(device, conversation string, m Message) {
 // Complete says that a device must have been shown everything up to the last stored message.
 func (l *Log) Complete(device, conversation string) {
 	l.add(act{kind: complete, conversation: conversation, device: device})
+}
+
+// From says that a device must have been shown everything from a place on, as far as it was shown anything: with Complete,
+// all of it up to the last stored message.
+func (l *Log) From(device, conversation string, place Place) {
+	l.add(act{kind: from, conversation: conversation, device: device, message: Message{Place: place}})
 }
 
 // Counts says how much of what a log holds.
@@ -127,7 +134,8 @@ const (
 	DeviceOrder FaultKind = "out of order on a device"
 	// DeviceDoubled: a device was shown a message again.
 	DeviceDoubled FaultKind = "doubled on a device"
-	// DeviceMissed: a device was not shown a message between two others, or before the last one of a complete device.
+	// DeviceMissed: a device was not shown a message between two others, or the last one of a complete device, or the first
+	// ones from where it must begin.
 	DeviceMissed FaultKind = "missed by a device"
 	// NeverStored: a device was shown what is not stored, or not there.
 	NeverStored FaultKind = "received and never stored"
