@@ -93,17 +93,12 @@ func (s *Service) own(ctx context.Context, p authn.Principal, v seen, seq int64)
 	return m, nil
 }
 
-// readerCursor is the last reader that a page showed.
-type readerCursor struct {
-	UserID string `json:"u"`
-}
-
 // ListReaders returns a page of those who have read a message of p's, in the order of their ids. Errors: NOT_FOUND
 // (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListReaders(
 	ctx context.Context, p authn.Principal, id string, seq int64, size int, token string,
 ) (readers []*authv1.User, next string, err error) {
-	cursor, _, err := pagination.Decode[readerCursor](token)
+	cursor, _, err := pagination.Decode[userCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -118,7 +113,7 @@ func (s *Service) ListReaders(
 	if err != nil {
 		return nil, "", err
 	}
-	ids, next = pagination.Page(ids, size, func(last string) readerCursor { return readerCursor{last} })
+	ids, next = pagination.Page(ids, size, func(last string) userCursor { return userCursor{last} })
 	readers, err = s.named(ctx, ids)
 	return readers, next, err
 }

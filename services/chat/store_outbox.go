@@ -16,7 +16,7 @@ import (
 // batchStatements write, on the one write connection.
 type batchStatements struct {
 	takeNumber, place, putPlace, insertMessage, changeMessage, same, at, gone, answers *sql.Stmt
-	insertMention, insertOutbox, deleteOutbox, unread, mentioned                       *sql.Stmt
+	insertMention, insertOutbox, deleteOutbox, unread, mentioned, owned                *sql.Stmt
 }
 
 func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
@@ -46,6 +46,8 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
 		unread:       prepare(countUnread),
 		mentioned:    prepare(countMentioned),
+		// In the words of the index, which has these alone.
+		owned: prepare("SELECT count(*) FROM conversations WHERE owner_id = ? AND kind = 3 AND NOT disbanded"),
 	}, errors.Join(problems...)
 }
 

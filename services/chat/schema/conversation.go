@@ -5,7 +5,9 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
 )
 
 // Conversation is a place in which messages are numbered.
@@ -36,5 +38,12 @@ func (Conversation) Fields() []ent.Field {
 		field.Bool("disbanded").Default(false),
 		field.String("unique_key").Optional().Nillable().Unique().Immutable().
 			Comment("what there is one of: a pair of users, a request to make a group"),
+	}
+}
+
+// Indexes of conversations.
+func (Conversation) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("owner_id").Annotations(entsql.IndexWhere("kind = 3 AND NOT disbanded")), // groups that live
 	}
 }
