@@ -3,7 +3,7 @@
 // bytes, to every session that it is for.
 //
 //	edge.go       configuration, wiring, life
-//	session.go    one device's session: its queue, its resume buffer, its rights
+//	session.go    one device's session: its life, its rights; queue.go what waits for it, sweep.go what ends it, fates.go why
 //	frames.go     what clients ask for
 //	frame.go      a frame in its encodings
 //	topic.go      who hears what, and merging

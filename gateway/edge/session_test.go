@@ -167,17 +167,28 @@ func TestResume(t *testing.T) {
 		}
 		assertRun(t, seen, 1, 35)
 		ann.cut()
+		said := int64(35)
 		for name, r := range map[string]*edgev1.Resume{
-			"another's":      {SessionId: w.signInAs(open, w.member("bob")).session.GetSessionId()},
-			"more than came": {SessionId: ann.session.GetSessionId(), Received: 1000},
-			"what is gone":   {SessionId: ann.session.GetSessionId(), Received: 0},
-			"no session":     {SessionId: "nowhere"},
+			"another device's": {SessionId: ann.session.GetSessionId()},
+			"another's":        {SessionId: w.signInAs(open, w.member("bob")).session.GetSessionId()},
+			"more than came":   {SessionId: ann.session.GetSessionId(), Received: 1000},
+			"what is gone":     {SessionId: ann.session.GetSessionId(), Received: 0},
+			"no session":       {SessionId: "nowhere"},
 		} {
 			other := w.member("ann")
-			other.DeviceID = "device-" + name
-			who := p
-			if name != "what is gone" && name != "more than came" {
-				who = other
+			other.DeviceID = "device-" + name // a new session of the same device would end the one that is asked for
+			who := other
+			if name == "more than came" || name == "what is gone" {
+				mine := w.signInAs(open, other)
+				w.say("group", said+1, said+9)
+				said += 9
+				mine.seqs(9)
+				if err := mine.send(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ack{Ack: &edgev1.Ack{Received: mine.pushes}}}); err != nil {
+					t.Fatal(err)
+				}
+				mine.quiet("an ack") // after which nothing of it is kept
+				mine.cut()
+				r.SessionId = mine.session.GetSessionId()
 			}
 			if d := w.resumeAs(open, who, r); d.session.GetResumed() {
 				t.Errorf("%s was resumed", name)
