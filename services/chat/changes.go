@@ -196,12 +196,15 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 	left := proto.CloneOf(m)
 	left.Recalled = recalled
 	left = emptied(left)
-	for _, table := range []string{"reactions", "pins", "mentions"} {
+	for _, table := range []string{"reactions", "pins"} {
 		if _, err := b.tx.ExecContext(b.ctx,
 			"DELETE FROM "+table+" WHERE conversation_id = ? AND seq = ?", //nolint:gosec // names of ours
 			m.GetConversationId(), m.GetSeq()); err != nil {
 			return nil, fmt.Errorf("take away message: %w", err)
 		}
+	}
+	if err := b.forgetMentions(m); err != nil {
+		return nil, err
 	}
 	if err := b.erase(placeKey{m.GetConversationId(), m.GetSeq()}); err != nil {
 		return nil, err
@@ -209,12 +212,23 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 	return left, nil
 }
 
+// forgetMentions undoes mention: it looks for those whom the stored message means, by whom mentions are found.
 func (b *batch) forgetMentions(m *chatv1.Message) error {
-	if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM mentions WHERE conversation_id = ? AND seq = ?",
-		m.GetConversationId(), m.GetSeq()); err != nil {
-		return fmt.Errorf("forget mentions: %w", err)
+	for _, user := range meant(m) {
+		if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM mentions WHERE conversation_id = ? AND user_id = ? AND seq = ?",
+			m.GetConversationId(), user, m.GetSeq()); err != nil {
+			return fmt.Errorf("forget mentions: %w", err)
+		}
 	}
 	return nil
+}
+
+// meant returns whom a message means, as it is stored: everyone is an empty user.
+func meant(m *chatv1.Message) []string {
+	if m.GetMentions().GetAll() {
+		return []string{""}
+	}
+	return m.GetMentions().GetUserIds()
 }
 
 // PinMessage puts a message on the board or takes it down. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND),

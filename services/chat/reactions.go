@@ -2,6 +2,8 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode"
@@ -89,34 +91,52 @@ func count(m *chatv1.Message, key string, remove bool) error {
 
 // markMine marks the signs in messages of one conversation that are the user's.
 func (s *Service) markMine(ctx context.Context, id, userID string, messages []*chatv1.Message) error {
-	var seqs []int64
-	for _, m := range messages {
-		if len(m.GetReactions()) > 0 {
-			seqs = append(seqs, m.GetSeq())
-		}
-	}
-	if len(seqs) == 0 {
-		return nil
-	}
-	rows, err := s.store.read.Reaction.Query().Where(reaction.ConversationID(id), reaction.UserID(userID),
-		reaction.SeqIn(seqs...)).All(ctx)
-	if err != nil {
-		return fmt.Errorf("read reactions: %w", err)
-	}
-	type sign struct {
-		seq int64
-		key string
-	}
-	own := make(map[sign]bool, len(rows))
-	for _, r := range rows {
-		own[sign{r.Seq, r.Key}] = true
-	}
+	var asked []askedSign
+	var signs []*chatv1.Reaction
 	for _, m := range messages {
 		for _, r := range m.GetReactions() {
-			r.Mine = own[sign{m.GetSeq(), r.GetKey()}]
+			asked, signs = append(asked, askedSign{m.GetSeq(), r.GetKey()}), append(signs, r)
 		}
 	}
+	own, err := s.store.ownSigns(ctx, id, userID, asked)
+	if err != nil {
+		return err
+	}
+	for i, r := range signs {
+		r.Mine = own[i]
+	}
 	return nil
+}
+
+// askedSign is a kind of sign under a message.
+type askedSign struct {
+	Seq int64  `json:"s"`
+	Key string `json:"k"`
+}
+
+// ownSigns reports which signs a user gave. Each is looked up by itself: there may be any number of others' beside it.
+func (s *store) ownSigns(ctx context.Context, id, userID string, asked []askedSign) (own []bool, err error) {
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	list, err := json.Marshal(asked)
+	if err != nil {
+		return nil, fmt.Errorf("read reactions: %w", err)
+	}
+	rows, err := s.messages.ownSigns.QueryContext(ctx, string(list), id, userID)
+	if err != nil {
+		return nil, fmt.Errorf("read reactions: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	own = make([]bool, len(asked))
+	for rows.Next() {
+		var i int
+		if err := rows.Scan(&i); err != nil {
+			return nil, fmt.Errorf("read reactions: %w", err)
+		}
+		own[i] = true
+	}
+	return own, nil
 }
 
 // ListReactions returns a page of who gave signs under a message, of one kind if key is not empty, the first given first.

@@ -19,7 +19,7 @@ const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, chang
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, afterShown, beforeShown, changed, among, same *sql.Stmt
+	after, afterShown, beforeShown, changed, among, ownSigns, same *sql.Stmt
 }
 
 // notHidden leaves out what a user hid, inside of the statement: a page is empty only where nothing is left.
@@ -34,10 +34,14 @@ func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error)
 	changed, third := db.PrepareContext(ctx,
 		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
 	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
-	same, sixth := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
+	same, seventh := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
+	// A cross join, so that SQLite goes from what is asked to the signs.
+	ownSigns, sixth := db.PrepareContext(ctx, "SELECT a.key FROM json_each(?) a CROSS JOIN reactions r "+
+		"ON r.conversation_id = ? AND r.seq = a.value ->> 's' AND r.key = a.value ->> 'k' AND r.user_id = ?")
 	return messageStatements{
-		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among, same: same,
-	}, errors.Join(first, second, third, fourth, fifth, sixth)
+		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among, ownSigns: ownSigns,
+		same: same,
+	}, errors.Join(first, second, third, fourth, fifth, sixth, seventh)
 }
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
