@@ -76,7 +76,7 @@ func (s *session) roundTrip(procedure string, body []byte, timeout time.Duration
 	s.edge.deps.Calls.ServeHTTP(w, r)
 	switch {
 	case w.tooLarge:
-		return nil, errs.ResourceExhausted(errs.ReasonRequestTooLarge, "the answer has more than %d bytes", maxReply)
+		return nil, errs.ResourceExhausted(ReasonAnswerTooLarge, "the answer has more than %d bytes", maxReply)
 	case w.status == http.StatusOK && w.header.Get("Content-Type") == "application/proto":
 		return w.body.Bytes(), nil
 	case w.status == http.StatusOK:

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,7 +21,16 @@ type framer interface {
 	// next returns the first whole frame in b and how many bytes it took; none is nil with 0. control is what the transport
 	// has to answer with. Errors end the connection.
 	next(b []byte) (payload []byte, n int, control []byte, err error)
+	// allow says how large a frame may be from now on, in bytes.
+	allow(size int)
 }
+
+const (
+	// signInBytes is the largest frame before the sign-in is done: a token and where to resume.
+	signInBytes = 8 << 10
+	// controlsBefore is how many frames of a transport's own (pings, empty pieces) a client may send before it has signed in.
+	controlsBefore = 16
+)
 
 // conn is a connection of a byte stream: WebSocket or TCP. One goroutine reads, with a buffer only while there is something
 // to read; whoever has something to say writes.
@@ -29,11 +40,14 @@ type conn struct {
 	raw    syscall.RawConn // nil where the bytes do not go to a socket as they are
 	as     form
 	framer framer
-	peer   string
+	peer   string // address and port
+	origin string // what it is counted by before it has signed in
 	closed atomic.Bool
 	bidden atomic.Bool // its last frame was written: what comes is read and forgotten
 
-	session atomic.Pointer[session]
+	session  atomic.Pointer[session]
+	open     atomic.Bool // frames can be written: a TLS handshake, if there is one, is done
+	controls int         // frames of the transport's own before the sign-in; of the reading goroutine
 
 	writing sync.Mutex // of write and control frames
 	// Of try alone, which one goroutine calls at a time:
@@ -44,7 +58,10 @@ type conn struct {
 }
 
 func newConn(e *Edge, c net.Conn, as form, f framer, peer string) *conn {
-	k := &conn{edge: e, net: c, as: as, framer: f, peer: peer}
+	f.allow(min(signInBytes, e.cfg.MaxFrame))
+	k := &conn{edge: e, net: c, as: as, framer: f, peer: peer, origin: originOf(peer)}
+	_, shakes := c.(*tls.Conn)
+	k.open.Store(!shakes)
 	if sc, ok := c.(syscall.Conn); ok && rawSockets {
 		if raw, err := sc.SyscallConn(); err == nil {
 			k.raw = raw
@@ -74,6 +91,9 @@ func (k *conn) bid() {
 		k.close()
 		return
 	}
+	if k.raw == nil { // closing waits for whoever writes, who shall not wait for a client that does not read
+		_ = k.net.SetWriteDeadline(time.Now())
+	}
 	_ = half.CloseWrite()
 	_ = k.net.SetReadDeadline(time.Now().Add(farewell))
 }
@@ -102,6 +122,7 @@ func (k *conn) write(bufs net.Buffers, timeout time.Duration) error {
 	defer k.writing.Unlock()
 	_ = k.net.SetWriteDeadline(time.Now().Add(timeout)) // a connection without deadlines is a test's
 	_, err := bufs.WriteTo(k.net)
+	_ = k.net.SetWriteDeadline(time.Time{}) // try, and whoever writes next, must not meet it
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errors.Join(errSlow, err)
 	}
@@ -119,7 +140,7 @@ func (k *conn) read(before []byte) error {
 			return nil
 		}
 		if s := k.session.Load(); s != nil { // whatever comes is a sign of life, pongs too
-			s.heard.Store(k.edge.deps.Now().Unix())
+			s.hear(k.edge.deps.Now())
 		}
 		own := len(rest) > 0
 		if own {
@@ -127,6 +148,10 @@ func (k *conn) read(before []byte) error {
 			b = rest
 		}
 		for len(b) > 0 {
+			if k.bidden.Load() {
+				rest = nil
+				return nil
+			}
 			payload, n, control, err := k.framer.next(b)
 			if len(control) > 0 {
 				if werr := k.write(net.Buffers{control}, farewell); werr != nil {
@@ -139,8 +164,10 @@ func (k *conn) read(before []byte) error {
 			if n == 0 {
 				break
 			}
-			if payload != nil && !k.bidden.Load() {
+			if payload != nil {
 				k.handle(payload)
+			} else if err := k.control(); err != nil {
+				return err
 			}
 			b = b[n:]
 		}
@@ -224,16 +251,28 @@ func (k *conn) readRaw(take func(b []byte) error) error {
 	}
 }
 
+// control counts a frame of the transport's own, which costs as much as any other.
+func (k *conn) control() error {
+	s := k.session.Load()
+	if s == nil {
+		if k.controls++; k.controls > controlsBefore {
+			return &badFrameError{"want a sign-in"}
+		}
+		return nil
+	}
+	if !s.frames.AllowN(k.edge.deps.Now(), 1) {
+		s.flood()
+	}
+	return nil
+}
+
 // handle handles one frame: the sign-in, or one of the session.
 func (k *conn) handle(payload []byte) {
 	if s := k.session.Load(); s != nil {
 		s.frame(payload)
 		return
 	}
-	f, bad := parse(payload)
-	if bad == nil && f.GetSignIn() == nil {
-		bad = goodbyeBadFrame("the first frame must be a sign-in")
-	}
+	f, bad := parse(payload, true)
 	if bad != nil {
 		k.farewell(bad)
 		return
@@ -243,6 +282,7 @@ func (k *conn) handle(payload []byte) {
 		k.farewell(last)
 		return
 	}
+	k.framer.allow(k.edge.cfg.MaxFrame)
 	k.session.Store(s)
 	k.edge.pending.signedIn(k)
 }
@@ -253,11 +293,38 @@ func (k *conn) farewell(f *frame) {
 	k.bid()
 }
 
-// turnAway is the whole life of a connection that is not served.
+// turnAway is the whole life of a connection that is not served. One that has not even shaken hands is closed: to tell it
+// why would cost as much as to serve it.
 func (k *conn) turnAway(f *frame) {
 	defer k.close()
-	k.farewell(f)
-	k.discard()
+	if k.open.Load() {
+		k.farewell(f)
+		k.discard()
+	}
+}
+
+// late ends a connection that has not signed in in time.
+func (k *conn) late() {
+	if !k.open.Load() {
+		k.close()
+		return
+	}
+	k.farewell(goodbyeLate())
+}
+
+// shakeHands does the TLS handshake, where there is one, in the time in which a sign-in has to come.
+func (k *conn) shakeHands() error {
+	c, ok := k.net.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(k.edge.stopping, k.edge.cfg.SignIn)
+	defer cancel()
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	k.open.Store(true)
+	return nil
 }
 
 // discard reads what still comes, as long as bid lets it.
@@ -269,7 +336,10 @@ func (k *conn) discard() {
 
 // serve is a connection's life. The caller has counted it among the pending.
 func (k *conn) serve(before []byte) {
-	err := k.read(before)
+	err := k.shakeHands()
+	if err == nil {
+		err = k.read(before)
+	}
 	k.edge.pending.signedIn(k)
 	defer k.close()
 	s := k.session.Load()

@@ -224,7 +224,7 @@ func footprint() (memory int64, files int) {
 // stays. Nothing runs beside it that would be counted.
 func TestConnectionsThatNeverSignIn(t *testing.T) {
 	const limit, extra, place = 10_000, 500, 10
-	w := serve(t, edge.Config{MaxPending: limit, TokenGrace: time.Hour, Silence: time.Hour})
+	w := serve(t, edge.Config{MaxPending: limit, MaxPendingAddress: limit, TokenGrace: time.Hour, Silence: time.Hour})
 	healthy := w.signInAs((*world).webSocket, w.member("healthy"))
 	c := w.crowd()
 	goodbyes := func(what string, got map[string]int, n int, reason edgev1.GoodbyeReason) {

@@ -47,6 +47,8 @@ var _ service.Service = (*Edge)(nil)
 const (
 	ReasonSessionNotFound = "SESSION_NOT_FOUND"
 	ReasonTooManySessions = "TOO_MANY_SESSIONS"
+	ReasonTooManyRooms    = "TOO_MANY_ROOMS"
+	ReasonAnswerTooLarge  = "ANSWER_TOO_LARGE"
 	ReasonDraining        = "DRAINING"
 	ReasonSlowConsumer    = "SLOW_CONSUMER"
 
@@ -101,8 +103,9 @@ type Config struct {
 	MaxCalls int
 	// MaxSessions is how many sessions this edge holds. Default 100,000.
 	MaxSessions int
-	// MaxPending is how many connections may wait for their sign-in. Default 5,000.
-	MaxPending int
+	// MaxPending is how many connections may wait for their sign-in, and MaxPendingAddress how many of them may come from one
+	// address, or one IPv6 network of 64 bits. Default 5,000, and a quarter of MaxPending.
+	MaxPending, MaxPendingAddress int
 	// MaxUserSessions is how many sessions one user may have here. Default 20.
 	MaxUserSessions int
 	// Queue is how many frames may wait for a client, and how many are kept for its resume. Default 256.
@@ -167,6 +170,12 @@ func (c Config) withDefaults() (Config, error) {
 			return Config{}, errors.New("a bound must be above 0")
 		}
 	}
+	if c.MaxPendingAddress == 0 {
+		c.MaxPendingAddress = max(1, c.MaxPending/4)
+	}
+	if c.MaxPendingAddress < 1 {
+		return Config{}, errors.New("a bound must be above 0")
+	}
 	if c.FrameRate == 0 {
 		c.FrameRate = 100
 	}
@@ -202,10 +211,14 @@ type Edge struct {
 	reports  *reports
 	nodes    *nodes
 	pending  *pending
+	fates    *fates
+
+	began time.Time
 
 	mu       sync.RWMutex
 	sessions map[string]*session
 	users    map[string][]*session
+	devices  map[string][]*session
 	draining bool
 
 	life     sync.RWMutex   // held for writing while the edge stops, so that nothing begins
@@ -235,8 +248,9 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	}
 	e := &Edge{
 		cfg: cfg, public: public, deps: deps, logger: deps.Logger.With(slog.String("service", "edge")), metrics: m,
-		reports: newReports(), nodes: newNodes(), pending: newPending(cfg.MaxPending),
-		sessions: make(map[string]*session), users: make(map[string][]*session), work: make(chan func()),
+		reports: newReports(), nodes: newNodes(), fates: newFates(), pending: newPending(cfg.MaxPending, cfg.MaxPendingAddress),
+		sessions: make(map[string]*session), users: make(map[string][]*session), devices: make(map[string][]*session),
+		began: deps.Now(), work: make(chan func()),
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.hub = newHub(e, 2*runtime.GOMAXPROCS(0))
@@ -321,6 +335,13 @@ func (e *Edge) sessionsOf(userID string) []*session {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.users[userID]
+}
+
+// sessionsAt returns a device's sessions here. The slice must not be changed.
+func (e *Edge) sessionsAt(deviceID string) []*session {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.devices[deviceID]
 }
 
 // everyone returns all sessions.

@@ -3,6 +3,8 @@ package edge
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -72,9 +74,12 @@ func (e *Edge) membersChanged(id string, changed *chatv1.MembersChanged) {
 		for _, s := range e.sessionsOf(m.GetUser().GetId()) {
 			if m.GetRole() == chatv1.MemberRole_MEMBER_ROLE_UNSPECIFIED {
 				s.detach(id)
-			} else {
-				s.attach(id)
+				continue
 			}
+			s.mu.Lock()
+			delete(s.gone, id)
+			s.mu.Unlock()
+			s.attach(id)
 		}
 	}
 }
@@ -211,22 +216,18 @@ func (e *Edge) onDelivery(_ context.Context, _ string, d *edgev1.Delivery) error
 		}
 		return nil
 	}
-	var to []*session
+	to := make(map[*session]struct{}) // who is named twice is told once
 	for _, user := range d.GetUserIds() {
-		to = append(to, e.sessionsOf(user)...)
-	}
-	if len(d.GetDeviceIds()) > 0 {
-		devices := make(map[string]bool, len(d.GetDeviceIds()))
-		for _, id := range d.GetDeviceIds() {
-			devices[id] = true
-		}
-		for _, s := range e.everyone() {
-			if devices[s.owner.DeviceID] {
-				to = append(to, s)
-			}
+		for _, s := range e.sessionsOf(user) {
+			to[s] = struct{}{}
 		}
 	}
-	e.deliver([][]byte{b}, to)
+	for _, device := range d.GetDeviceIds() {
+		for _, s := range e.sessionsAt(device) {
+			to[s] = struct{}{}
+		}
+	}
+	e.deliver([][]byte{b}, slices.Collect(maps.Keys(to)))
 	return nil
 }
 

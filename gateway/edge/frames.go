@@ -31,11 +31,15 @@ const (
 	callTimeout = 30 * time.Second
 )
 
-// parse reads a frame of a client. What is wrong with it is a defect of the client, said in a Goodbye.
-func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
+// parse reads a frame of a client, which has to be a SignIn where it is the first. What is wrong with it is a defect of the
+// client, said in a Goodbye.
+func parse(payload []byte, first bool) (*edgev1.ClientFrame, *frame) {
 	f := &edgev1.ClientFrame{}
 	if err := proto.Unmarshal(payload, f); err != nil {
 		return nil, goodbyeBadFrame("this is no ClientFrame")
+	}
+	if first && f.GetSignIn() == nil {
+		return nil, goodbyeBadFrame("the first frame must be a sign-in")
 	}
 	switch kind := f.GetKind().(type) { // most frames; rules that cost nothing to look at
 	case *edgev1.ClientFrame_Call: // the RPC checks its own message
@@ -47,7 +51,7 @@ func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
 	case *edgev1.ClientFrame_Ping: // it has no fields
 		return f, nil
 	}
-	if err := protovalidate.Validate(f); err != nil {
+	if err := protovalidate.Validate(f, protovalidate.WithFailFast()); err != nil { // one defect is enough
 		return nil, goodbyeBadFrame(strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	if f.GetKind() == nil {
@@ -59,19 +63,24 @@ func parse(payload []byte) (*edgev1.ClientFrame, *frame) {
 // frame handles a frame after the first. But for Enter, what takes time has a goroutine of its own.
 func (s *session) frame(payload []byte) {
 	now := s.edge.deps.Now()
-	s.heard.Store(now.Unix())
+	s.hear(now)
 	s.edge.metrics.received.Inc()
 	if !s.frames.AllowN(now, 1) {
-		s.edge.metrics.flooded.Inc()
-		s.end(goodbyeFlood(), "flood")
+		s.flood()
 		return
 	}
-	f, bad := parse(payload)
+	f, bad := parse(payload, false)
 	if bad != nil {
 		s.end(bad, "bad_frame")
 		return
 	}
 	s.handle(f)
+}
+
+// flood ends a session whose client sends too much.
+func (s *session) flood() {
+	s.edge.metrics.flooded.Inc()
+	s.end(goodbyeFlood(), "flood")
 }
 
 func (s *session) handle(f *edgev1.ClientFrame) {
@@ -108,10 +117,13 @@ func (s *session) inFlight(id uint32, act func() *frame) {
 		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
 		return
 	}
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
 	if !s.edge.hand(func() {
 		defer s.calls.Add(-1)
 		if f := act(); f != nil {
-			s.send(f)
+			s.answer(l, id, f)
 		}
 	}) {
 		s.calls.Add(-1)
@@ -137,6 +149,8 @@ func (s *session) renew(id uint32, token string) *frame {
 
 // enter lets the session into a live room: first it hears it, then it learns where it stands, so that nothing lies between.
 func (s *session) enter(id uint32, r *edgev1.Enter) *frame {
+	s.entering.Lock() // on a stream, an Enter and a Leave may come at the same time
+	defer s.entering.Unlock()
 	room := r.GetConversationId()
 	s.mu.Lock()
 	unseen, entered := s.rooms[room]
@@ -144,7 +158,7 @@ func (s *session) enter(id uint32, r *edgev1.Enter) *frame {
 	staff, p := s.principal.IsStaff(), s.principal
 	s.mu.Unlock()
 	if full {
-		return refusal(id, errs.ResourceExhausted(ReasonTooManySessions, "at most %d rooms can be entered at once", maxRooms))
+		return refusal(id, errs.ResourceExhausted(ReasonTooManyRooms, "at most %d rooms can be entered at once", maxRooms))
 	}
 	ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
 	defer cancel()
@@ -198,6 +212,8 @@ func (e *Edge) people(room string) int32 {
 
 // leave ends an enter.
 func (s *session) leave(room string) {
+	s.entering.Lock()
+	defer s.entering.Unlock()
 	s.mu.Lock()
 	unseen, ok := s.rooms[room]
 	delete(s.rooms, room)
@@ -244,10 +260,11 @@ func (s *session) typing(r *edgev1.Typing) {
 }
 
 // signedIn is the answer to a sign-in.
-func (e *Edge) signedIn(id uint32, s *session, resumed bool) *frame {
+func (e *Edge) signedIn(id uint32, s *session, resumed bool, ended edgev1.GoodbyeReason) *frame {
 	p := s.owner
 	return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_SignedIn{SignedIn: &edgev1.SignedIn{
-		SessionId: s.id, Resumed: resumed, SilenceMs: int32(e.cfg.Silence.Milliseconds()), //nolint:gosec // minutes
+		SessionId: s.id, Resumed: resumed, Ended: ended,
+		SilenceMs:     int32(e.cfg.Silence.Milliseconds()),                    //nolint:gosec // minutes
 		ResumeMs:      int32(e.cfg.Resume.Milliseconds()),                     //nolint:gosec // minutes
 		MaxFrameBytes: int32(e.cfg.MaxFrame), MaxCalls: int32(e.cfg.MaxCalls), //nolint:gosec // a MiB
 		UserId: p.UserID, DeviceId: p.DeviceID, ServerTime: timestamppb.New(e.deps.Now()),

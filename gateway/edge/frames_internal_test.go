@@ -50,24 +50,29 @@ func fuzzFramer(f *testing.F, make func() framer) {
 
 const fuzzMax = 1 << 10
 
+func allowed(f framer) framer {
+	f.allow(fuzzMax)
+	return f
+}
+
 func FuzzTCPFrames(f *testing.F) {
 	f.Add([]byte(preface+"\x02\x22\x00"), uint8(0))
 	f.Add([]byte(preface+"\xff\xff\xff\xff\xff"), uint8(3))
 	f.Add([]byte("GET /"), uint8(1))
-	fuzzFramer(f, func() framer { return &tcpFramer{max: fuzzMax} })
+	fuzzFramer(f, func() framer { return allowed(&tcpFramer{}) })
 }
 
 func FuzzWebSocketFrames(f *testing.F) {
 	f.Add(ws.MustCompileFrame(ws.MaskFrame(ws.NewBinaryFrame([]byte("hello")))), uint8(0))
 	f.Add(ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(ws.OpBinary, false, []byte("he")))), uint8(2))
 	f.Add(ws.MustCompileFrame(ws.MaskFrame(ws.NewCloseFrame(nil))), uint8(1))
-	fuzzFramer(f, func() framer { return &wsFramer{max: fuzzMax} })
+	fuzzFramer(f, func() framer { return allowed(&wsFramer{}) })
 }
 
 func FuzzClientFrames(f *testing.F) {
 	f.Add([]byte{0x22, 0x00})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, bad := parse(b)
+		frame, bad := parse(b, false)
 		if (frame == nil) == (bad == nil) {
 			t.Fatal("neither a frame nor a goodbye, or both")
 		}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"math/rand/v2"
 
 	"google.golang.org/protobuf/proto"
@@ -60,6 +61,15 @@ func goodbyeDraining() *frame {
 
 func goodbyeFull() *frame {
 	return goodbye(edgev1.GoodbyeReason_GOODBYE_REASON_FULL, "too many are connected here", 5_000+soon(10_000))
+}
+
+func goodbyeMany(most int) *frame {
+	return goodbye(edgev1.GoodbyeReason_GOODBYE_REASON_FULL,
+		fmt.Sprintf("this user has %d connections here, and may have no more", most), 5_000+soon(10_000))
+}
+
+func goodbyeSilent() *frame {
+	return goodbye(edgev1.GoodbyeReason_GOODBYE_REASON_SILENT, "nothing was heard for too long, come back", soon(1_000))
 }
 
 func goodbyeFlood() *frame {

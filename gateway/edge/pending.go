@@ -1,37 +1,69 @@
 package edge
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
 
 // pending is the connections that have not signed in. They are bounded, and so is their time.
 type pending struct {
-	limit int
+	limit, perAddress int
 
 	mu     sync.Mutex
 	until  map[*conn]time.Time
+	from   map[string]int // how many come from each address
 	closed bool
 }
 
-func newPending(limit int) *pending { return &pending{limit: limit, until: make(map[*conn]time.Time)} }
+func newPending(limit, perAddress int) *pending {
+	return &pending{limit: limit, perAddress: perAddress, until: make(map[*conn]time.Time), from: make(map[string]int)}
+}
 
-// add counts a connection that has until a time to sign in. It returns false when there are too many.
+// add counts a connection that has until a time to sign in. It returns false when there are too many, or too many from its
+// address: one that opens many shall not keep all others out.
 func (p *pending) add(k *conn, until time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.until) >= p.limit {
+	if p.closed || len(p.until) >= p.limit || p.from[k.origin] >= p.perAddress {
 		return false
 	}
 	p.until[k] = until
+	p.from[k.origin]++
 	return true
+}
+
+// remove takes a connection out. The lock is held.
+func (p *pending) remove(k *conn) {
+	if _, ok := p.until[k]; !ok {
+		return
+	}
+	delete(p.until, k)
+	if p.from[k.origin]--; p.from[k.origin] <= 0 {
+		delete(p.from, k.origin)
+	}
+}
+
+// originOf is what connections are counted by: an IPv4 address, or the 64 bits that one customer has of IPv6.
+func originOf(peer string) string {
+	at, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return peer
+	}
+	address := at.Addr().Unmap().WithZone("")
+	if address.Is6() {
+		if network, err := address.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return address.String()
 }
 
 // signedIn takes a connection out, also one that is gone.
 func (p *pending) signedIn(k *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.until, k)
+	p.remove(k)
 }
 
 // expire ends those whose time is over.
@@ -41,13 +73,13 @@ func (p *pending) expire(now time.Time) {
 	for k, until := range p.until {
 		if now.After(until) {
 			late = append(late, k)
-			delete(p.until, k)
+			p.remove(k)
 		}
 	}
 	p.mu.Unlock()
 	for _, k := range late {
 		if k.session.Load() == nil {
-			k.edge.begin(func() { k.farewell(goodbyeLate()) })
+			k.edge.begin(k.late)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"time"
 
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
@@ -71,4 +72,27 @@ func (h *pushHandler) KickUsers(ctx context.Context, r *edgev1.KickUsersRequest)
 		Reason: edgev1.GoodbyeReason_GOODBYE_REASON_KICKED, Message: r.GetMessage(), ReconnectMs: never,
 	}})
 	return &edgev1.KickUsersResponse{}, err
+}
+
+// pace is how many sessions a second a push to everyone reaches, where nobody says; pacings is in how many steps.
+const pace, pacings = 5_000, 20
+
+// paced pushes to sessions at a pace.
+func (e *Edge) paced(events [][]byte, to []*session, perSecond int) {
+	if perSecond <= 0 {
+		perSecond = pace
+	}
+	step := max(1, perSecond/pacings)
+	tick := time.NewTicker(time.Duration(step) * time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for len(to) > 0 {
+		n := min(step, len(to))
+		e.deliver(events, to[:n])
+		to = to[n:]
+		select {
+		case <-tick.C:
+		case <-e.stopping.Done():
+			return
+		}
+	}
 }

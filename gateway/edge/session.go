@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/time/rate"
 
+	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 const (
@@ -49,9 +51,11 @@ type session struct {
 	owner  authn.Principal // whose it is, and on which device; never changes
 	frames *rate.Limiter
 	calls  atomic.Int32
-	heard  atomic.Int64  // Unix seconds when something last came
+	heard  atomic.Int64  // when something last came, by the edge's age
 	unhook func()        // from revocations
 	over   chan struct{} // closed when it has ended
+
+	entering sync.Mutex // of Enter and Leave, which take their time
 
 	mu        sync.Mutex
 	principal authn.Principal // of the token at hand: the owner's, with another end and perhaps another role
@@ -87,7 +91,7 @@ func (s *session) send(f *frame) {
 		s.mu.Unlock()
 		return
 	}
-	if len(s.queue) >= s.edge.cfg.Queue || s.queued+len(f.plain) > queueBytes {
+	if !s.fits(f) {
 		cut := s.link == nil
 		s.mu.Unlock()
 		if cut { // nobody reads, and nobody could resume without a loss
@@ -99,11 +103,39 @@ func (s *session) send(f *frame) {
 		return
 	}
 	s.put(f)
+	s.pushOn()
+}
+
+// pushOn writes what waits, unless somebody does. It is called with the lock, and gives it back.
+func (s *session) pushOn() {
 	if s.link == nil || s.writing {
 		s.mu.Unlock()
 		return
 	}
 	s.flush()
+}
+
+// fits reports whether a frame may wait for the client: one always may, however large. The lock is held.
+func (s *session) fits(f *frame) bool {
+	return len(s.queue) == 0 || (len(s.queue) < s.edge.cfg.Queue && s.queued+len(f.plain) <= queueBytes)
+}
+
+// answer is send for what a client asked for over a link: on another one its id may be that of another question, and the
+// client has given the call up. Where the answer does not fit beside what the client has not read yet, the client is told so,
+// which takes little room, and asks again.
+func (s *session) answer(l link, id uint32, f *frame) {
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		return
+	}
+	if s.ended || s.last || s.fits(f) || len(s.queue) >= s.edge.cfg.Queue {
+		s.mu.Unlock()
+		s.send(f)
+		return
+	}
+	s.put(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "other answers wait to be read").With("retry_after_ms", "1000")))
+	s.pushOn()
 }
 
 // put adds a frame to the queue. The lock is held.
@@ -184,8 +216,7 @@ func (s *session) forget(n int) {
 func (s *session) drain(l link) {
 	for {
 		s.mu.Lock()
-		if s.link != l || s.ended {
-			s.writing = false
+		if s.link != l || s.ended { // whoever took the link away, or gave another, said who writes now
 			s.mu.Unlock()
 			return
 		}
@@ -261,7 +292,17 @@ func (s *session) cut(l link) {
 func (s *session) resume(l link, received int64, p authn.Principal, token string, packs bool, first *frame) bool {
 	s.mu.Lock()
 	if s.ended || s.last || received < s.lost || received > s.pushed ||
-		s.owner.DeviceID != p.DeviceID || s.owner.UserID != p.UserID {
+		s.owner.DeviceID != p.DeviceID || s.owner.UserID != p.UserID || s.owner.SessionID != p.SessionID {
+		s.mu.Unlock()
+		return false
+	}
+	waiting := 0
+	for _, f := range s.queue {
+		if f.push {
+			waiting++
+		}
+	}
+	if s.lost+int64(len(s.kept)+waiting)-received >= int64(s.edge.cfg.Queue) { // the next push would end it as too slow
 		s.mu.Unlock()
 		return false
 	}
@@ -371,12 +412,15 @@ func (s *session) finish(l link) {
 	}
 	s.link = nil
 	s.mu.Unlock()
+	s.edge.forget(s, topics)
 	if l != nil {
 		l.bid()
 	}
 	close(s.over)
-	s.edge.forget(s, topics)
 }
+
+// hear notes a sign of life. It goes by the edge's age, which no clock that is set changes.
+func (s *session) hear(now time.Time) { s.heard.Store(int64(now.Sub(s.edge.began))) }
 
 // wait waits until an ended session has said its goodbye.
 func (s *session) wait() {
@@ -409,6 +453,12 @@ func (e *Edge) begin(act func()) bool {
 
 // forget takes an ended session out of the lists.
 func (e *Edge) forget(s *session, topics []*topic) {
+	s.mu.Lock()
+	reason := reasonOf(s.why)
+	s.mu.Unlock()
+	if reason != edgev1.GoodbyeReason_GOODBYE_REASON_UNSPECIFIED {
+		e.fates.put(s.id, fate{user: s.user(), reason: reason, until: e.deps.Now().Add(e.cfg.Resume)})
+	}
 	if s.unhook != nil {
 		s.unhook()
 	}
@@ -421,14 +471,19 @@ func (e *Edge) forget(s *session, topics []*topic) {
 		delete(e.sessions, s.id)
 		e.metrics.sessions.Set(float64(len(e.sessions)))
 	}
-	left := without(e.users[s.user()], s)
-	if len(left) == 0 {
-		delete(e.users, s.user())
-	} else {
-		e.users[s.user()] = left
-	}
+	remove(e.users, s.user(), s)
+	remove(e.devices, s.owner.DeviceID, s)
 	e.mu.Unlock()
 	e.logger.LogAttrs(context.Background(), slog.LevelDebug, "session ended", slog.String("session_id", s.id))
+}
+
+// remove takes a session off one of the lists of an index.
+func remove(index map[string][]*session, key string, s *session) {
+	if left := without(index[key], s); len(left) > 0 {
+		index[key] = left
+	} else {
+		delete(index, key)
+	}
 }
 
 // without returns a copy of list without s.
@@ -455,6 +510,7 @@ func (e *Edge) sweep() {
 		}
 		now := e.deps.Now()
 		e.pending.expire(now)
+		e.fates.expire(now)
 		for _, s := range e.everyone() {
 			s.check(now)
 		}
@@ -470,14 +526,30 @@ func (s *session) check(now time.Time) {
 		s.end(nil, "left")
 	case now.After(expires.Add(s.edge.cfg.TokenGrace)):
 		s.end(goodbyeExpired(), "expired")
-	case !cut && now.Unix()-s.heard.Load() > int64(s.edge.cfg.Silence/time.Second):
+	case !cut && now.Sub(s.edge.began)-time.Duration(s.heard.Load()) > s.edge.cfg.Silence:
 		s.edge.metrics.silent.Inc()
-		s.mu.Lock()
-		l := s.link
-		s.mu.Unlock()
-		if l != nil { // a half-open socket: whoever was there may resume
-			l.close()
-			s.cut(l)
+		s.silent()
+	}
+}
+
+// silent cuts a session's link of which nothing was heard, most of the time a half-open socket. Whoever was there may resume.
+func (s *session) silent() {
+	s.mu.Lock()
+	l := s.link
+	whole := l != nil && !s.writing && s.offset == 0 // nothing is half written
+	if whole {
+		s.writing = true
+	}
+	s.mu.Unlock()
+	if l == nil {
+		return
+	}
+	if !s.edge.begin(func() {
+		if whole {
+			_ = l.write(net.Buffers{goodbyeSilent().in(l.form(), false)}, farewell) // to somebody who may not be there
 		}
+		s.cut(l)
+	}) {
+		s.cut(l)
 	}
 }

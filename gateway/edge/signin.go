@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -57,21 +56,23 @@ func (e *Edge) signIn(l link, id uint32, r *edgev1.SignIn) (*session, *frame) {
 func (e *Edge) open(
 	ctx context.Context, l link, id uint32, r *edgev1.SignIn, p authn.Principal,
 ) (*session, *frame) {
+	ended := edgev1.GoodbyeReason_GOODBYE_REASON_UNSPECIFIED
 	if old := r.GetResume(); old != nil {
 		if s := e.session(old.GetSessionId()); s != nil &&
-			s.resume(l, old.GetReceived(), p, r.GetAccessToken(), r.GetAcceptGzip(), e.signedIn(id, s, true)) {
-			s.heard.Store(e.deps.Now().Unix())
+			s.resume(l, old.GetReceived(), p, r.GetAccessToken(), r.GetAcceptGzip(), e.signedIn(id, s, true, ended)) {
+			s.hear(e.deps.Now())
 			e.metrics.resumed.Inc()
 			return s, nil
 		}
+		ended = e.fates.of(old.GetSessionId(), p.UserID)
 	}
 	now := e.deps.Now()
 	s := &session{
 		edge: e, id: e.cfg.Node + "." + rand.Text(), opened: now, owner: p, principal: p, token: r.GetAccessToken(), link: l,
 		gzip: r.GetAcceptGzip(), writing: true, away: true, over: make(chan struct{}), gone: make(map[string]bool),
-		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), int(4*e.cfg.FrameRate)),
+		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), max(1, int(4*e.cfg.FrameRate))),
 	}
-	s.heard.Store(now.Unix())
+	s.hear(now)
 	others, last := e.admit(s)
 	if last != nil {
 		return nil, last
@@ -93,14 +94,14 @@ func (e *Edge) open(
 		s.end(nil, "unavailable")
 		return nil, goodbyeRefused(errs.Unavailable(errs.ReasonUnavailable, "the server cannot open sessions now").Because(err))
 	}
-	e.welcome(s, id)
+	e.welcome(s, id, ended)
 	e.tellOpened(ctx, s)
 	return s, nil
 }
 
 // welcome lets frames out, SignedIn before all that came meanwhile.
-func (e *Edge) welcome(s *session, id uint32) {
-	first := e.signedIn(id, s, false)
+func (e *Edge) welcome(s *session, id uint32, ended edgev1.GoodbyeReason) {
+	first := e.signedIn(id, s, false, ended)
 	s.mu.Lock()
 	s.gone = nil
 	s.queue = append([]*frame{first}, s.queue...)
@@ -126,11 +127,14 @@ func (e *Edge) admit(s *session) (others []*session, last *frame) {
 	switch {
 	case e.draining:
 		return nil, goodbyeDraining()
-	case len(e.sessions) >= e.cfg.MaxSessions, len(mine)-len(others) >= e.cfg.MaxUserSessions:
+	case len(e.sessions) >= e.cfg.MaxSessions:
 		return nil, goodbyeFull()
+	case len(mine)-len(others) >= e.cfg.MaxUserSessions:
+		return nil, goodbyeMany(e.cfg.MaxUserSessions)
 	}
 	e.sessions[s.id] = s
 	e.users[s.user()] = append(without(mine, s), s)
+	e.devices[s.owner.DeviceID] = append(without(e.devices[s.owner.DeviceID], s), s)
 	e.metrics.sessions.Set(float64(len(e.sessions)))
 	e.metrics.opened.Inc()
 	return others, nil
@@ -201,28 +205,4 @@ func (e *Edge) onSessionOpened(_ context.Context, _ string, opened *edgev1.Sessi
 		}
 	}
 	return nil
-}
-
-// pace is how many sessions a second a push to everyone reaches, where nobody says.
-const pace = 5_000
-
-// paced pushes to sessions at a pace.
-func (e *Edge) paced(events [][]byte, to []*session, perSecond int) {
-	if perSecond <= 0 {
-		perSecond = pace
-	}
-	const slices = 20 // of a second
-	tick := time.NewTicker(time.Second / slices)
-	defer tick.Stop()
-	step := max(1, perSecond/slices)
-	for len(to) > 0 {
-		n := min(step, len(to))
-		e.deliver(events, to[:n])
-		to = to[n:]
-		select {
-		case <-tick.C:
-		case <-e.stopping.Done():
-			return
-		}
-	}
 }

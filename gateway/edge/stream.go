@@ -67,7 +67,7 @@ func (h *edgeHandler) Connect(
 			return s.reason()
 		case <-beat.C:
 			// Writing to it is how a stream shows that somebody listens.
-			s.heard.Store(e.deps.Now().Unix())
+			s.hear(e.deps.Now())
 			s.send(newFrame(&edgev1.ServerFrame{Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
 		}
 	}
@@ -77,18 +77,18 @@ func (h *edgeHandler) Connect(
 func (s *session) reason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch s.why {
-	case "drained":
+	switch reasonOf(s.why) {
+	case edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING:
 		return errs.Unavailable(ReasonDraining, "the server stops, come back")
-	case "revoked":
+	case edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED:
 		return errs.Unauthenticated(authn.ReasonSessionRevoked, "this session was signed out")
-	case "expired":
+	case edgev1.GoodbyeReason_GOODBYE_REASON_TOKEN_EXPIRED:
 		return errs.Unauthenticated(authn.ReasonTokenExpired, "the token expired and no other came")
-	case "slow":
+	case edgev1.GoodbyeReason_GOODBYE_REASON_SLOW_CONSUMER:
 		return errs.ResourceExhausted(ReasonSlowConsumer, "this stream was read too slowly, come back and sync")
-	case "elsewhere":
+	case edgev1.GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE:
 		return errs.New(connect.CodeAborted, ReasonSignedInElsewhere, "another connection took this one's place")
-	case "kicked", "flood":
+	case edgev1.GoodbyeReason_GOODBYE_REASON_KICKED:
 		return errs.PermissionDenied(errs.ReasonForbidden, "a back end ended this connection")
 	default:
 		return nil
@@ -119,7 +119,7 @@ func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.
 		return nil, sessionNotFound()
 	}
 	now := h.edge.deps.Now()
-	s.heard.Store(now.Unix())
+	s.hear(now)
 	if !s.frames.AllowN(now, 1) {
 		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "too many frames, slow down")
 	}

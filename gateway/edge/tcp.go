@@ -37,7 +37,7 @@ func (e *Edge) serveTCP(l net.Listener) error {
 		if t, ok := c.(*net.TCPConn); ok {
 			_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
 		}
-		k := newConn(e, c, formDelimited, &tcpFramer{max: e.cfg.MaxFrame}, c.RemoteAddr().String())
+		k := newConn(e, c, formDelimited, &tcpFramer{}, c.RemoteAddr().String())
 		e.accept(k, nil)
 	}
 }
@@ -54,6 +54,8 @@ type tcpFramer struct {
 	max   int
 	begun bool
 }
+
+func (f *tcpFramer) allow(size int) { f.max = size }
 
 // next implements framer.
 func (f *tcpFramer) next(b []byte) (payload []byte, n int, control []byte, err error) {

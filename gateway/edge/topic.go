@@ -9,6 +9,8 @@ import (
 const (
 	// frameBytes is how large a Push of merged events grows.
 	frameBytes = 64 << 10
+	// topicBytes is how much waits for a topic's next frame at most.
+	topicBytes = 1 << 20
 	// A busy topic with more than mergeFrom sessions waits mergeStep for each event a second, mergeMost at the most, between
 	// two frames: a write costs the same with one event and with twenty.
 	mergeFrom = 16
@@ -100,7 +102,11 @@ func (h *hub) leave(t *topic, s *session) {
 func (t *topic) tell(event []byte) {
 	t.mu.Lock()
 	t.events = append(t.events, event)
-	t.size += len(event)
+	if t.size += len(event); t.size >= topicBytes { // who tells this much helps to write it
+		t.mu.Unlock()
+		t.flush()
+		return
+	}
 	if t.scheduled {
 		t.mu.Unlock()
 		return

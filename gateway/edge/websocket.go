@@ -47,7 +47,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		before, _ = rw.Reader.Peek(n) // what is buffered can be had
 		before = bytes.Clone(before)
 	}
-	k := newConn(e, c, formWebSocket, &wsFramer{max: e.cfg.MaxFrame}, e.clientOf(r))
+	k := newConn(e, c, formWebSocket, &wsFramer{}, e.clientOf(r))
 	e.accept(k, before)
 }
 
@@ -120,6 +120,8 @@ type wsFramer struct {
 	partly []byte // of a message in several frames
 	inside bool
 }
+
+func (f *wsFramer) allow(size int) { f.max = size }
 
 // errFarewell says that the client closed the connection as it should.
 var errFarewell = errors.New("the client closed")

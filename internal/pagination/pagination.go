@@ -45,7 +45,8 @@ func Encode[C any](cursor C) string {
 }
 
 // Decode reads a token back. The empty token is the first page: ok is false and the cursor zero. A token that is not of
-// this shape is an INVALID_ARGUMENT with the reason PAGE_TOKEN_INVALID.
+// this shape is an INVALID_ARGUMENT with the reason PAGE_TOKEN_INVALID, and so is one whose cursor has a method Valid that
+// says no: tokens are forged.
 func Decode[C any](token string) (cursor C, ok bool, err error) {
 	var zero C
 	if token == "" {
@@ -65,6 +66,9 @@ func Decode[C any](token string) (cursor C, ok bool, err error) {
 	}
 	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
 		return zero, false, invalid(err)
+	}
+	if c, ok := any(cursor).(interface{ Valid() bool }); ok && !c.Valid() {
+		return zero, false, invalid(nil)
 	}
 	return cursor, true, nil
 }

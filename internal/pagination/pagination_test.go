@@ -56,6 +56,26 @@ func TestMalformedTokens(t *testing.T) {
 	}
 }
 
+// row is a cursor that knows which rows there can be.
+type row int
+
+func (r row) Valid() bool { return r > 0 }
+
+func TestForgedTokens(t *testing.T) {
+	if got, ok, err := pagination.Decode[row](""); err != nil || ok || got != 0 {
+		t.Errorf("first page: %v, %v, %v", got, ok, err)
+	}
+	if got, ok, err := pagination.Decode[row](pagination.Encode(7)); err != nil || !ok || got != 7 {
+		t.Errorf("got %v, %v, %v", got, ok, err)
+	}
+	for _, forged := range []int{0, -1} {
+		got, _, err := pagination.Decode[row](pagination.Encode(forged))
+		if got != 0 || !errs.Is(err, connect.CodeInvalidArgument, "PAGE_TOKEN_INVALID") {
+			t.Errorf("row %d: %v, %v", forged, got, err)
+		}
+	}
+}
+
 func TestPagesCoverTheList(t *testing.T) {
 	all := []int{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}
 	for size := 1; size <= len(all)+1; size++ {

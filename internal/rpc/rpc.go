@@ -86,7 +86,7 @@ func HandlerOptions(d Deps) (connect.HandlerOption, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build handler options: %w", err)
 	}
-	validator, err := protovalidate.New()
+	validator, err := protovalidate.New(protovalidate.WithFailFast()) // a message with a million defects must not cost a million answers
 	if err != nil {
 		return nil, fmt.Errorf("build handler options: %w", err)
 	}

@@ -38,6 +38,8 @@ type batch struct {
 // place is where a conversation's numbers stand in a batch.
 type place struct {
 	epoch, lastSeq, lastChange int64
+	sharedFrom                 int64 // as in Conversation
+	raised                     bool  // sharedFrom is, by this batch
 	touched                    bool
 }
 
@@ -48,6 +50,7 @@ type tale struct {
 	fresh          bool // all of events are new messages
 	events         []*chatv1.Event
 	own            []*chatv1.OwnEvent
+	takenAway      []int64 // messages that events say are
 }
 
 // newBatch takes the commit's number, which also makes it the only batch.
@@ -113,7 +116,7 @@ func (b *batch) place(id string) (*place, error) {
 	}
 	p := &place{}
 	err := b.tx.StmtContext(b.ctx, b.store.batches.place).QueryRowContext(b.ctx, id).
-		Scan(&p.epoch, &p.lastSeq, &p.lastChange)
+		Scan(&p.epoch, &p.lastSeq, &p.lastChange, &p.sharedFrom)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, conversationNotFound()
 	}
@@ -231,7 +234,10 @@ func (b *batch) change(m *chatv1.Message) error {
 	}); err != nil {
 		return fmt.Errorf("change message: %w", err)
 	}
-	b.tell(&chatv1.Event{ConversationId: m.GetConversationId(), Kind: &chatv1.Event_MessageChanged{MessageChanged: m}})
+	b.tell(changeEvent(m, p.sharedFrom))
+	if m.GetDeleted() {
+		b.tales[len(b.tales)-1].takenAway = []int64{m.GetSeq()}
+	}
 	return nil
 }
 
@@ -258,7 +264,7 @@ func (b *batch) finish(published []int64, mine claim) ([]run, error) {
 			continue
 		}
 		if _, err := b.tx.StmtContext(b.ctx, b.store.batches.putPlace).
-			ExecContext(b.ctx, p.lastSeq, p.lastChange, b.number, id); err != nil {
+			ExecContext(b.ctx, p.lastSeq, p.lastChange, p.sharedFrom, b.number, id); err != nil {
 			return nil, fmt.Errorf("write place: %w", err)
 		}
 	}
@@ -279,7 +285,8 @@ func merged(tales []*tale) []*tale {
 	out := tales[:0]
 	for _, t := range tales {
 		if last := open[t.conversationID]; t.conversationID != "" && last != nil && last.fresh == t.fresh {
-			last.events = append(last.events, t.events...)
+			last.events = joined(last.events, t.events)
+			last.takenAway = append(last.takenAway, t.takenAway...)
 			continue
 		}
 		if t.conversationID != "" {
@@ -319,5 +326,12 @@ func (b *batch) record(t *tale, mine claim) (run, error) {
 	if err != nil {
 		return run{}, fmt.Errorf("insert outbox row: %w", err)
 	}
-	return run{outboxID: id, conversationID: t.conversationID, userID: t.userID, events: t.events, own: t.own}, nil
+	r := run{
+		outboxID: id, conversationID: t.conversationID, userID: t.userID, events: t.events, own: t.own,
+		commit: b.number, takenAway: t.takenAway,
+	}
+	if p := b.places[t.conversationID]; p != nil && p.raised {
+		r.raised = p.sharedFrom
+	}
+	return r, nil
 }

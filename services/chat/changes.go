@@ -45,12 +45,13 @@ func (s *Service) changing(
 	if err := s.limits.act(p.UserID); err != nil {
 		return nil, err
 	}
+	var member Member
 	err = s.writer.change(ctx, func(b *batch) error {
 		v, err := b.see(p, id)
 		if err != nil {
 			return err
 		}
-		if seq < v.Member.FirstSeq {
+		if member = v.Member; seq < member.FirstSeq {
 			return messageNotFound()
 		}
 		m, err := b.message(id, seq)
@@ -70,7 +71,7 @@ func (s *Service) changing(
 	}
 	// The event shares the message with all: what is only the caller's goes into a copy.
 	out = proto.CloneOf(out)
-	return out, s.markMine(ctx, id, p.UserID, []*chatv1.Message{out})
+	return out, s.forMember(ctx, member, []*chatv1.Message{out})
 }
 
 // see is Service.see in the transaction.
@@ -307,5 +308,5 @@ func (s *Service) ListPins(ctx context.Context, p authn.Principal, id string) ([
 	if messages, err = s.withoutHidden(ctx, id, p.UserID, messages); err != nil {
 		return nil, err
 	}
-	return messages, s.markMine(ctx, id, p.UserID, messages)
+	return messages, s.forMember(ctx, v.Member, messages)
 }

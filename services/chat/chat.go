@@ -95,6 +95,9 @@ type Conversation struct {
 	LastSeq int64
 	// LastChange is the number of the last change of a message.
 	LastChange int64
+	// SharedFrom is the highest FirstSeq that any member was given: from this message on everybody sees everything, and what
+	// is older is not told to all.
+	SharedFrom int64
 	Likes      int64
 	// Version is the number of the commit that last changed it.
 	Version   int64

@@ -170,13 +170,8 @@ func (s *Service) makeGroup(
 	if len(found) > 0 {
 		return b.conversation(found[0])
 	}
-	owned, err := b.ent().Conversation.Query().
-		Where(conversation.OwnerID(ownerID), conversation.Kind(int(group)), conversation.Disbanded(false)).Count(b.ctx)
-	if err != nil {
-		return Conversation{}, fmt.Errorf("count groups: %w", err)
-	}
-	if owned >= maxOwned {
-		return Conversation{}, errs.ResourceExhausted(ReasonTooManyGroups, "you own %d groups, end one first", owned)
+	if err := b.mayOwn(ownerID); err != nil {
+		return Conversation{}, err
 	}
 	c, err := s.openUnique(b, opening{key: key, kind: group, users: []string{ownerID}, role: master, fill: func(c *Conversation) {
 		c.OwnerID, c.Title, c.AvatarURL = ownerID, title, r.GetAvatarUrl()
@@ -209,6 +204,18 @@ func (s *Service) makeGroup(
 		return Conversation{}, err
 	}
 	return b.conversation(c.ID)
+}
+
+// mayOwn refuses one group too many of a user. Errors: RESOURCE_EXHAUSTED (TOO_MANY_GROUPS).
+func (b *batch) mayOwn(userID string) error {
+	var owned int
+	if err := b.tx.StmtContext(b.ctx, b.store.batches.owned).QueryRowContext(b.ctx, userID).Scan(&owned); err != nil {
+		return fmt.Errorf("count groups: %w", err)
+	}
+	if owned >= maxOwned {
+		return errs.ResourceExhausted(ReasonTooManyGroups, "a user owns at most %d groups that were not ended", maxOwned)
+	}
+	return nil
 }
 
 // fillSettings gives what was left open its meaning.
@@ -329,8 +336,8 @@ func (s *Service) DisbandGroup(ctx context.Context, p authn.Principal, id string
 	})
 }
 
-// TransferGroup gives a group to a member; its owner becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND), those of
-// inGroup.
+// TransferGroup gives a group to a member; its owner becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND),
+// RESOURCE_EXHAUSTED (TOO_MANY_GROUPS), those of inGroup.
 func (s *Service) TransferGroup(ctx context.Context, p authn.Principal, id, userID string) error {
 	return s.inGroup(ctx, p, id, master, []string{userID}, func(g *acting) error {
 		if userID == p.UserID {
@@ -338,6 +345,9 @@ func (s *Service) TransferGroup(ctx context.Context, p authn.Principal, id, user
 		}
 		m, err := g.other(userID)
 		if err != nil {
+			return err
+		}
+		if err := g.batch.mayOwn(userID); err != nil {
 			return err
 		}
 		g.me.Role, m.Role, m.MutedUntil = admin, master, time.Time{}

@@ -22,15 +22,14 @@ func (s *Service) ListBefore(
 	if before != nil && before.Epoch == v.Epoch {
 		seq = before.Seq
 	}
-	messages, err = s.store.messagesBefore(ctx, v.Conversation, seq, v.Member.FirstSeq, limit+1)
+	messages, err = s.store.shownBefore(ctx, v.Conversation, v.Member, seq, limit+1)
 	if err != nil {
 		return nil, false, err
 	}
 	if more = len(messages) > limit; more {
 		messages = messages[len(messages)-limit:]
 	}
-	messages, err = s.shown(ctx, p, v, messages)
-	return messages, more, err
+	return messages, more, s.forMember(ctx, v.Member, messages)
 }
 
 // ListAfter returns up to limit messages after a position, oldest first, without those that p hid, and whether more lie
@@ -45,26 +44,12 @@ func (s *Service) ListAfter(
 	if after.Epoch != v.Epoch {
 		after.Seq = 0
 	}
-	messages, err = s.store.messagesAfter(ctx, v.Conversation, max(after.Seq, v.Member.FirstSeq-1), limit+1)
+	messages, err = s.store.shownAfter(ctx, v.Conversation, v.Member, after.Seq, limit+1)
 	if err != nil {
 		return nil, false, err
 	}
 	if more = len(messages) > limit; more {
 		messages = messages[:limit]
 	}
-	messages, err = s.shown(ctx, p, v, messages)
-	return messages, more, err
-}
-
-// shown leaves out what p hid and marks p's own reactions.
-func (s *Service) shown(
-	ctx context.Context, p authn.Principal, v seen, messages []*chatv1.Message,
-) ([]*chatv1.Message, error) {
-	var err error
-	if v.hasMembers() {
-		if messages, err = s.withoutHidden(ctx, v.ID, p.UserID, messages); err != nil {
-			return nil, err
-		}
-	}
-	return messages, s.markMine(ctx, v.ID, p.UserID, messages)
+	return messages, more, s.forMember(ctx, v.Member, messages)
 }

@@ -9,17 +9,12 @@ import (
 	"github.com/stoa-live/stoa/internal/pagination"
 )
 
-// idCursor is the last user that a page showed.
-type idCursor struct {
-	User string `json:"u"`
-}
-
 // MemberIDs returns a page of the members of a group that a user is in. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND),
 // INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) MemberIDs(
 	ctx context.Context, id, userID string, size int, token string,
 ) (ids []string, next string, err error) {
-	cursor, _, err := pagination.Decode[idCursor](token)
+	cursor, _, err := pagination.Decode[userCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -30,11 +25,11 @@ func (s *Service) MemberIDs(
 	if v.Kind != group {
 		return nil, "", conversationNotFound()
 	}
-	ids, err = s.store.memberIDs(ctx, id, cursor.User, size)
+	ids, err = s.store.memberIDs(ctx, id, cursor.UserID, size)
 	if err != nil || len(ids) < size {
 		return ids, "", err
 	}
-	return ids, pagination.Encode(idCursor{User: ids[len(ids)-1]}), nil
+	return ids, pagination.Encode(userCursor{ids[len(ids)-1]}), nil
 }
 
 // memberIDs returns up to limit members after one, in the order of their ids.

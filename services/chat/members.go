@@ -123,6 +123,9 @@ func (g *membersChange) add(userID string, role chatv1.MemberRole) error {
 	} else {
 		m.FirstSeq = p.lastSeq + 1
 		m.ReadSeq, m.DeliveredSeq = p.lastSeq, p.lastSeq
+		if m.FirstSeq > p.sharedFrom {
+			p.sharedFrom, p.raised = m.FirstSeq, true
+		}
 	}
 	g.conversation.MemberCount++
 	if m, err = g.put(m); err != nil {
@@ -221,7 +224,7 @@ func (s *Service) OpenDirect(ctx context.Context, p authn.Principal, userID stri
 	return s.GetConversation(ctx, p, c.ID)
 }
 
-// ConversationIDs returns a page of the conversations that a user belongs to.
+// ConversationIDs returns a page of the conversations that a user belongs to. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ConversationIDs(
 	ctx context.Context, userID string, size int, token string,
 ) (ids []string, next string, err error) {
@@ -234,12 +237,6 @@ func (s *Service) ConversationIDs(
 		return ids, "", err
 	}
 	return ids, pagination.Encode(rowCursor{Row: last}), nil
-}
-
-// rowCursor is the last row that a page showed; of members, with its role.
-type rowCursor struct {
-	Row  int64             `json:"i"`
-	Role chatv1.MemberRole `json:"r,omitempty"`
 }
 
 // FilterContacts returns those of userIDs with whom a user has a direct conversation.
@@ -294,7 +291,7 @@ func (s *Service) GetRoom(ctx context.Context, id, userID string, unseen, staff 
 func (s *Service) ListMembers(
 	ctx context.Context, p authn.Principal, id string, size int, token string,
 ) (members []*chatv1.Member, next string, version int64, err error) {
-	cursor, ok, err := pagination.Decode[rowCursor](token)
+	cursor, ok, err := pagination.Decode[memberCursor](token)
 	if err != nil {
 		return nil, "", 0, err
 	}
@@ -310,7 +307,7 @@ func (s *Service) ListMembers(
 		return nil, "", 0, err
 	}
 	if len(list) == size {
-		next = pagination.Encode(rowCursor{Row: rows[size-1], Role: list[size-1].Role})
+		next = pagination.Encode(memberCursor{Row: rows[size-1], Role: list[size-1].Role})
 	}
 	members, err = s.namedMembers(ctx, list)
 	return members, next, v.MemberVersion, err

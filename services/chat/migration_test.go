@@ -17,6 +17,7 @@ import (
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/store"
+	"github.com/stoa-live/stoa/services/chat"
 )
 
 // old makes a database as a version of the schema has it.
@@ -200,5 +201,81 @@ func TestQuotesOfVersion3GoWithTheirMessage(t *testing.T) {
 	p.assertWhole(id)
 	if m := n.say("ann", id, "next", "x"); m.GetSeq() != int64(len(want)+1) {
 		t.Errorf("the next is %v", m)
+	}
+}
+
+// TestGroupsOfVersion5KnowWhoCameLater takes a group with a member who came later to the newest version: what is older is
+// told to nobody who may not see it, and answers of that time quote it to those alone who may.
+func TestGroupsOfVersion5KnowWhoCameLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const id, open, pair = "01JOLDGROUP000000000000000", "01JOPENGROUP00000000000000", "01JOLDPAIR0000000000000000"
+	w.old(5, func(tx *sql.Tx) error {
+		now := timestamppb.New(w.clock.now()).AsTime().UnixMicro()
+		for _, c := range []struct {
+			id          string
+			kind, first int
+		}{{id, 3, 3}, {open, 3, 1}, {pair, 2, 2}} {
+			for seq := range int64(4) {
+				m := &chatv1.Message{Sender: person("ann", 1), Content: text("x")}
+				if seq++; seq == 1 {
+					m.Content = text(secret)
+				}
+				quoted := int64(0)
+				if seq >= 3 {
+					quoted, m.ReplyTo = 1, &chatv1.Quote{Seq: 1, Sender: person("ann", 1), Excerpt: secret}
+				}
+				if _, err := tx.ExecContext(t.Context(), "INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, "+
+					"quoted_seq) VALUES (?, ?, 'ann', ?, ?, ?, ?)", c.id, seq, fmt.Sprint("message-", seq), w.bytesOf(m), now, quoted); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.ExecContext(t.Context(), "INSERT INTO conversations (id, kind, owner_id, last_seq, created_at, history, member_count) "+
+				"VALUES (?, ?, 'ann', 4, '2026-01-02 03:04:05+00:00', 1, 2)", c.id, c.kind); err != nil {
+				return err
+			}
+			for user, first := range map[string]int{"ann": 1, "dan": c.first} {
+				if _, err := tx.ExecContext(t.Context(), "INSERT INTO members (conversation_id, user_id, role, joined_at, first_seq) "+
+					"VALUES (?, ?, 1, ?, ?)", c.id, user, now, first); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	n := w.boot(fast())
+	told := collect[chatv1.ConversationEvents](w, chat.TopicConversationEvents)
+	for conversation, want := range map[string]int64{id: 3, open: 1, pair: 1, room: 1} {
+		if got := w.number("SELECT shared_from FROM conversations WHERE id = ?", conversation); got != want {
+			t.Errorf("conversation %s is shared from %d, want %d", conversation, got, want)
+		}
+	}
+	n.edit("ann", id, 1, secret+" twice")
+	n.react("ann", id, 4, "+1") // which quotes it
+	if all := n.toldTo(told, id, 2); len(all) != 2 || all[0].GetChangedTo() != 1 || all[1].GetChangedTo() != 2 {
+		t.Errorf("told %v", all)
+	}
+	for _, m := range n.page("dan", id) {
+		assertUnquoted(t, "a page", m, 1)
+	}
+	assertUnquoted(t, "the last message", n.state("dan", id).GetLastMessage(), 1)
+	dan, ann := n.phone("dan"), n.phone("ann")
+	dan.sync(100)
+	ann.sync(100)
+	assertUnquoted(t, "what a device pulls", dan.said[id][3], 1)
+	changed, err := n.as("dan").PullMessages(t.Context(), &chatv1.PullMessagesRequest{
+		Have: []*chatv1.Have{{ConversationId: id, Position: at(4)}},
+	})
+	n.must(err)
+	if got := changed.GetConversations()[0]; got.GetChange() != 2 || len(got.GetChanged()) != 1 {
+		t.Errorf("the newcomer pulls %v", got)
+	} else {
+		assertUnquoted(t, "a change that a device pulls", got.GetChanged()[0], 1)
+	}
+	res, err := n.as("dan").SetReaction(t.Context(), &chatv1.SetReactionRequest{ConversationId: id, Seq: 4, Key: "+1"})
+	n.must(err)
+	assertUnquoted(t, "the answer to a sign", res.GetMessage(), 1)
+	if m := ann.said[id][3]; m.GetReplyTo().GetExcerpt() != secret {
+		t.Errorf("who was there has %v", m)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/services/chat"
 )
 
 // said is a message as the model has it.
@@ -27,6 +28,7 @@ type model struct {
 	ids      map[string]int64 // seq by sender and client_msg_id
 	hidden   map[string]map[int64]bool
 	read     map[string]int64
+	shared   int64 // the first message that all members see, whoever they were
 }
 
 // TestDevicesAgreeWithAModel drives random things by several users and devices, and holds every device that syncs to a
@@ -35,6 +37,7 @@ func TestDevicesAgreeWithAModel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	n := w.boot(fast())
+	told := collect[chatv1.ConversationEvents](w, chat.TopicConversationEvents)
 	users := []string{"ann", "bob", "cid", "dan"}
 	round := 0
 	// Enough for each run; -rapid.checks=1000 looks longer.
@@ -46,7 +49,7 @@ func TestDevicesAgreeWithAModel(t *testing.T) {
 		id := n.group("ann", nil)
 		m := &model{
 			since: map[string]int64{"ann": 1}, ids: make(map[string]int64), hidden: make(map[string]map[int64]bool),
-			read: make(map[string]int64),
+			read: make(map[string]int64), shared: 1,
 		}
 		m.add(said{doer: "ann"})
 		devices := make(map[string]*phone)
@@ -71,6 +74,11 @@ func TestDevicesAgreeWithAModel(t *testing.T) {
 			m.assert(rt, d, id)
 		}
 		m.assertPages(rt, n, id)
+		last := n.state("ann", id).GetConversation().GetLastChange()
+		if last > 0 {
+			n.toldTo(told, id, last)
+		}
+		assertToldToAll(rt, told(), id, last)
 	})
 }
 
@@ -83,6 +91,7 @@ func (m *model) add(s said) int64 {
 // join makes a user a member, who sees what comes from now on.
 func (m *model) join(user string) {
 	m.since[user], m.read[user] = int64(len(m.messages))+1, int64(len(m.messages))
+	m.shared = m.since[user]
 }
 
 // unread is how many messages a member has not read that are not of their own doing.
@@ -122,7 +131,7 @@ func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
 		if what == "answer" {
 			if fine = m.sees(user, seq); fine {
 				next.answers = seq
-				if quoted := m.messages[seq-1]; quoted.sender != "" && !quoted.gone {
+				if quoted := m.messages[seq-1]; quoted.sender != "" && !quoted.gone && seq >= m.shared {
 					next.excerpt = quoted.text
 				}
 			}
@@ -280,5 +289,47 @@ func (m *model) assertPages(rt *rapid.T, n *node, id string) {
 		if len(shown) != 0 {
 			rt.Fatalf("%s reads too much: %v", user, shown)
 		}
+	}
+}
+
+// assertToldToAll holds what was told of a conversation to those who hear it: changes come without gaps, and nothing shows
+// what lies before the last member who came.
+func assertToldToAll(rt *rapid.T, told []*chatv1.ConversationEvents, id string, last int64) {
+	var seq, change, commit int64
+	shared := int64(1)
+	sees := func(m *chatv1.Message) bool {
+		return m.GetSeq() >= shared && (m.GetReplyTo().GetSender() == nil || m.GetReplyTo().GetSeq() >= shared)
+	}
+	for _, events := range told {
+		if events.GetConversationId() != id {
+			continue
+		}
+		for _, e := range events.GetEvents() {
+			switch kind := e.GetKind().(type) {
+			case *chatv1.Event_Message:
+				if seq = max(seq, kind.Message.GetSeq()); !sees(kind.Message) {
+					rt.Fatalf("from message %d on all see everything, and all are told of %v", shared, kind.Message)
+				}
+			case *chatv1.Event_MessageChanged:
+				if number := kind.MessageChanged.GetChange(); number > change+1 {
+					rt.Fatalf("change %d is told after %d", number, change)
+				}
+				if change = max(change, kind.MessageChanged.GetChange()); !sees(kind.MessageChanged) {
+					rt.Fatalf("from message %d on all see everything, and all are told of %v", shared, kind.MessageChanged)
+				}
+			case *chatv1.Event_ChangedTo:
+				change = max(change, kind.ChangedTo)
+			case *chatv1.Event_Members:
+				if again := e.GetCommit() <= commit; again {
+					continue
+				}
+				if commit = e.GetCommit(); kind.Members.GetMembers()[0].GetRole() != chatv1.MemberRole_MEMBER_ROLE_UNSPECIFIED {
+					shared = seq + 1
+				}
+			}
+		}
+	}
+	if change != last {
+		rt.Fatalf("told of changes up to %d, and there are %d", change, last)
 	}
 }

@@ -65,25 +65,20 @@ func (s *Service) UnmuteUser(ctx context.Context, userID, conversationID string)
 	return s.mutes.lift(ctx, muteKey{userID, conversationID})
 }
 
-// muteCursor is the place of the last mute that a page showed.
-type muteCursor struct {
-	ID int `json:"i"`
-}
-
 // ListMutes returns a page of the mutes that hold, newest first, of one user if userID is not empty. Errors:
 // INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListMutes(
 	ctx context.Context, userID string, size int, token string,
 ) (mutes []Mute, next string, err error) {
-	cursor, _, err := pagination.Decode[muteCursor](token)
+	cursor, _, err := pagination.Decode[rowCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
-	mutes, err = s.store.listMutes(ctx, userID, s.deps.Now(), cursor.ID, size+1)
+	mutes, err = s.store.listMutes(ctx, userID, s.deps.Now(), int(cursor.Row), size+1)
 	if err != nil {
 		return nil, "", err
 	}
-	mutes, next = pagination.Page(mutes, size, func(last Mute) muteCursor { return muteCursor{last.ID} })
+	mutes, next = pagination.Page(mutes, size, func(last Mute) rowCursor { return rowCursor{int64(last.ID)} })
 	return mutes, next, nil
 }
 

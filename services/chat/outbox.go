@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"crypto/rand"
-	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -56,6 +55,7 @@ type outbox struct {
 	mine      map[int64]struct{}    // rows that wait in memory to be published or removed
 	published []int64               // rows to be removed
 	takenAway map[placeKey]struct{} // messages whose deletion waits to be published, after all of their own runs
+	raised    map[string]raise      // conversations of which later comers wait to be told, after all that was before them
 }
 
 // placeKey is the place of a message.
@@ -68,7 +68,7 @@ func newOutbox(s *store, b bus.Bus, m *metrics, logger *slog.Logger, now func() 
 	o := &outbox{
 		store: s, bus: b, metrics: m, logger: logger, now: now, me: rand.Text(),
 		queue: make(chan []run, outboxQueue), closing: make(chan struct{}), stopped: make(chan struct{}),
-		mine: make(map[int64]struct{}), takenAway: make(map[placeKey]struct{}),
+		mine: make(map[int64]struct{}), takenAway: make(map[placeKey]struct{}), raised: make(map[string]raise),
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	return o
@@ -97,8 +97,11 @@ func (o *outbox) own(runs []run) (fresh []run) {
 		if _, ok := o.mine[r.outboxID]; !ok {
 			o.mine[r.outboxID] = struct{}{}
 			fresh = append(fresh, r)
-			for key := range r.takenAway() {
-				o.takenAway[key] = struct{}{}
+			for _, seq := range r.takenAway {
+				o.takenAway[placeKey{r.conversationID, seq}] = struct{}{}
+			}
+			if r.raised > 0 {
+				o.raised[r.conversationID] = raise{r.commit, r.raised}
 			}
 		}
 	}
@@ -180,8 +183,11 @@ func (o *outbox) publish(runs []run) bool {
 		}
 		o.mu.Lock()
 		o.published = append(o.published, r.outboxID)
-		for key := range r.takenAway() {
-			delete(o.takenAway, key)
+		for _, seq := range r.takenAway {
+			delete(o.takenAway, placeKey{r.conversationID, seq})
+		}
+		if r.raised > 0 && o.raised[r.conversationID].commit == r.commit {
+			delete(o.raised, r.conversationID)
 		}
 		o.mu.Unlock()
 	}
@@ -196,8 +202,12 @@ func (o *outbox) tell(r run) bool {
 	}
 	for events := range slices.Chunk(r.events, eventsPublished) {
 		if !o.untilPublished("conversation_id", r.conversationID, func(ctx context.Context) error {
+			now := o.asTheyAreNow(r, events)
+			if len(now) == 0 {
+				return nil
+			}
 			return bus.Publish(ctx, o.bus, TopicConversationEvents, r.conversationID,
-				&chatv1.ConversationEvents{ConversationId: r.conversationID, Events: o.asTheyAreNow(events)})
+				&chatv1.ConversationEvents{ConversationId: r.conversationID, Events: now})
 		}) {
 			return false
 		}
@@ -205,37 +215,35 @@ func (o *outbox) tell(r run) bool {
 	return true
 }
 
-// takenAway yields the places of messages that a run says were taken away.
-func (r run) takenAway() iter.Seq[placeKey] {
-	return func(yield func(placeKey) bool) {
-		for _, event := range r.events {
-			if m := event.GetMessageChanged(); m.GetDeleted() && !yield(placeKey{r.conversationID, m.GetSeq()}) {
-				return
-			}
-		}
-	}
-}
-
-// asTheyAreNow returns events, in which what was taken away while they waited here is empty, in quotes as well.
-func (o *outbox) asTheyAreNow(events []*chatv1.Event) []*chatv1.Event {
+// asTheyAreNow returns events of a run, in which what was taken away while they waited here is empty, in quotes as well. Of
+// messages that somebody who came meanwhile may not see it tells nothing but that they changed: their devices may hear the
+// conversation already. Who lacks such a message sees a gap at the one that says that they came.
+func (o *outbox) asTheyAreNow(r run, events []*chatv1.Event) []*chatv1.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.takenAway) == 0 {
+	var from int64
+	if later := o.raised[r.conversationID]; later.commit > r.commit {
+		from = later.sharedFrom
+	}
+	if len(o.takenAway) == 0 && from == 0 {
 		return events
 	}
-	out := slices.Clone(events)
-	for i, event := range out {
+	out := make([]*chatv1.Event, 0, len(events))
+	for _, event := range events {
 		switch kind := event.GetKind().(type) {
 		case *chatv1.Event_Message:
-			out[i] = &chatv1.Event{
+			if kind.Message.GetSeq() < from {
+				continue
+			}
+			event = &chatv1.Event{
 				ConversationId: event.GetConversationId(), Kind: &chatv1.Event_Message{Message: o.asItIsNow(kind.Message)},
 			}
 		case *chatv1.Event_MessageChanged:
-			out[i] = &chatv1.Event{
-				ConversationId: event.GetConversationId(), Commit: event.GetCommit(),
-				Kind: &chatv1.Event_MessageChanged{MessageChanged: o.asItIsNow(kind.MessageChanged)},
-			}
+			commit := event.GetCommit()
+			event = changeEvent(o.asItIsNow(kind.MessageChanged), from)
+			event.Commit = commit
 		}
+		out = joined(out, []*chatv1.Event{event})
 	}
 	return out
 }

@@ -119,17 +119,12 @@ func (s *Service) markMine(ctx context.Context, id, userID string, messages []*c
 	return nil
 }
 
-// reactionCursor is the row of the last sign that a page showed.
-type reactionCursor struct {
-	ID int `json:"i"`
-}
-
 // ListReactions returns a page of who gave signs under a message, of one kind if key is not empty, the first given first.
 // Errors: NOT_FOUND (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListReactions(
 	ctx context.Context, p authn.Principal, id string, seq int64, key string, size int, token string,
 ) (out []*chatv1.UserReaction, next string, err error) {
-	cursor, _, err := pagination.Decode[reactionCursor](token)
+	cursor, _, err := pagination.Decode[rowCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -144,7 +139,7 @@ func (s *Service) ListReactions(
 		return nil, "", err
 	}
 	query := s.store.read.Reaction.Query().
-		Where(reaction.ConversationID(id), reaction.Seq(seq), reaction.IDGT(cursor.ID))
+		Where(reaction.ConversationID(id), reaction.Seq(seq), reaction.IDGT(int(cursor.Row)))
 	if key != "" {
 		query.Where(reaction.Key(key))
 	}
@@ -169,7 +164,7 @@ func (s *Service) ListReactions(
 		out = append(out, &chatv1.UserReaction{User: u, Key: rows[i].Key})
 	}
 	if more {
-		next = pagination.Encode(reactionCursor{last})
+		next = pagination.Encode(rowCursor{int64(last)})
 	}
 	return out, next, nil
 }

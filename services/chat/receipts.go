@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
@@ -24,25 +24,59 @@ func (s *Service) GetReceipts(
 	if !v.hasMembers() {
 		return nil, nil
 	}
-	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
-	for _, seq := range seqs {
-		if _, err := s.own(ctx, p, v, seq); errors.Is(err, messageNotFound()) || isForbidden(err) {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		r := &chatv1.Receipt{Seq: seq}
-		read := s.store.conversations.readCount.QueryRowContext(ctx, id, seq, seq, p.UserID).Scan(&r.ReadCount)
-		delivered := s.store.conversations.deliveredCount.QueryRowContext(ctx, id, seq, seq, p.UserID).Scan(&r.DeliveredCount)
-		if err := errors.Join(read, delivered); err != nil {
-			return nil, fmt.Errorf("count receipts: %w", err)
-		}
-		receipts = append(receipts, r)
+	messages, err := s.store.messagesAmong(ctx, v.Conversation, seqs)
+	if err != nil {
+		return nil, err
 	}
-	return receipts, nil
+	for _, m := range messages {
+		if m.GetSeq() >= v.Member.FirstSeq && m.GetSender().GetId() == p.UserID {
+			receipts = append(receipts, &chatv1.Receipt{Seq: m.GetSeq()})
+		}
+	}
+	return receipts, s.store.countReceipts(ctx, id, p.UserID, receipts)
 }
 
-func isForbidden(err error) bool { return errors.Is(err, notYours()) }
+// countReceipts counts for messages, in rising order, which other members have them, in one pass over the members.
+func (s *store) countReceipts(ctx context.Context, id, except string, receipts []*chatv1.Receipt) (err error) {
+	if len(receipts) == 0 {
+		return nil
+	}
+	from, to := receipts[0].GetSeq(), receipts[len(receipts)-1].GetSeq()
+	rows, err := s.conversations.positions.QueryContext(ctx, id, except, to, from)
+	if err != nil {
+		return fmt.Errorf("count receipts: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			err = fmt.Errorf("count receipts: %w", err)
+		}
+	}()
+	// A member has a run of the messages: it is noted where the run begins and ends, and summed up in the end.
+	read, delivered := make([]int32, len(receipts)+1), make([]int32, len(receipts)+1)
+	after := func(seq int64) int { // how many of the messages are not above seq
+		return sort.Search(len(receipts), func(i int) bool { return receipts[i].GetSeq() > seq })
+	}
+	note := func(at []int32, first, last int64) {
+		if begin, end := after(first-1), after(last); begin < end {
+			at[begin]++
+			at[end]--
+		}
+	}
+	for rows.Next() {
+		var first, readTo, deliveredTo int64
+		if err := rows.Scan(&first, &readTo, &deliveredTo); err != nil {
+			return err
+		}
+		note(read, first, readTo)
+		note(delivered, first, deliveredTo)
+	}
+	var readers, receivers int32
+	for i, r := range receipts {
+		readers, receivers = readers+read[i], receivers+delivered[i]
+		r.ReadCount, r.DeliveredCount = readers, receivers
+	}
+	return nil
+}
 
 // own returns a message of p's. Errors: NOT_FOUND (MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN).
 func (s *Service) own(ctx context.Context, p authn.Principal, v seen, seq int64) (*chatv1.Message, error) {
@@ -59,17 +93,12 @@ func (s *Service) own(ctx context.Context, p authn.Principal, v seen, seq int64)
 	return m, nil
 }
 
-// readerCursor is the last reader that a page showed.
-type readerCursor struct {
-	UserID string `json:"u"`
-}
-
 // ListReaders returns a page of those who have read a message of p's, in the order of their ids. Errors: NOT_FOUND
 // (CONVERSATION_NOT_FOUND, MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListReaders(
 	ctx context.Context, p authn.Principal, id string, seq int64, size int, token string,
 ) (readers []*authv1.User, next string, err error) {
-	cursor, _, err := pagination.Decode[readerCursor](token)
+	cursor, _, err := pagination.Decode[userCursor](token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -84,7 +113,7 @@ func (s *Service) ListReaders(
 	if err != nil {
 		return nil, "", err
 	}
-	ids, next = pagination.Page(ids, size, func(last string) readerCursor { return readerCursor{last} })
+	ids, next = pagination.Page(ids, size, func(last string) userCursor { return userCursor{last} })
 	readers, err = s.named(ctx, ids)
 	return readers, next, err
 }

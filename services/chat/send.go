@@ -139,8 +139,8 @@ func (v seen) mayMention(mentions *chatv1.Mentions) error {
 	return nil
 }
 
-// quote returns what an answer shows of the message that it answers, as that is now: one that was taken away has no words.
-// Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
+// quote returns what an answer shows of the message that it answers, as that is now: one that was taken away, or that not
+// everybody may see, has no words. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
 func (b *batch) quote(v seen, seq int64) (*chatv1.Quote, error) {
 	if seq < v.Member.FirstSeq {
 		return nil, messageNotFound()
@@ -149,7 +149,11 @@ func (b *batch) quote(v seen, seq int64) (*chatv1.Quote, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.GetDeleted() {
+	p, err := b.place(v.ID)
+	if err != nil {
+		return nil, err
+	}
+	if m.GetDeleted() || seq < p.sharedFrom {
 		return &chatv1.Quote{Seq: seq}, nil
 	}
 	return &chatv1.Quote{Seq: seq, Sender: m.GetSender(), Excerpt: excerpt(m.GetContent())}, nil

@@ -58,32 +58,16 @@ func leftState(id string, kind chatv1.ConversationKind) *chatv1.ConversationStat
 	}
 }
 
-// lastTried is how many hidden messages are stepped over to find the last one that is not.
-const lastTried = 20
-
-// lastMessage returns the last message that a member may see and did not hide; nil when there is none nearby.
+// lastMessage returns the last message that a member may see and did not hide; nil when there is none.
 func (s *Service) lastMessage(ctx context.Context, c Conversation, m Member) (*chatv1.Message, error) {
 	if c.LastSeq < m.FirstSeq {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	limit := 1
-	if m.HiddenChange > 0 {
-		limit = lastTried
-	}
-	messages, err := s.store.messagesBefore(ctx, c, c.LastSeq+1, m.FirstSeq, limit)
-	if err != nil {
+	last, err := s.store.shownBefore(ctx, c, m, c.LastSeq+1, 1)
+	if err != nil || len(last) == 0 {
 		return nil, err
 	}
-	if m.HiddenChange > 0 {
-		if messages, err = s.withoutHidden(ctx, c.ID, m.UserID, messages); err != nil {
-			return nil, err
-		}
-	}
-	if len(messages) == 0 {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	last := messages[len(messages)-1:]
-	return last[0], s.markMine(ctx, c.ID, m.UserID, last)
+	return last[0], s.forMember(ctx, m, last)
 }
 
 // GetConversation returns a conversation as p has it, in live rooms without a membership. Errors: NOT_FOUND

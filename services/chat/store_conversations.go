@@ -15,7 +15,7 @@ import (
 const (
 	conversationColumns = "c.id, c.kind, c.owner_id, c.unique_key, c.title, c.avatar_url, c.announcement, c.history, " +
 		"c.join_policy, c.muted_all, c.disbanded, c.member_count, c.member_version, c.epoch, c.last_seq, c.last_change, " +
-		"c.likes, c.version, c.created_at"
+		"c.shared_from, c.likes, c.version, c.created_at"
 	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.read_seq, m.delivered_seq, " +
 		"m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
 )
@@ -26,14 +26,18 @@ const pairPrefix = "pair:"
 // conversationStatements read conversations and members.
 type conversationStatements struct {
 	lastCommit, conversation, member, list, ids, members, changedMembers, unread, mentioned *sql.Stmt
-	readers, readCount, deliveredCount                                                      *sql.Stmt
+	readers, positions                                                                      *sql.Stmt
 }
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
-	countUnread        = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND seq > ? " +
-		"AND sender_id NOT IN (?, ?) AND NOT deleted LIMIT ?)"
-	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n JOIN messages g " +
+	// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are
+	// looked at.
+	countUnread = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
+		"AND seq > max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000) " +
+		"AND sender_id NOT IN (?3, ?4) AND NOT deleted LIMIT ?5)"
+	// A cross join, so that SQLite goes from mentions to their messages, and never through all messages.
+	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n CROSS JOIN messages g " +
 		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
 		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
 	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
@@ -65,10 +69,8 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 		mentioned: prepare(countMentioned),
 		readers: prepare("SELECT m.user_id FROM members m WHERE m.conversation_id = ? AND m.role > 0 AND m.read_seq >= ? " +
 			"AND m.first_seq <= ? AND m.user_id <> ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?"),
-		readCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND m.read_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
-		deliveredCount: prepare("SELECT count(*) FROM members m WHERE m.conversation_id = ? AND m.role > 0 " +
-			"AND m.delivered_seq >= ? AND m.first_seq <= ? AND m.user_id <> ?"),
+		positions: prepare("SELECT m.first_seq, m.read_seq, m.delivered_seq FROM members m WHERE m.conversation_id = ? " +
+			"AND m.role > 0 AND m.user_id <> ? AND m.first_seq <= ? AND max(m.read_seq, m.delivered_seq) >= ?"),
 	}, errors.Join(problems...)
 }
 
@@ -80,8 +82,8 @@ func conversationTargets(c *Conversation) (targets []any, finish func()) {
 	var key sql.NullString
 	targets = []any{
 		&c.ID, &c.Kind, &c.OwnerID, &key, &c.Title, &c.AvatarURL, &c.Announcement, &c.History, &c.Join, &c.MutedAll,
-		&c.Disbanded, &c.MemberCount, &c.MemberVersion, &c.Epoch, &c.LastSeq, &c.LastChange, &c.Likes, &c.Version,
-		&c.CreatedAt,
+		&c.Disbanded, &c.MemberCount, &c.MemberVersion, &c.Epoch, &c.LastSeq, &c.LastChange, &c.SharedFrom, &c.Likes,
+		&c.Version, &c.CreatedAt,
 	}
 	return targets, func() {
 		c.CreatedAt = c.CreatedAt.UTC()
@@ -142,7 +144,7 @@ func (s *store) member(ctx context.Context, conversationID, userID string) (Memb
 func (b *batch) conversation(id string) (Conversation, error) {
 	c, err := scanConversation(b.tx.QueryRowContext(b.ctx, selectConversation, id))
 	if p := b.places[id]; err == nil && p != nil { // the numbers are written at the end
-		c.LastSeq, c.LastChange = p.lastSeq, p.lastChange
+		c.LastSeq, c.LastChange, c.SharedFrom = p.lastSeq, p.lastChange, p.sharedFrom
 		if p.touched {
 			c.Version = b.number
 		}
@@ -192,7 +194,8 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 	return list, nil
 }
 
-// unread counts messages of others after the member's read position, and those that mean the member, each up to limit.
+// unread counts messages of others after the member's read position, among the last 5,000, and those that mean the member,
+// each up to limit.
 func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
 	from := max(m.ReadSeq, m.FirstSeq-1)
 	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).

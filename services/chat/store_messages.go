@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,17 +19,24 @@ const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, chang
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
-	after, before, same, changed *sql.Stmt
+	after, afterShown, beforeShown, changed, among *sql.Stmt
 }
+
+// notHidden leaves out what a user hid, inside of the statement: a page is empty only where nothing is left.
+const notHidden = " AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = messages.conversation_id " +
+	"AND h.user_id = ? AND h.seq = messages.seq)"
 
 func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error) {
 	after, first := db.PrepareContext(ctx, messageColumns+" AND seq > ? ORDER BY seq LIMIT ?")
-	before, second := db.PrepareContext(ctx, messageColumns+" AND seq < ? AND seq >= ? ORDER BY seq DESC LIMIT ?")
-	same, third := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
-	changed, fourth := db.PrepareContext(ctx,
+	afterShown, second := db.PrepareContext(ctx, messageColumns+" AND seq > ?"+notHidden+" ORDER BY seq LIMIT ?")
+	beforeShown, fifth := db.PrepareContext(ctx,
+		messageColumns+" AND seq < ? AND seq >= ?"+notHidden+" ORDER BY seq DESC LIMIT ?")
+	changed, third := db.PrepareContext(ctx,
 		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
-	return messageStatements{after: after, before: before, same: same, changed: changed},
-		errors.Join(first, second, third, fourth)
+	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
+	return messageStatements{
+		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among,
+	}, errors.Join(first, second, third, fourth, fifth)
 }
 
 // messagesAfter returns up to limit messages of c with a higher seq, oldest first.
@@ -36,12 +44,16 @@ func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, li
 	return s.readMessages(ctx, s.messages.after, c.ID, c.Epoch, c.ID, seq, limit)
 }
 
-// messagesBefore returns up to limit messages of c with a lower seq, but none below floor: those nearest to it, oldest
-// first.
-func (s *store) messagesBefore(
-	ctx context.Context, c Conversation, seq, floor int64, limit int,
-) ([]*chatv1.Message, error) {
-	messages, err := s.readMessages(ctx, s.messages.before, c.ID, c.Epoch, c.ID, seq, floor, limit)
+// shownAfter returns up to limit messages of c with a higher seq that m may see and did not hide, oldest first.
+func (s *store) shownAfter(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
+	seq = max(seq, m.FirstSeq-1)
+	return s.readMessages(ctx, s.messages.afterShown, c.ID, c.Epoch, c.ID, seq, m.UserID, limit)
+}
+
+// shownBefore returns up to limit messages of c with a lower seq that m may see and did not hide: those nearest to it,
+// oldest first.
+func (s *store) shownBefore(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
+	messages, err := s.readMessages(ctx, s.messages.beforeShown, c.ID, c.Epoch, c.ID, seq, m.FirstSeq, m.UserID, limit)
 	slices.Reverse(messages)
 	return messages, err
 }
@@ -52,6 +64,15 @@ func (s *store) messagesChanged(
 	ctx context.Context, c Conversation, change, floor int64, limit int,
 ) ([]*chatv1.Message, error) {
 	return s.readMessages(ctx, s.messages.changed, c.ID, c.Epoch, c.ID, change, floor, limit)
+}
+
+// messagesAmong returns those messages of c that have one of the numbers, oldest first.
+func (s *store) messagesAmong(ctx context.Context, c Conversation, seqs []int64) ([]*chatv1.Message, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	return s.readMessages(ctx, s.messages.among, c.ID, c.Epoch, c.ID, string(list))
 }
 
 // messageAt returns one message. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).

@@ -16,7 +16,7 @@ import (
 // batchStatements write, on the one write connection.
 type batchStatements struct {
 	takeNumber, place, putPlace, insertMessage, changeMessage, same, at, gone, answers *sql.Stmt
-	insertMention, insertOutbox, deleteOutbox, unread, mentioned                       *sql.Stmt
+	insertMention, insertOutbox, deleteOutbox, unread, mentioned, owned                *sql.Stmt
 }
 
 func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
@@ -28,8 +28,9 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 	}
 	return batchStatements{
 		takeNumber: prepare("UPDATE counters SET number = number + 1 WHERE id = 1 RETURNING number"),
-		place:      prepare("SELECT epoch, last_seq, last_change FROM conversations WHERE id = ?"),
-		putPlace:   prepare("UPDATE conversations SET last_seq = ?, last_change = ?, version = ? WHERE id = ?"),
+		place:      prepare("SELECT epoch, last_seq, last_change, shared_from FROM conversations WHERE id = ?"),
+		putPlace: prepare("UPDATE conversations SET last_seq = ?, last_change = ?, shared_from = ?, version = ? " +
+			"WHERE id = ?"),
 		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, " +
 			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
@@ -45,6 +46,8 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
 		unread:       prepare(countUnread),
 		mentioned:    prepare(countMentioned),
+		// In the words of the index, which has these alone.
+		owned: prepare("SELECT count(*) FROM conversations WHERE owner_id = ? AND kind = 3 AND NOT disbanded"),
 	}, errors.Join(problems...)
 }
 
@@ -55,6 +58,10 @@ type run struct {
 	userID         string // instead of a conversation
 	events         []*chatv1.Event
 	own            []*chatv1.OwnEvent
+
+	commit    int64   // 0 for one that was read from its row
+	takenAway []int64 // messages that events say are
+	raised    int64   // what the commit raised the conversation's SharedFrom to; 0 for one that did not
 }
 
 // claim says which process publishes an outbox row, and until when nobody else does.
@@ -157,13 +164,20 @@ func (s *store) loadRun(ctx context.Context, row outboxRow) (run, error) {
 		return run{}, err
 	}
 	if row.firstSeq == 0 {
-		r.events, err = s.loadEvents(ctx, c, row.events)
+		r.events, r.takenAway, err = s.loadEvents(ctx, c, row.events)
 		return r, err
 	}
-	messages, err := s.messagesAfter(ctx, c, row.firstSeq-1, int(row.lastSeq-row.firstSeq+1))
+	// What came before the latest member may have been told long ago, and they may be there now. Who lacks it sees a gap at
+	// the message that says that they came.
+	first := max(row.firstSeq, c.SharedFrom)
+	if first > row.lastSeq {
+		return r, nil
+	}
+	messages, err := s.messagesAfter(ctx, c, first-1, int(row.lastSeq-first+1))
 	if err != nil {
 		return run{}, err
 	}
+	unquoteBelow(messages, c.SharedFrom)
 	for _, m := range messages {
 		r.events = append(r.events, &chatv1.Event{ConversationId: c.ID, Kind: &chatv1.Event_Message{Message: m}})
 	}
@@ -183,23 +197,27 @@ func kept(event *chatv1.Event) *chatv1.Event {
 }
 
 // loadEvents returns events that waited. A message that changed is told as it is now, under the number of that change, so
-// that changes have no gap.
-func (s *store) loadEvents(ctx context.Context, c Conversation, encoded []byte) ([]*chatv1.Event, error) {
+// that changes have no gap. It also returns which messages they say were taken away.
+func (s *store) loadEvents(
+	ctx context.Context, c Conversation, encoded []byte,
+) (out []*chatv1.Event, takenAway []int64, err error) {
 	var events chatv1.ConversationEvents
 	if err := proto.Unmarshal(encoded, &events); err != nil {
-		return nil, fmt.Errorf("decode events: %w", err)
+		return nil, nil, fmt.Errorf("decode events: %w", err)
 	}
 	for _, event := range events.GetEvents() {
-		kind, ok := event.GetKind().(*chatv1.Event_MessageChanged)
-		if !ok {
-			continue
+		if waited := event.GetMessageChanged(); waited != nil {
+			m, err := s.messageAt(ctx, c, waited.GetSeq())
+			if err != nil {
+				return nil, nil, err
+			}
+			m.Change = waited.GetChange()
+			event.Kind = changeEvent(m, c.SharedFrom).GetKind()
+			if m.GetDeleted() {
+				takenAway = append(takenAway, m.GetSeq())
+			}
 		}
-		m, err := s.messageAt(ctx, c, kind.MessageChanged.GetSeq())
-		if err != nil {
-			return nil, err
-		}
-		m.Change = kind.MessageChanged.GetChange()
-		kind.MessageChanged = m
+		out = joined(out, []*chatv1.Event{event})
 	}
-	return events.GetEvents(), nil
+	return out, takenAway, nil
 }

@@ -68,11 +68,7 @@ func (s *Service) wholeCommit(ctx context.Context, p authn.Principal, list []min
 			have[item.ID] = true
 		}
 	}
-	after := last - 1
-	if cursor == 0 && after == 0 { // 0 would ask for a new device's list, which this is
-		after = 0
-	}
-	rest, err := s.store.listChanged(ctx, p.UserID, after, sameCommit)
+	rest, err := s.store.listChanged(ctx, p.UserID, last-1, sameCommit)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +86,6 @@ func (s *Service) PullMessages(
 ) (pulled []*chatv1.Pulled, more bool, err error) {
 	left := &room{messages: size, bytes: pulledBytes}
 	for i, h := range have {
-		if left.full() {
-			return pulled, true, nil
-		}
 		one, all, err := s.pull(ctx, p, h, left)
 		if err != nil {
 			return nil, false, err
@@ -150,13 +143,13 @@ func (s *Service) pull(
 			return nil, false, err
 		}
 		if !all {
-			return out, false, s.addMine(ctx, p, out)
+			return out, false, s.addMine(ctx, v.Member, out)
 		}
 	}
 	after := max(position, v.Member.FirstSeq-1)
 	for after < v.LastSeq {
 		if left.full() {
-			return out, false, s.addMine(ctx, p, out)
+			return out, false, s.addMine(ctx, v.Member, out)
 		}
 		messages, err := s.store.messagesAfter(ctx, v.Conversation, after, min(left.messages, pageSize))
 		if err != nil {
@@ -169,7 +162,7 @@ func (s *Service) pull(
 		out.Messages = append(out.Messages, fitting...)
 		after = out.GetMessages()[len(out.GetMessages())-1].GetSeq()
 	}
-	return out, true, s.addMine(ctx, p, out)
+	return out, true, s.addMine(ctx, v.Member, out)
 }
 
 // pullChanged adds messages that changed. What does not fit is left for the next page, from the change that this one ends
@@ -198,9 +191,10 @@ func (s *Service) pullChanged(
 	}
 }
 
-func (s *Service) addMine(ctx context.Context, p authn.Principal, out *chatv1.Pulled) error {
-	if err := s.markMine(ctx, out.GetConversationId(), p.UserID, out.GetMessages()); err != nil {
+// addMine makes what was pulled a member's.
+func (s *Service) addMine(ctx context.Context, m Member, out *chatv1.Pulled) error {
+	if err := s.forMember(ctx, m, out.GetMessages()); err != nil {
 		return err
 	}
-	return s.markMine(ctx, out.GetConversationId(), p.UserID, out.GetChanged())
+	return s.forMember(ctx, m, out.GetChanged())
 }

@@ -34,6 +34,8 @@ type Conversation struct {
 	Version int64 `json:"version,omitempty"`
 	// number of the last change of a message
 	LastChange int64 `json:"last_change,omitempty"`
+	// the highest first_seq that any member was given: from here on everybody sees everything
+	SharedFrom int64 `json:"shared_from,omitempty"`
 	// number of the last change of members
 	MemberVersion int64 `json:"member_version,omitempty"`
 	// MemberCount holds the value of the "member_count" field.
@@ -64,7 +66,7 @@ func (*Conversation) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case conversation.FieldMutedAll, conversation.FieldDisbanded:
 			values[i] = new(sql.NullBool)
-		case conversation.FieldKind, conversation.FieldEpoch, conversation.FieldLastSeq, conversation.FieldLikes, conversation.FieldVersion, conversation.FieldLastChange, conversation.FieldMemberVersion, conversation.FieldMemberCount, conversation.FieldHistory, conversation.FieldJoinPolicy:
+		case conversation.FieldKind, conversation.FieldEpoch, conversation.FieldLastSeq, conversation.FieldLikes, conversation.FieldVersion, conversation.FieldLastChange, conversation.FieldSharedFrom, conversation.FieldMemberVersion, conversation.FieldMemberCount, conversation.FieldHistory, conversation.FieldJoinPolicy:
 			values[i] = new(sql.NullInt64)
 		case conversation.FieldID, conversation.FieldOwnerID, conversation.FieldTitle, conversation.FieldAvatarURL, conversation.FieldAnnouncement, conversation.FieldUniqueKey:
 			values[i] = new(sql.NullString)
@@ -138,6 +140,12 @@ func (_m *Conversation) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field last_change", values[i])
 			} else if value.Valid {
 				_m.LastChange = value.Int64
+			}
+		case conversation.FieldSharedFrom:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field shared_from", values[i])
+			} else if value.Valid {
+				_m.SharedFrom = value.Int64
 			}
 		case conversation.FieldMemberVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -259,6 +267,9 @@ func (_m *Conversation) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_change=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LastChange))
+	builder.WriteString(", ")
+	builder.WriteString("shared_from=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SharedFrom))
 	builder.WriteString(", ")
 	builder.WriteString("member_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MemberVersion))

@@ -111,6 +111,20 @@ func (_c *ConversationCreate) SetNillableLastChange(v *int64) *ConversationCreat
 	return _c
 }
 
+// SetSharedFrom sets the "shared_from" field.
+func (_c *ConversationCreate) SetSharedFrom(v int64) *ConversationCreate {
+	_c.mutation.SetSharedFrom(v)
+	return _c
+}
+
+// SetNillableSharedFrom sets the "shared_from" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableSharedFrom(v *int64) *ConversationCreate {
+	if v != nil {
+		_c.SetSharedFrom(*v)
+	}
+	return _c
+}
+
 // SetMemberVersion sets the "member_version" field.
 func (_c *ConversationCreate) SetMemberVersion(v int64) *ConversationCreate {
 	_c.mutation.SetMemberVersion(v)
@@ -312,6 +326,10 @@ func (_c *ConversationCreate) defaults() {
 		v := conversation.DefaultLastChange
 		_c.mutation.SetLastChange(v)
 	}
+	if _, ok := _c.mutation.SharedFrom(); !ok {
+		v := conversation.DefaultSharedFrom
+		_c.mutation.SetSharedFrom(v)
+	}
 	if _, ok := _c.mutation.MemberVersion(); !ok {
 		v := conversation.DefaultMemberVersion
 		_c.mutation.SetMemberVersion(v)
@@ -375,6 +393,9 @@ func (_c *ConversationCreate) check() error {
 	}
 	if _, ok := _c.mutation.LastChange(); !ok {
 		return &ValidationError{Name: "last_change", err: errors.New(`chat: missing required field "Conversation.last_change"`)}
+	}
+	if _, ok := _c.mutation.SharedFrom(); !ok {
+		return &ValidationError{Name: "shared_from", err: errors.New(`chat: missing required field "Conversation.shared_from"`)}
 	}
 	if _, ok := _c.mutation.MemberVersion(); !ok {
 		return &ValidationError{Name: "member_version", err: errors.New(`chat: missing required field "Conversation.member_version"`)}
@@ -470,6 +491,10 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.LastChange(); ok {
 		_spec.SetField(conversation.FieldLastChange, field.TypeInt64, value)
 		_node.LastChange = value
+	}
+	if value, ok := _c.mutation.SharedFrom(); ok {
+		_spec.SetField(conversation.FieldSharedFrom, field.TypeInt64, value)
+		_node.SharedFrom = value
 	}
 	if value, ok := _c.mutation.MemberVersion(); ok {
 		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)
@@ -662,6 +687,24 @@ func (u *ConversationUpsert) UpdateLastChange() *ConversationUpsert {
 // AddLastChange adds v to the "last_change" field.
 func (u *ConversationUpsert) AddLastChange(v int64) *ConversationUpsert {
 	u.Add(conversation.FieldLastChange, v)
+	return u
+}
+
+// SetSharedFrom sets the "shared_from" field.
+func (u *ConversationUpsert) SetSharedFrom(v int64) *ConversationUpsert {
+	u.Set(conversation.FieldSharedFrom, v)
+	return u
+}
+
+// UpdateSharedFrom sets the "shared_from" field to the value that was provided on create.
+func (u *ConversationUpsert) UpdateSharedFrom() *ConversationUpsert {
+	u.SetExcluded(conversation.FieldSharedFrom)
+	return u
+}
+
+// AddSharedFrom adds v to the "shared_from" field.
+func (u *ConversationUpsert) AddSharedFrom(v int64) *ConversationUpsert {
+	u.Add(conversation.FieldSharedFrom, v)
 	return u
 }
 
@@ -970,6 +1013,27 @@ func (u *ConversationUpsertOne) AddLastChange(v int64) *ConversationUpsertOne {
 func (u *ConversationUpsertOne) UpdateLastChange() *ConversationUpsertOne {
 	return u.Update(func(s *ConversationUpsert) {
 		s.UpdateLastChange()
+	})
+}
+
+// SetSharedFrom sets the "shared_from" field.
+func (u *ConversationUpsertOne) SetSharedFrom(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetSharedFrom(v)
+	})
+}
+
+// AddSharedFrom adds v to the "shared_from" field.
+func (u *ConversationUpsertOne) AddSharedFrom(v int64) *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddSharedFrom(v)
+	})
+}
+
+// UpdateSharedFrom sets the "shared_from" field to the value that was provided on create.
+func (u *ConversationUpsertOne) UpdateSharedFrom() *ConversationUpsertOne {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateSharedFrom()
 	})
 }
 
@@ -1467,6 +1531,27 @@ func (u *ConversationUpsertBulk) AddLastChange(v int64) *ConversationUpsertBulk 
 func (u *ConversationUpsertBulk) UpdateLastChange() *ConversationUpsertBulk {
 	return u.Update(func(s *ConversationUpsert) {
 		s.UpdateLastChange()
+	})
+}
+
+// SetSharedFrom sets the "shared_from" field.
+func (u *ConversationUpsertBulk) SetSharedFrom(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.SetSharedFrom(v)
+	})
+}
+
+// AddSharedFrom adds v to the "shared_from" field.
+func (u *ConversationUpsertBulk) AddSharedFrom(v int64) *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.AddSharedFrom(v)
+	})
+}
+
+// UpdateSharedFrom sets the "shared_from" field to the value that was provided on create.
+func (u *ConversationUpsertBulk) UpdateSharedFrom() *ConversationUpsertBulk {
+	return u.Update(func(s *ConversationUpsert) {
+		s.UpdateSharedFrom()
 	})
 }
 

@@ -146,6 +146,27 @@ func (_u *ConversationUpdate) AddLastChange(v int64) *ConversationUpdate {
 	return _u
 }
 
+// SetSharedFrom sets the "shared_from" field.
+func (_u *ConversationUpdate) SetSharedFrom(v int64) *ConversationUpdate {
+	_u.mutation.ResetSharedFrom()
+	_u.mutation.SetSharedFrom(v)
+	return _u
+}
+
+// SetNillableSharedFrom sets the "shared_from" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableSharedFrom(v *int64) *ConversationUpdate {
+	if v != nil {
+		_u.SetSharedFrom(*v)
+	}
+	return _u
+}
+
+// AddSharedFrom adds value to the "shared_from" field.
+func (_u *ConversationUpdate) AddSharedFrom(v int64) *ConversationUpdate {
+	_u.mutation.AddSharedFrom(v)
+	return _u
+}
+
 // SetMemberVersion sets the "member_version" field.
 func (_u *ConversationUpdate) SetMemberVersion(v int64) *ConversationUpdate {
 	_u.mutation.ResetMemberVersion()
@@ -374,6 +395,12 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if value, ok := _u.mutation.AddedLastChange(); ok {
 		_spec.AddField(conversation.FieldLastChange, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.SharedFrom(); ok {
+		_spec.SetField(conversation.FieldSharedFrom, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedSharedFrom(); ok {
+		_spec.AddField(conversation.FieldSharedFrom, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.MemberVersion(); ok {
 		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)
 	}
@@ -552,6 +579,27 @@ func (_u *ConversationUpdateOne) SetNillableLastChange(v *int64) *ConversationUp
 // AddLastChange adds value to the "last_change" field.
 func (_u *ConversationUpdateOne) AddLastChange(v int64) *ConversationUpdateOne {
 	_u.mutation.AddLastChange(v)
+	return _u
+}
+
+// SetSharedFrom sets the "shared_from" field.
+func (_u *ConversationUpdateOne) SetSharedFrom(v int64) *ConversationUpdateOne {
+	_u.mutation.ResetSharedFrom()
+	_u.mutation.SetSharedFrom(v)
+	return _u
+}
+
+// SetNillableSharedFrom sets the "shared_from" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableSharedFrom(v *int64) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetSharedFrom(*v)
+	}
+	return _u
+}
+
+// AddSharedFrom adds value to the "shared_from" field.
+func (_u *ConversationUpdateOne) AddSharedFrom(v int64) *ConversationUpdateOne {
+	_u.mutation.AddSharedFrom(v)
 	return _u
 }
 
@@ -812,6 +860,12 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 	}
 	if value, ok := _u.mutation.AddedLastChange(); ok {
 		_spec.AddField(conversation.FieldLastChange, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.SharedFrom(); ok {
+		_spec.SetField(conversation.FieldSharedFrom, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedSharedFrom(); ok {
+		_spec.AddField(conversation.FieldSharedFrom, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.MemberVersion(); ok {
 		_spec.SetField(conversation.FieldMemberVersion, field.TypeInt64, value)

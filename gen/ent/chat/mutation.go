@@ -67,6 +67,8 @@ type ConversationMutation struct {
 	addversion        *int64
 	last_change       *int64
 	addlast_change    *int64
+	shared_from       *int64
+	addshared_from    *int64
 	member_version    *int64
 	addmember_version *int64
 	member_count      *int
@@ -599,6 +601,62 @@ func (m *ConversationMutation) ResetLastChange() {
 	m.addlast_change = nil
 }
 
+// SetSharedFrom sets the "shared_from" field.
+func (m *ConversationMutation) SetSharedFrom(i int64) {
+	m.shared_from = &i
+	m.addshared_from = nil
+}
+
+// SharedFrom returns the value of the "shared_from" field in the mutation.
+func (m *ConversationMutation) SharedFrom() (r int64, exists bool) {
+	v := m.shared_from
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSharedFrom returns the old "shared_from" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldSharedFrom(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSharedFrom is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSharedFrom requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSharedFrom: %w", err)
+	}
+	return oldValue.SharedFrom, nil
+}
+
+// AddSharedFrom adds i to the "shared_from" field.
+func (m *ConversationMutation) AddSharedFrom(i int64) {
+	if m.addshared_from != nil {
+		*m.addshared_from += i
+	} else {
+		m.addshared_from = &i
+	}
+}
+
+// AddedSharedFrom returns the value that was added to the "shared_from" field in this mutation.
+func (m *ConversationMutation) AddedSharedFrom() (r int64, exists bool) {
+	v := m.addshared_from
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSharedFrom resets all changes to the "shared_from" field.
+func (m *ConversationMutation) ResetSharedFrom() {
+	m.shared_from = nil
+	m.addshared_from = nil
+}
+
 // SetMemberVersion sets the "member_version" field.
 func (m *ConversationMutation) SetMemberVersion(i int64) {
 	m.member_version = &i
@@ -1086,7 +1144,7 @@ func (m *ConversationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConversationMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.kind != nil {
 		fields = append(fields, conversation.FieldKind)
 	}
@@ -1110,6 +1168,9 @@ func (m *ConversationMutation) Fields() []string {
 	}
 	if m.last_change != nil {
 		fields = append(fields, conversation.FieldLastChange)
+	}
+	if m.shared_from != nil {
+		fields = append(fields, conversation.FieldSharedFrom)
 	}
 	if m.member_version != nil {
 		fields = append(fields, conversation.FieldMemberVersion)
@@ -1165,6 +1226,8 @@ func (m *ConversationMutation) Field(name string) (ent.Value, bool) {
 		return m.Version()
 	case conversation.FieldLastChange:
 		return m.LastChange()
+	case conversation.FieldSharedFrom:
+		return m.SharedFrom()
 	case conversation.FieldMemberVersion:
 		return m.MemberVersion()
 	case conversation.FieldMemberCount:
@@ -1210,6 +1273,8 @@ func (m *ConversationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldVersion(ctx)
 	case conversation.FieldLastChange:
 		return m.OldLastChange(ctx)
+	case conversation.FieldSharedFrom:
+		return m.OldSharedFrom(ctx)
 	case conversation.FieldMemberVersion:
 		return m.OldMemberVersion(ctx)
 	case conversation.FieldMemberCount:
@@ -1294,6 +1359,13 @@ func (m *ConversationMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLastChange(v)
+		return nil
+	case conversation.FieldSharedFrom:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSharedFrom(v)
 		return nil
 	case conversation.FieldMemberVersion:
 		v, ok := value.(int64)
@@ -1391,6 +1463,9 @@ func (m *ConversationMutation) AddedFields() []string {
 	if m.addlast_change != nil {
 		fields = append(fields, conversation.FieldLastChange)
 	}
+	if m.addshared_from != nil {
+		fields = append(fields, conversation.FieldSharedFrom)
+	}
 	if m.addmember_version != nil {
 		fields = append(fields, conversation.FieldMemberVersion)
 	}
@@ -1423,6 +1498,8 @@ func (m *ConversationMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedVersion()
 	case conversation.FieldLastChange:
 		return m.AddedLastChange()
+	case conversation.FieldSharedFrom:
+		return m.AddedSharedFrom()
 	case conversation.FieldMemberVersion:
 		return m.AddedMemberVersion()
 	case conversation.FieldMemberCount:
@@ -1481,6 +1558,13 @@ func (m *ConversationMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddLastChange(v)
+		return nil
+	case conversation.FieldSharedFrom:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSharedFrom(v)
 		return nil
 	case conversation.FieldMemberVersion:
 		v, ok := value.(int64)
@@ -1569,6 +1653,9 @@ func (m *ConversationMutation) ResetField(name string) error {
 		return nil
 	case conversation.FieldLastChange:
 		m.ResetLastChange()
+		return nil
+	case conversation.FieldSharedFrom:
+		m.ResetSharedFrom()
 		return nil
 	case conversation.FieldMemberVersion:
 		m.ResetMemberVersion()

@@ -38,40 +38,44 @@ func init() {
 	conversationDescLastChange := conversationFields[8].Descriptor()
 	// conversation.DefaultLastChange holds the default value on creation for the last_change field.
 	conversation.DefaultLastChange = conversationDescLastChange.Default.(int64)
+	// conversationDescSharedFrom is the schema descriptor for shared_from field.
+	conversationDescSharedFrom := conversationFields[9].Descriptor()
+	// conversation.DefaultSharedFrom holds the default value on creation for the shared_from field.
+	conversation.DefaultSharedFrom = conversationDescSharedFrom.Default.(int64)
 	// conversationDescMemberVersion is the schema descriptor for member_version field.
-	conversationDescMemberVersion := conversationFields[9].Descriptor()
+	conversationDescMemberVersion := conversationFields[10].Descriptor()
 	// conversation.DefaultMemberVersion holds the default value on creation for the member_version field.
 	conversation.DefaultMemberVersion = conversationDescMemberVersion.Default.(int64)
 	// conversationDescMemberCount is the schema descriptor for member_count field.
-	conversationDescMemberCount := conversationFields[10].Descriptor()
+	conversationDescMemberCount := conversationFields[11].Descriptor()
 	// conversation.DefaultMemberCount holds the default value on creation for the member_count field.
 	conversation.DefaultMemberCount = conversationDescMemberCount.Default.(int)
 	// conversationDescTitle is the schema descriptor for title field.
-	conversationDescTitle := conversationFields[11].Descriptor()
+	conversationDescTitle := conversationFields[12].Descriptor()
 	// conversation.DefaultTitle holds the default value on creation for the title field.
 	conversation.DefaultTitle = conversationDescTitle.Default.(string)
 	// conversationDescAvatarURL is the schema descriptor for avatar_url field.
-	conversationDescAvatarURL := conversationFields[12].Descriptor()
+	conversationDescAvatarURL := conversationFields[13].Descriptor()
 	// conversation.DefaultAvatarURL holds the default value on creation for the avatar_url field.
 	conversation.DefaultAvatarURL = conversationDescAvatarURL.Default.(string)
 	// conversationDescAnnouncement is the schema descriptor for announcement field.
-	conversationDescAnnouncement := conversationFields[13].Descriptor()
+	conversationDescAnnouncement := conversationFields[14].Descriptor()
 	// conversation.DefaultAnnouncement holds the default value on creation for the announcement field.
 	conversation.DefaultAnnouncement = conversationDescAnnouncement.Default.(string)
 	// conversationDescHistory is the schema descriptor for history field.
-	conversationDescHistory := conversationFields[14].Descriptor()
+	conversationDescHistory := conversationFields[15].Descriptor()
 	// conversation.DefaultHistory holds the default value on creation for the history field.
 	conversation.DefaultHistory = conversationDescHistory.Default.(int)
 	// conversationDescJoinPolicy is the schema descriptor for join_policy field.
-	conversationDescJoinPolicy := conversationFields[15].Descriptor()
+	conversationDescJoinPolicy := conversationFields[16].Descriptor()
 	// conversation.DefaultJoinPolicy holds the default value on creation for the join_policy field.
 	conversation.DefaultJoinPolicy = conversationDescJoinPolicy.Default.(int)
 	// conversationDescMutedAll is the schema descriptor for muted_all field.
-	conversationDescMutedAll := conversationFields[16].Descriptor()
+	conversationDescMutedAll := conversationFields[17].Descriptor()
 	// conversation.DefaultMutedAll holds the default value on creation for the muted_all field.
 	conversation.DefaultMutedAll = conversationDescMutedAll.Default.(bool)
 	// conversationDescDisbanded is the schema descriptor for disbanded field.
-	conversationDescDisbanded := conversationFields[17].Descriptor()
+	conversationDescDisbanded := conversationFields[18].Descriptor()
 	// conversation.DefaultDisbanded holds the default value on creation for the disbanded field.
 	conversation.DefaultDisbanded = conversationDescDisbanded.Default.(bool)
 	counterFields := schema.Counter{}.Fields()

@@ -5,7 +5,9 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
 )
 
 // Conversation is a place in which messages are numbered.
@@ -23,6 +25,8 @@ func (Conversation) Fields() []ent.Field {
 		field.Time("created_at").Immutable(),
 		field.Int64("version").Default(0).Comment("number of the commit that last changed it"),
 		field.Int64("last_change").Default(0).Comment("number of the last change of a message"),
+		field.Int64("shared_from").Default(1).
+			Comment("the highest first_seq that any member was given: from here on everybody sees everything"),
 		field.Int64("member_version").Default(0).Comment("number of the last change of members"),
 		field.Int("member_count").Default(0),
 		field.String("title").Default(""),
@@ -34,5 +38,12 @@ func (Conversation) Fields() []ent.Field {
 		field.Bool("disbanded").Default(false),
 		field.String("unique_key").Optional().Nillable().Unique().Immutable().
 			Comment("what there is one of: a pair of users, a request to make a group"),
+	}
+}
+
+// Indexes of conversations.
+func (Conversation) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("owner_id").Annotations(entsql.IndexWhere("kind = 3 AND NOT disbanded")), // groups that live
 	}
 }

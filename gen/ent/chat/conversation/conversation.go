@@ -27,6 +27,8 @@ const (
 	FieldVersion = "version"
 	// FieldLastChange holds the string denoting the last_change field in the database.
 	FieldLastChange = "last_change"
+	// FieldSharedFrom holds the string denoting the shared_from field in the database.
+	FieldSharedFrom = "shared_from"
 	// FieldMemberVersion holds the string denoting the member_version field in the database.
 	FieldMemberVersion = "member_version"
 	// FieldMemberCount holds the string denoting the member_count field in the database.
@@ -62,6 +64,7 @@ var Columns = []string{
 	FieldCreatedAt,
 	FieldVersion,
 	FieldLastChange,
+	FieldSharedFrom,
 	FieldMemberVersion,
 	FieldMemberCount,
 	FieldTitle,
@@ -95,6 +98,8 @@ var (
 	DefaultVersion int64
 	// DefaultLastChange holds the default value on creation for the "last_change" field.
 	DefaultLastChange int64
+	// DefaultSharedFrom holds the default value on creation for the "shared_from" field.
+	DefaultSharedFrom int64
 	// DefaultMemberVersion holds the default value on creation for the "member_version" field.
 	DefaultMemberVersion int64
 	// DefaultMemberCount holds the default value on creation for the "member_count" field.
@@ -161,6 +166,11 @@ func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 // ByLastChange orders the results by the last_change field.
 func ByLastChange(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastChange, opts...).ToFunc()
+}
+
+// BySharedFrom orders the results by the shared_from field.
+func BySharedFrom(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSharedFrom, opts...).ToFunc()
 }
 
 // ByMemberVersion orders the results by the member_version field.

@@ -104,6 +104,11 @@ func LastChange(v int64) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldLastChange, v))
 }
 
+// SharedFrom applies equality check predicate on the "shared_from" field. It's identical to SharedFromEQ.
+func SharedFrom(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldSharedFrom, v))
+}
+
 // MemberVersion applies equality check predicate on the "member_version" field. It's identical to MemberVersionEQ.
 func MemberVersion(v int64) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldMemberVersion, v))
@@ -497,6 +502,46 @@ func LastChangeLT(v int64) predicate.Conversation {
 // LastChangeLTE applies the LTE predicate on the "last_change" field.
 func LastChangeLTE(v int64) predicate.Conversation {
 	return predicate.Conversation(sql.FieldLTE(FieldLastChange, v))
+}
+
+// SharedFromEQ applies the EQ predicate on the "shared_from" field.
+func SharedFromEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldSharedFrom, v))
+}
+
+// SharedFromNEQ applies the NEQ predicate on the "shared_from" field.
+func SharedFromNEQ(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldSharedFrom, v))
+}
+
+// SharedFromIn applies the In predicate on the "shared_from" field.
+func SharedFromIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldSharedFrom, vs...))
+}
+
+// SharedFromNotIn applies the NotIn predicate on the "shared_from" field.
+func SharedFromNotIn(vs ...int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldSharedFrom, vs...))
+}
+
+// SharedFromGT applies the GT predicate on the "shared_from" field.
+func SharedFromGT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldSharedFrom, v))
+}
+
+// SharedFromGTE applies the GTE predicate on the "shared_from" field.
+func SharedFromGTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldSharedFrom, v))
+}
+
+// SharedFromLT applies the LT predicate on the "shared_from" field.
+func SharedFromLT(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldSharedFrom, v))
+}
+
+// SharedFromLTE applies the LTE predicate on the "shared_from" field.
+func SharedFromLTE(v int64) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldSharedFrom, v))
 }
 
 // MemberVersionEQ applies the EQ predicate on the "member_version" field.

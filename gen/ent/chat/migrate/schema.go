@@ -3,6 +3,7 @@
 package migrate
 
 import (
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 )
@@ -19,6 +20,7 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_change", Type: field.TypeInt64, Default: 0},
+		{Name: "shared_from", Type: field.TypeInt64, Default: 1},
 		{Name: "member_version", Type: field.TypeInt64, Default: 0},
 		{Name: "member_count", Type: field.TypeInt, Default: 0},
 		{Name: "title", Type: field.TypeString, Default: ""},
@@ -35,6 +37,16 @@ var (
 		Name:       "conversations",
 		Columns:    ConversationsColumns,
 		PrimaryKey: []*schema.Column{ConversationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "conversation_owner_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "kind = 3 AND NOT disbanded",
+				},
+			},
+		},
 	}
 	// CountersColumns holds the columns for the "counters" table.
 	CountersColumns = []*schema.Column{

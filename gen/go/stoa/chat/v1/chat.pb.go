@@ -139,13 +139,16 @@ func (x *Mentions) GetAll() bool {
 
 // Quote is the message that another one answers, as it was then: editing it changes no answer. When it is taken away, its
 // answers change.
+//
+// Everyone in the conversation reads the same quote. Where the message is older than what the latest member may see, the
+// quote has nothing but its number; a device that has the message shows it by that.
 type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its number in the same conversation and epoch.
 	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// Who wrote it; unset when it was taken away.
+	// Who wrote it; unset when it was taken away, and where not every member may see it.
 	Sender *v1.User `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
-	// The first 100 characters of its text, or of what stands for it; empty when it was taken away.
+	// The first 100 characters of its text, or of what stands for it; empty where sender is unset.
 	Excerpt       string `protobuf:"bytes,3,opt,name=excerpt,proto3" json:"excerpt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -711,6 +714,7 @@ type Event struct {
 	//	*Event_Members
 	//	*Event_Read
 	//	*Event_Likes
+	//	*Event_ChangedTo
 	Kind isEvent_Kind `protobuf_oneof:"kind"`
 	// Number of the commit that it tells of, which compares with Sync's cursor: what it says is at most as new as what Sync
 	// answered with a cursor that is not below it. 0 where it does not matter: for likes, and for messages, which have seq.
@@ -817,6 +821,15 @@ func (x *Event) GetLikes() *Likes {
 	return nil
 }
 
+func (x *Event) GetChangedTo() int64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ChangedTo); ok {
+			return x.ChangedTo
+		}
+	}
+	return 0
+}
+
 func (x *Event) GetCommit() int64 {
 	if x != nil {
 		return x.Commit
@@ -835,8 +848,7 @@ type Event_Message struct {
 
 type Event_MessageChanged struct {
 	// A message changed: it was edited, recalled, deleted, pinned, has other reactions, or what it quotes was taken away. It
-	// is told as it is now. The
-	// change after n is n + 1; who misses one reads it by PullMessages.
+	// is told as it is now. The change after n is n + 1; who misses one reads it by PullMessages.
 	MessageChanged *Message `protobuf:"bytes,3,opt,name=message_changed,json=messageChanged,proto3,oneof"`
 }
 
@@ -860,6 +872,14 @@ type Event_Likes struct {
 	Likes *Likes `protobuf:"bytes,7,opt,name=likes,proto3,oneof"`
 }
 
+type Event_ChangedTo struct {
+	// Messages changed that not every member may see, so that what they say now is not told to all: the number of the last
+	// of these changes. Who has less reads them by PullMessages, which shows each member what is theirs to see, and brings
+	// everybody up to this number. It may be told again, and one PullMessages answers any number of them: wait for a random
+	// moment of up to two seconds before it, so that the members of a large group do not ask all at once.
+	ChangedTo int64 `protobuf:"varint,9,opt,name=changed_to,json=changedTo,proto3,oneof"`
+}
+
 func (*Event_Message) isEvent_Kind() {}
 
 func (*Event_MessageChanged) isEvent_Kind() {}
@@ -871,6 +891,8 @@ func (*Event_Members) isEvent_Kind() {}
 func (*Event_Read) isEvent_Kind() {}
 
 func (*Event_Likes) isEvent_Kind() {}
+
+func (*Event_ChangedTo) isEvent_Kind() {}
 
 // OwnEvent is a change of the user's own list, told to all of their devices.
 type OwnEvent struct {
@@ -1148,7 +1170,7 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\x06ReadTo\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x19\n" +
 	"\bread_seq\x18\x02 \x01(\x03R\areadSeq\x12#\n" +
-	"\rdelivered_seq\x18\x03 \x01(\x03R\fdeliveredSeq\"\x9a\x03\n" +
+	"\rdelivered_seq\x18\x03 \x01(\x03R\fdeliveredSeq\"\xbb\x03\n" +
 	"\x05Event\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x121\n" +
 	"\amessage\x18\x02 \x01(\v2\x15.stoa.chat.v1.MessageH\x00R\amessage\x12@\n" +
@@ -1156,7 +1178,9 @@ const file_stoa_chat_v1_chat_proto_rawDesc = "" +
 	"\fconversation\x18\x04 \x01(\v2\x1a.stoa.chat.v1.ConversationH\x00R\fconversation\x128\n" +
 	"\amembers\x18\x05 \x01(\v2\x1c.stoa.chat.v1.MembersChangedH\x00R\amembers\x12*\n" +
 	"\x04read\x18\x06 \x01(\v2\x14.stoa.chat.v1.ReadToH\x00R\x04read\x12+\n" +
-	"\x05likes\x18\a \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likes\x12\x16\n" +
+	"\x05likes\x18\a \x01(\v2\x13.stoa.chat.v1.LikesH\x00R\x05likes\x12\x1f\n" +
+	"\n" +
+	"changed_to\x18\t \x01(\x03H\x00R\tchangedTo\x12\x16\n" +
 	"\x06commit\x18\b \x01(\x03R\x06commitB\x06\n" +
 	"\x04kind\"\x93\x01\n" +
 	"\bOwnEvent\x127\n" +
@@ -1254,6 +1278,7 @@ func file_stoa_chat_v1_chat_proto_init() {
 		(*Event_Members)(nil),
 		(*Event_Read)(nil),
 		(*Event_Likes)(nil),
+		(*Event_ChangedTo)(nil),
 	}
 	file_stoa_chat_v1_chat_proto_msgTypes[10].OneofWrappers = []any{
 		(*OwnEvent_State)(nil),

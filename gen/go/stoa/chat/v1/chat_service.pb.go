@@ -1570,9 +1570,10 @@ type Pulled struct {
 	Epoch int64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// New ones, oldest first.
 	Messages []*Message `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
-	// Those that changed after the change that the device has, as they are now, in the order of their changes.
+	// Those that changed after the change that the device has, as they are now, in the order of their changes, as far as the
+	// caller may see them.
 	Changed []*Message `protobuf:"bytes,5,rep,name=changed,proto3" json:"changed,omitempty"`
-	// The device has all changes up to this one now.
+	// The device has all changes up to this one now, those of messages that the caller may not see included.
 	Change        int64 `protobuf:"varint,6,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

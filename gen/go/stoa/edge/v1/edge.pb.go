@@ -60,13 +60,13 @@ const (
 	GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED GoodbyeReason = 5
 	// The device policy: the user signed in on another device, or this device opened another connection.
 	GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE GoodbyeReason = 6
-	// The client read too slowly: resume, or sync.
+	// The client read too slowly. The session is over: come back and sync.
 	GoodbyeReason_GOODBYE_REASON_SLOW_CONSUMER GoodbyeReason = 7
-	// Nothing was heard for too long.
+	// Nothing was heard for too long. The session can still be resumed.
 	GoodbyeReason_GOODBYE_REASON_SILENT GoodbyeReason = 8
 	// The server stops: come back after the delay, to any node.
 	GoodbyeReason_GOODBYE_REASON_DRAINING GoodbyeReason = 9
-	// The server is full.
+	// The server is full, or the user has as many connections as one may have.
 	GoodbyeReason_GOODBYE_REASON_FULL GoodbyeReason = 10
 	// The client sends too much.
 	GoodbyeReason_GOODBYE_REASON_FLOOD GoodbyeReason = 11
@@ -722,7 +722,9 @@ type SignedIn struct {
 	// On which device.
 	DeviceId string `protobuf:"bytes,8,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// UTC.
-	ServerTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Why the session ended that was to be resumed, where that is known: a client that read too slowly seldom hears its Goodbye.
+	Ended         GoodbyeReason `protobuf:"varint,10,opt,name=ended,proto3,enum=stoa.edge.v1.GoodbyeReason" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -818,6 +820,13 @@ func (x *SignedIn) GetServerTime() *timestamppb.Timestamp {
 		return x.ServerTime
 	}
 	return nil
+}
+
+func (x *SignedIn) GetEnded() GoodbyeReason {
+	if x != nil {
+		return x.Ended
+	}
+	return GoodbyeReason_GOODBYE_REASON_UNSPECIFIED
 }
 
 // Renew brings a fresh access token of the same user and device. Without one, the connection ends with TOKEN_EXPIRED a
@@ -2202,7 +2211,7 @@ const file_stoa_edge_v1_edge_proto_rawDesc = "" +
 	"\x06Resume\x12&\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12#\n" +
-	"\breceived\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\breceived\"\xb7\x02\n" +
+	"\breceived\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\breceived\"\xea\x02\n" +
 	"\bSignedIn\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x18\n" +
@@ -2215,7 +2224,9 @@ const file_stoa_edge_v1_edge_proto_rawDesc = "" +
 	"\auser_id\x18\a \x01(\tR\x06userId\x12\x1b\n" +
 	"\tdevice_id\x18\b \x01(\tR\bdeviceId\x12;\n" +
 	"\vserver_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime\"6\n" +
+	"serverTime\x121\n" +
+	"\x05ended\x18\n" +
+	" \x01(\x0e2\x1b.stoa.edge.v1.GoodbyeReasonR\x05ended\"6\n" +
 	"\x05Renew\x12-\n" +
 	"\faccess_token\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\vaccessToken\"\x06\n" +
@@ -2390,25 +2401,26 @@ var file_stoa_edge_v1_edge_proto_depIdxs = []int32{
 	25, // 18: stoa.edge.v1.ServerFrame.packed:type_name -> stoa.edge.v1.Packed
 	4,  // 19: stoa.edge.v1.SignIn.resume:type_name -> stoa.edge.v1.Resume
 	29, // 20: stoa.edge.v1.SignedIn.server_time:type_name -> google.protobuf.Timestamp
-	28, // 21: stoa.edge.v1.Error.metadata:type_name -> stoa.edge.v1.Error.MetadataEntry
-	30, // 22: stoa.edge.v1.Entered.position:type_name -> stoa.chat.v1.Position
-	31, // 23: stoa.edge.v1.Watching.presences:type_name -> stoa.presence.v1.Presence
-	21, // 24: stoa.edge.v1.Push.events:type_name -> stoa.edge.v1.Event
-	32, // 25: stoa.edge.v1.Event.chat:type_name -> stoa.chat.v1.Event
-	33, // 26: stoa.edge.v1.Event.own:type_name -> stoa.chat.v1.OwnEvent
-	31, // 27: stoa.edge.v1.Event.presence:type_name -> stoa.presence.v1.Presence
-	34, // 28: stoa.edge.v1.Event.people:type_name -> stoa.presence.v1.PeopleCount
-	22, // 29: stoa.edge.v1.Event.typing:type_name -> stoa.edge.v1.TypingUser
-	23, // 30: stoa.edge.v1.Event.broadcast:type_name -> stoa.edge.v1.RoomBroadcast
-	24, // 31: stoa.edge.v1.Event.notice:type_name -> stoa.edge.v1.Notice
-	35, // 32: stoa.edge.v1.RoomBroadcast.broadcast:type_name -> stoa.live.v1.Broadcast
-	0,  // 33: stoa.edge.v1.Goodbye.reason:type_name -> stoa.edge.v1.GoodbyeReason
-	12, // 34: stoa.edge.v1.Goodbye.error:type_name -> stoa.edge.v1.Error
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	0,  // 21: stoa.edge.v1.SignedIn.ended:type_name -> stoa.edge.v1.GoodbyeReason
+	28, // 22: stoa.edge.v1.Error.metadata:type_name -> stoa.edge.v1.Error.MetadataEntry
+	30, // 23: stoa.edge.v1.Entered.position:type_name -> stoa.chat.v1.Position
+	31, // 24: stoa.edge.v1.Watching.presences:type_name -> stoa.presence.v1.Presence
+	21, // 25: stoa.edge.v1.Push.events:type_name -> stoa.edge.v1.Event
+	32, // 26: stoa.edge.v1.Event.chat:type_name -> stoa.chat.v1.Event
+	33, // 27: stoa.edge.v1.Event.own:type_name -> stoa.chat.v1.OwnEvent
+	31, // 28: stoa.edge.v1.Event.presence:type_name -> stoa.presence.v1.Presence
+	34, // 29: stoa.edge.v1.Event.people:type_name -> stoa.presence.v1.PeopleCount
+	22, // 30: stoa.edge.v1.Event.typing:type_name -> stoa.edge.v1.TypingUser
+	23, // 31: stoa.edge.v1.Event.broadcast:type_name -> stoa.edge.v1.RoomBroadcast
+	24, // 32: stoa.edge.v1.Event.notice:type_name -> stoa.edge.v1.Notice
+	35, // 33: stoa.edge.v1.RoomBroadcast.broadcast:type_name -> stoa.live.v1.Broadcast
+	0,  // 34: stoa.edge.v1.Goodbye.reason:type_name -> stoa.edge.v1.GoodbyeReason
+	12, // 35: stoa.edge.v1.Goodbye.error:type_name -> stoa.edge.v1.Error
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_stoa_edge_v1_edge_proto_init() }

@@ -21,7 +21,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file stoa/chat/v1/chat.proto.
  */
 export const file_stoa_chat_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACI9CghNZW50aW9ucxIkCgh1c2VyX2lkcxgBIAMoCUISukgPkgEMEDIYASIGcgQQARhAEgsKA2FsbBgCIAEoCCJJCgVRdW90ZRILCgNzZXEYASABKAMSIgoGc2VuZGVyGAIgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISDwoHZXhjZXJwdBgDIAEoCSJZCgZPcmlnaW4SIgoGc2VuZGVyGAEgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISKwoHc2VudF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoIUmVhY3Rpb24SCwoDa2V5GAEgASgJEg0KBWNvdW50GAIgASgFEgwKBG1pbmUYAyABKAgi4gMKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEgsKA3NlcRgDIAEoAxIiCgZzZW5kZXIYBCABKAsyEi5zdG9hLmF1dGgudjEuVXNlchImCgdjb250ZW50GAUgASgLMhUuc3RvYS5jaGF0LnYxLkNvbnRlbnQSFQoNY2xpZW50X21zZ19pZBgGIAEoCRIrCgdzZW50X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkZWxldGVkGAggASgIEhAKCHJlY2FsbGVkGAkgASgIEigKCG1lbnRpb25zGAogASgLMhYuc3RvYS5jaGF0LnYxLk1lbnRpb25zEiUKCHJlcGx5X3RvGAsgASgLMhMuc3RvYS5jaGF0LnYxLlF1b3RlEiQKBm9yaWdpbhgMIAEoCzIULnN0b2EuY2hhdC52MS5PcmlnaW4SLQoJZWRpdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCglyZWFjdGlvbnMYDiADKAsyFi5zdG9hLmNoYXQudjEuUmVhY3Rpb24SDgoGcGlubmVkGA8gASgIEg4KBmNoYW5nZRgQIAEoAyIlCgVMaWtlcxINCgVjb3VudBgBIAEoBRINCgV0b3RhbBgCIAEoAyJzCg5NZW1iZXJzQ2hhbmdlZBIlCgdtZW1iZXJzGAEgAygLMhQuc3RvYS5jaGF0LnYxLk1lbWJlchIWCg5tZW1iZXJfdmVyc2lvbhgCIAEoAxIUCgxtZW1iZXJfY291bnQYAyABKAUSDAoEbW9yZRgEIAEoCCJCCgZSZWFkVG8SDwoHdXNlcl9pZBgBIAEoCRIQCghyZWFkX3NlcRgCIAEoAxIVCg1kZWxpdmVyZWRfc2VxGAMgASgDIsUCCgVFdmVudBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSKAoHbWVzc2FnZRgCIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlSAASMAoPbWVzc2FnZV9jaGFuZ2VkGAMgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2VIABIyCgxjb252ZXJzYXRpb24YBCABKAsyGi5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uSAASLwoHbWVtYmVycxgFIAEoCzIcLnN0b2EuY2hhdC52MS5NZW1iZXJzQ2hhbmdlZEgAEiQKBHJlYWQYBiABKAsyFC5zdG9hLmNoYXQudjEuUmVhZFRvSAASJAoFbGlrZXMYByABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXNIABIOCgZjb21taXQYCCABKANCBgoEa2luZCJ8CghPd25FdmVudBIwCgVzdGF0ZRgBIAEoCzIfLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb25TdGF0ZUgAEiYKBmhpZGRlbhgCIAEoCzIULnN0b2EuY2hhdC52MS5IaWRkZW5IABIOCgZjb21taXQYAyABKANCBgoEa2luZCJGCgZIaWRkZW4SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEgwKBHNlcXMYAiADKAMSFQoNaGlkZGVuX2NoYW5nZRgDIAEoAyKgAQoRQ29udmVyc2F0aW9uU3RhdGUSMAoMY29udmVyc2F0aW9uGAEgASgLMhouc3RvYS5jaGF0LnYxLkNvbnZlcnNhdGlvbhIsCgptZW1iZXJzaGlwGAIgASgLMhguc3RvYS5jaGF0LnYxLk1lbWJlcnNoaXASKwoMbGFzdF9tZXNzYWdlGAMgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2VCNlo0Z2l0aHViLmNvbS9zdG9hLWxpdmUvc3RvYS9nZW4vZ28vc3RvYS9jaGF0L3YxO2NoYXR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
+  fileDesc("ChdzdG9hL2NoYXQvdjEvY2hhdC5wcm90bxIMc3RvYS5jaGF0LnYxIjgKCFBvc2l0aW9uEhYKBWVwb2NoGAEgASgDQge6SAQiAigAEhQKA3NlcRgCIAEoA0IHukgEIgIoACI9CghNZW50aW9ucxIkCgh1c2VyX2lkcxgBIAMoCUISukgPkgEMEDIYASIGcgQQARhAEgsKA2FsbBgCIAEoCCJJCgVRdW90ZRILCgNzZXEYASABKAMSIgoGc2VuZGVyGAIgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISDwoHZXhjZXJwdBgDIAEoCSJZCgZPcmlnaW4SIgoGc2VuZGVyGAEgASgLMhIuc3RvYS5hdXRoLnYxLlVzZXISKwoHc2VudF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoIUmVhY3Rpb24SCwoDa2V5GAEgASgJEg0KBWNvdW50GAIgASgFEgwKBG1pbmUYAyABKAgi4gMKB01lc3NhZ2USFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEgsKA3NlcRgDIAEoAxIiCgZzZW5kZXIYBCABKAsyEi5zdG9hLmF1dGgudjEuVXNlchImCgdjb250ZW50GAUgASgLMhUuc3RvYS5jaGF0LnYxLkNvbnRlbnQSFQoNY2xpZW50X21zZ19pZBgGIAEoCRIrCgdzZW50X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkZWxldGVkGAggASgIEhAKCHJlY2FsbGVkGAkgASgIEigKCG1lbnRpb25zGAogASgLMhYuc3RvYS5jaGF0LnYxLk1lbnRpb25zEiUKCHJlcGx5X3RvGAsgASgLMhMuc3RvYS5jaGF0LnYxLlF1b3RlEiQKBm9yaWdpbhgMIAEoCzIULnN0b2EuY2hhdC52MS5PcmlnaW4SLQoJZWRpdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCglyZWFjdGlvbnMYDiADKAsyFi5zdG9hLmNoYXQudjEuUmVhY3Rpb24SDgoGcGlubmVkGA8gASgIEg4KBmNoYW5nZRgQIAEoAyIlCgVMaWtlcxINCgVjb3VudBgBIAEoBRINCgV0b3RhbBgCIAEoAyJzCg5NZW1iZXJzQ2hhbmdlZBIlCgdtZW1iZXJzGAEgAygLMhQuc3RvYS5jaGF0LnYxLk1lbWJlchIWCg5tZW1iZXJfdmVyc2lvbhgCIAEoAxIUCgxtZW1iZXJfY291bnQYAyABKAUSDAoEbW9yZRgEIAEoCCJCCgZSZWFkVG8SDwoHdXNlcl9pZBgBIAEoCRIQCghyZWFkX3NlcRgCIAEoAxIVCg1kZWxpdmVyZWRfc2VxGAMgASgDItsCCgVFdmVudBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSKAoHbWVzc2FnZRgCIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlSAASMAoPbWVzc2FnZV9jaGFuZ2VkGAMgASgLMhUuc3RvYS5jaGF0LnYxLk1lc3NhZ2VIABIyCgxjb252ZXJzYXRpb24YBCABKAsyGi5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uSAASLwoHbWVtYmVycxgFIAEoCzIcLnN0b2EuY2hhdC52MS5NZW1iZXJzQ2hhbmdlZEgAEiQKBHJlYWQYBiABKAsyFC5zdG9hLmNoYXQudjEuUmVhZFRvSAASJAoFbGlrZXMYByABKAsyEy5zdG9hLmNoYXQudjEuTGlrZXNIABIUCgpjaGFuZ2VkX3RvGAkgASgDSAASDgoGY29tbWl0GAggASgDQgYKBGtpbmQifAoIT3duRXZlbnQSMAoFc3RhdGUYASABKAsyHy5zdG9hLmNoYXQudjEuQ29udmVyc2F0aW9uU3RhdGVIABImCgZoaWRkZW4YAiABKAsyFC5zdG9hLmNoYXQudjEuSGlkZGVuSAASDgoGY29tbWl0GAMgASgDQgYKBGtpbmQiRgoGSGlkZGVuEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIMCgRzZXFzGAIgAygDEhUKDWhpZGRlbl9jaGFuZ2UYAyABKAMioAEKEUNvbnZlcnNhdGlvblN0YXRlEjAKDGNvbnZlcnNhdGlvbhgBIAEoCzIaLnN0b2EuY2hhdC52MS5Db252ZXJzYXRpb24SLAoKbWVtYmVyc2hpcBgCIAEoCzIYLnN0b2EuY2hhdC52MS5NZW1iZXJzaGlwEisKDGxhc3RfbWVzc2FnZRgDIAEoCzIVLnN0b2EuY2hhdC52MS5NZXNzYWdlQjZaNGdpdGh1Yi5jb20vc3RvYS1saXZlL3N0b2EvZ2VuL2dvL3N0b2EvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_stoa_auth_v1_auth, file_stoa_chat_v1_content, file_stoa_chat_v1_conversation]);
 
 /**
  * Position is a place in a conversation. Within one epoch, seq counts messages from 1 without gaps. A conversation whose
@@ -84,6 +84,9 @@ export const MentionsSchema: GenMessage<Mentions> = /*@__PURE__*/
  * Quote is the message that another one answers, as it was then: editing it changes no answer. When it is taken away, its
  * answers change.
  *
+ * Everyone in the conversation reads the same quote. Where the message is older than what the latest member may see, the
+ * quote has nothing but its number; a device that has the message shows it by that.
+ *
  * @generated from message stoa.chat.v1.Quote
  */
 export type Quote = Message$1<"stoa.chat.v1.Quote"> & {
@@ -95,14 +98,14 @@ export type Quote = Message$1<"stoa.chat.v1.Quote"> & {
   seq: bigint;
 
   /**
-   * Who wrote it; unset when it was taken away.
+   * Who wrote it; unset when it was taken away, and where not every member may see it.
    *
    * @generated from field: stoa.auth.v1.User sender = 2;
    */
   sender?: User | undefined;
 
   /**
-   * The first 100 characters of its text, or of what stands for it; empty when it was taken away.
+   * The first 100 characters of its text, or of what stands for it; empty where sender is unset.
    *
    * @generated from field: string excerpt = 3;
    */
@@ -441,8 +444,7 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
   } | {
     /**
      * A message changed: it was edited, recalled, deleted, pinned, has other reactions, or what it quotes was taken away. It
-     * is told as it is now. The
-     * change after n is n + 1; who misses one reads it by PullMessages.
+     * is told as it is now. The change after n is n + 1; who misses one reads it by PullMessages.
      *
      * @generated from field: stoa.chat.v1.Message message_changed = 3;
      */
@@ -480,6 +482,17 @@ export type Event = Message$1<"stoa.chat.v1.Event"> & {
      */
     value: Likes;
     case: "likes";
+  } | {
+    /**
+     * Messages changed that not every member may see, so that what they say now is not told to all: the number of the last
+     * of these changes. Who has less reads them by PullMessages, which shows each member what is theirs to see, and brings
+     * everybody up to this number. It may be told again, and one PullMessages answers any number of them: wait for a random
+     * moment of up to two seconds before it, so that the members of a large group do not ask all at once.
+     *
+     * @generated from field: int64 changed_to = 9;
+     */
+    value: bigint;
+    case: "changedTo";
   } | { case: undefined; value?: undefined };
 
   /**

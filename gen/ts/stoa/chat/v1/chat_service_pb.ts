@@ -852,14 +852,15 @@ export type Pulled = Message<"stoa.chat.v1.Pulled"> & {
   messages: Message$1[];
 
   /**
-   * Those that changed after the change that the device has, as they are now, in the order of their changes.
+   * Those that changed after the change that the device has, as they are now, in the order of their changes, as far as the
+   * caller may see them.
    *
    * @generated from field: repeated stoa.chat.v1.Message changed = 5;
    */
   changed: Message$1[];
 
   /**
-   * The device has all changes up to this one now.
+   * The device has all changes up to this one now, those of messages that the caller may not see included.
    *
    * @generated from field: int64 change = 6;
    */
@@ -1524,8 +1525,8 @@ export const ChatService: GenService<{
     output: typeof ListPinsResponseSchema;
   },
   /**
-   * ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
-   * (CONVERSATION_NOT_FOUND).
+   * ListMessages pages through stored messages in either direction. What the caller hid is left out; a page is empty only
+   * where nothing is left. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
    *
    * @generated from rpc stoa.chat.v1.ChatService.ListMessages
    */

@@ -960,7 +960,8 @@ export const GroupService: GenService<{
     output: typeof SetMemberRoleResponseSchema;
   },
   /**
-   * TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND).
+   * TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND),
+   * RESOURCE_EXHAUSTED (TOO_MANY_GROUPS: the member owns as many as one may).
    *
    * @generated from rpc stoa.chat.v1.GroupService.TransferGroup
    */

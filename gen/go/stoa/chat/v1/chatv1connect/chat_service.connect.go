@@ -121,8 +121,8 @@ type ChatServiceClient interface {
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
-	// ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
-	// (CONVERSATION_NOT_FOUND).
+	// ListMessages pages through stored messages in either direction. What the caller hid is left out; a page is empty only
+	// where nothing is left. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
 	// PullMessages brings a device up to date in many conversations at once: new messages, and changed ones that it has.
 	// Conversations that the caller may not see are answered as gone.
@@ -535,8 +535,8 @@ type ChatServiceHandler interface {
 	PinMessage(context.Context, *v1.PinMessageRequest) (*v1.PinMessageResponse, error)
 	// ListPins returns the pinned messages, the last pinned first. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListPins(context.Context, *v1.ListPinsRequest) (*v1.ListPinsResponse, error)
-	// ListMessages pages through stored messages in either direction. What the caller hid is left out. Errors: NOT_FOUND
-	// (CONVERSATION_NOT_FOUND).
+	// ListMessages pages through stored messages in either direction. What the caller hid is left out; a page is empty only
+	// where nothing is left. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND).
 	ListMessages(context.Context, *v1.ListMessagesRequest) (*v1.ListMessagesResponse, error)
 	// PullMessages brings a device up to date in many conversations at once: new messages, and changed ones that it has.
 	// Conversations that the caller may not see are answered as gone.

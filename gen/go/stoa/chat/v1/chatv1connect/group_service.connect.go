@@ -93,7 +93,8 @@ type GroupServiceClient interface {
 	RemoveMembers(context.Context, *v1.RemoveMembersRequest) (*v1.RemoveMembersResponse, error)
 	// SetMemberRole makes a member an admin or an admin a member, as owner. Errors: NOT_FOUND (MEMBER_NOT_FOUND).
 	SetMemberRole(context.Context, *v1.SetMemberRoleRequest) (*v1.SetMemberRoleResponse, error)
-	// TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND).
+	// TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (TOO_MANY_GROUPS: the member owns as many as one may).
 	TransferGroup(context.Context, *v1.TransferGroupRequest) (*v1.TransferGroupResponse, error)
 	// DisbandGroup ends the group, as owner: members keep reading it. Again is no error.
 	DisbandGroup(context.Context, *v1.DisbandGroupRequest) (*v1.DisbandGroupResponse, error)
@@ -392,7 +393,8 @@ type GroupServiceHandler interface {
 	RemoveMembers(context.Context, *v1.RemoveMembersRequest) (*v1.RemoveMembersResponse, error)
 	// SetMemberRole makes a member an admin or an admin a member, as owner. Errors: NOT_FOUND (MEMBER_NOT_FOUND).
 	SetMemberRole(context.Context, *v1.SetMemberRoleRequest) (*v1.SetMemberRoleResponse, error)
-	// TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND).
+	// TransferGroup gives the group to a member, as owner, who becomes an admin. Errors: NOT_FOUND (MEMBER_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (TOO_MANY_GROUPS: the member owns as many as one may).
 	TransferGroup(context.Context, *v1.TransferGroupRequest) (*v1.TransferGroupResponse, error)
 	// DisbandGroup ends the group, as owner: members keep reading it. Again is no error.
 	DisbandGroup(context.Context, *v1.DisbandGroupRequest) (*v1.DisbandGroupResponse, error)

@@ -1,0 +1,118 @@
+package chat_test
+
+import (
+	"testing"
+
+	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+)
+
+// babble puts messages of one sender into a conversation, in the store itself, from its next number to the given one.
+func (w *world) babble(conversation, sender string, to int64) {
+	w.t.Helper()
+	body := w.bytesOf(&chatv1.Message{Sender: person(sender, 1), Content: text("x")})
+	from := w.number("SELECT last_seq FROM conversations WHERE id = ?", conversation) + 1
+	w.exec("WITH RECURSIVE k (n) AS (SELECT ?2 UNION ALL SELECT n + 1 FROM k WHERE n < ?3) "+
+		"INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) "+
+		"SELECT ?1, n, ?4, printf('%s-message-%d', ?1, n), ?5, 0 FROM k", conversation, from, to, sender, body)
+	w.exec("UPDATE conversations SET last_seq = ?2 WHERE id = ?1", conversation, to)
+}
+
+// TestCountingUnreadMessagesIsBounded counts what is unread for somebody who wrote very much and never read, and for one who
+// has read none of it: what that costs does not grow with the talk.
+func TestCountingUnreadMessagesIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.boot(fast())
+	ctx := t.Context()
+	id := n.group("ann", nil, "bob")
+	type cost struct{ read, written int64 }
+	measure := func(user string, round int) (state *chatv1.ConversationState, out cost) {
+		t.Helper()
+		written, read, err := n.service.PagesRead(ctx)
+		n.must(err)
+		page, err := n.as(user).Sync(ctx, &chatv1.SyncRequest{})
+		n.must(err)
+		_, err = n.as(user).AdvancePositions(ctx, &chatv1.AdvancePositionsRequest{
+			Advances: []*chatv1.Advance{{ConversationId: id, ReadSeq: int64(2 + round)}},
+		})
+		n.must(err)
+		writtenAfter, readAfter, err := n.service.PagesRead(ctx)
+		n.must(err)
+		return page.GetStates()[0], cost{readAfter - read, writtenAfter - written}
+	}
+	var costs []cost
+	for round, to := range []int64{6_000, 60_000} {
+		w.babble(id, "ann", to)
+		ann, a := measure("ann", round)
+		bob, b := measure("bob", round)
+		if got := ann.GetMembership().GetUnreadCount(); got != 0 {
+			t.Errorf("of %d messages of her own %d are unread", to, got)
+		}
+		if got := bob.GetMembership().GetUnreadCount(); got != 1000 {
+			t.Errorf("of %d messages of another %d are unread", to, got)
+		}
+		costs = append(costs, a, b)
+	}
+	t.Logf("who wrote, who did not: %+v", costs)
+	for i := range 2 {
+		short, long := costs[i], costs[i+2]
+		if long.read > 2*short.read+50 || long.written > 2*short.written+50 {
+			t.Errorf("after 60,000 messages it looks at %+v pages, after 6,000 at %+v", long, short)
+		}
+	}
+	// What others said between is found, however little it is.
+	n.say("bob", id, "at last", "x")
+	if got := n.state("ann", id).GetMembership().GetUnreadCount(); got != 1 {
+		t.Errorf("%d unread messages, want the one of the other", got)
+	}
+}
+
+// TestAListOfAThousandGroups syncs a new device of somebody in a thousand groups, in pages: each group once, and each page
+// at the price of the first.
+func TestAListOfAThousandGroups(t *testing.T) {
+	t.Parallel()
+	const groups, size = 1000, 100
+	w := newWorld(t)
+	n := w.boot(fast())
+	id := n.group("ann", nil, "bob")
+	w.babble(id, "bob", 5)
+	n.close()
+	numbers := "WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2 - 1) "
+	w.exec(numbers+"INSERT INTO conversations (id, kind, owner_id, epoch, last_seq, created_at, version, history, join_policy, member_count) "+
+		"SELECT printf('01JGROUP%018d', n), kind, owner_id, epoch, last_seq, created_at, version + n, history, join_policy, member_count "+
+		"FROM conversations, k WHERE id = ?1", id, groups)
+	w.exec(numbers+"INSERT INTO members (conversation_id, user_id, role, joined_at, version) "+
+		"SELECT printf('01JGROUP%018d', n), user_id, role, joined_at, version FROM members, k WHERE conversation_id = ?1", id, groups)
+	w.exec(numbers+"INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) "+
+		"SELECT printf('01JGROUP%018d', n), seq, sender_id, printf('%s-%d', client_msg_id, n), body, sent_at "+
+		"FROM messages, k WHERE conversation_id = ?1", id, groups)
+	w.exec("UPDATE counters SET number = number + ?", groups)
+	n = w.boot(fast())
+	seen := make(map[string]bool)
+	var first int64
+	for cursor, done := int64(0), false; !done; {
+		_, before, err := n.service.PagesRead(t.Context())
+		n.must(err)
+		page, err := n.as("ann").Sync(t.Context(), &chatv1.SyncRequest{Cursor: cursor, PageSize: size})
+		n.must(err)
+		_, after, err := n.service.PagesRead(t.Context())
+		n.must(err)
+		if cursor == 0 {
+			first = after - before
+			t.Logf("the first page looks at %d pages of the file", first)
+		}
+		if len(page.GetStates()) > size || after-before > 2*first || after-before > 60*(size+groups) {
+			t.Fatalf("after %d groups, %d take %d pages of the file, the first page took %d", len(seen), len(page.GetStates()), after-before, first)
+		}
+		for _, s := range page.GetStates() {
+			if c := s.GetConversation().GetId(); seen[c] || s.GetMembership().GetUnreadCount() < 4 || s.GetLastMessage().GetSeq() != 5 {
+				t.Fatalf("told %v", s)
+			}
+			seen[s.GetConversation().GetId()] = true
+		}
+		cursor, done = page.GetCursor(), page.GetDone()
+	}
+	if len(seen) != groups {
+		t.Errorf("%d groups, want %d", len(seen), groups)
+	}
+}
