@@ -63,6 +63,7 @@ type Chat struct {
 	have     map[string]*Position
 	unhidden map[string]bool  // conversations of which not all is known that the user hid
 	told     map[string]int64 // the last commit that was told of the state of a conversation, in this process
+	changed  map[string]int64 // conversations that pullSoon pulls, and up to which change
 	merged   *Update          // waits to be saved; nil when nothing does
 
 	mu       sync.Mutex
@@ -82,7 +83,7 @@ func OpenChat(ctx context.Context, o Options, chat ChatOptions) (*Chat, error) {
 	}
 	c := &Chat{
 		options: chat, store: chat.Store, synced: make(chan struct{}), have: make(map[string]*Position),
-		unhidden: make(map[string]bool), told: make(map[string]int64), rooms: make(map[string]roomEntry),
+		unhidden: make(map[string]bool), told: make(map[string]int64), changed: make(map[string]int64), rooms: make(map[string]roomEntry),
 		entering: make(map[string]bool),
 	}
 	cursor, positions, err := c.store.Load(ctx)

@@ -90,6 +90,35 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// TestChangedTo tells changes by their number alone: one pull brings all that come within its moment.
+func TestChangedTo(t *testing.T) {
+	s := newTalksOver(t, "ws")
+	s.open("c")
+	s.open("other")
+	for range 9 {
+		s.post("c")
+	}
+	d := newDevice()
+	d.open(t, s, -1)
+	pulls := func() int {
+		defer s.lock()()
+		return s.pulls
+	}
+	before := pulls()
+	const changes = 200
+	for n := range int64(changes) {
+		s.editOld("c", n%9+1)
+		s.post("other")
+	}
+	d.upToDate(t, s)
+	if n := pulls() - before; n < 1 || n > changes/10 {
+		t.Errorf("it pulled %d times for %d changes", n, changes)
+	}
+	s.post("c")
+	s.edit("c", 10) // follows the last one
+	d.upToDate(t, s)
+}
+
 // TestAgain pushes everything twice: the second time costs nothing.
 func TestAgain(t *testing.T) {
 	s := newTalksOver(t, "ws")

@@ -295,8 +295,9 @@ func TestDevice(t *testing.T) {
 					rt.Fatalf("send: %v", err)
 				}
 			},
-			"edit": func(rt *rapid.T) { c := pick(rt, talking); s.edit(c.id, seq(rt, c)) },
-			"hide": func(rt *rapid.T) { c := pick(rt, talking); s.hide(c.id, seq(rt, c)) },
+			"edit":     func(rt *rapid.T) { c := pick(rt, talking); s.edit(c.id, seq(rt, c)) },
+			"edit old": func(rt *rapid.T) { c := pick(rt, talking); s.editOld(c.id, seq(rt, c)) },
+			"hide":     func(rt *rapid.T) { c := pick(rt, talking); s.hide(c.id, seq(rt, c)) },
 			"leave": func(rt *rapid.T) {
 				c := pick(rt, func(c *talk) bool { return c.member })
 				s.leave(c.id)

@@ -49,6 +49,8 @@ func (c *Chat) takeOne(event *edgev1.Event) bool {
 		if have, ok := c.known(id, kind.MessageChanged.GetEpoch()); ok {
 			c.takeChange(have, kind.MessageChanged)
 		}
+	case *chatv1.Event_ChangedTo:
+		c.pullSoon(id, kind.ChangedTo)
 	case *chatv1.Event_Conversation:
 		if c.late(id, event.GetChat().GetCommit()) {
 			break

@@ -1,7 +1,9 @@
 package stoa
 
 import (
+	"math/rand/v2"
 	"slices"
+	"time"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
@@ -10,6 +12,41 @@ import (
 // maxAdopted is how often in a row a conversation is asked for that does not fit what is pulled of it; then it is taken as it
 // comes.
 const maxAdopted = 5
+
+// gatherChanges is how long it may take until changes are pulled that were told by their number, by the contract: the members
+// of a large group do not all ask at once, and one pull answers whatever comes meanwhile.
+const gatherChanges = 2 * time.Second
+
+// pullSoon pulls a conversation at a random moment, unless the device has its changes up to a number by then.
+func (c *Chat) pullSoon(id string, change int64) {
+	if have := c.have[id]; have != nil && have.Change >= change {
+		return
+	}
+	waits := c.changed[id]
+	c.changed[id] = max(waits, change)
+	if waits == 0 {
+		c.conn.wg.Go(func() {
+			if pause(c.conn.ctx, rand.N(gatherChanges)) {
+				c.conn.queue.act(func() { c.pullChanged(id) })
+			}
+		})
+	}
+}
+
+// pullChanged is the end of pullSoon.
+func (c *Chat) pullChanged(id string) {
+	change := c.changed[id]
+	delete(c.changed, id)
+	if entry, ok := c.room(id); change == 0 || ok && !entry.ready {
+		return // it is gone, or about to be pulled
+	}
+	switch have := c.have[id]; {
+	case have == nil:
+		c.adopt(id, nil)
+	case have.Change < change:
+		c.pull(id)
+	}
+}
 
 // pull fetches what the device lacks of conversations that it knows, and reports whether it has all of it now.
 func (c *Chat) pull(ids ...string) bool { return c.pullAgain(0, ids...) }

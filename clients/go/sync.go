@@ -180,6 +180,7 @@ func (c *Chat) gone(id string) {
 	c.flush()
 	delete(c.have, id)
 	delete(c.unhidden, id)
+	delete(c.changed, id)
 	c.merged = &Update{ConversationID: id, Gone: true}
 	c.flush()
 }
