@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 const (
@@ -58,22 +59,12 @@ func (l *limiter) take(address string) time.Duration {
 	}
 	var key netip.Prefix
 	if addr, err := netip.ParseAddr(address); err == nil { // others share the zero key
-		key = group(addr)
+		key = netaddr.Client(addr)
 	}
 	if l.bucket(key).Allow() {
 		return 0
 	}
 	return time.Duration(min(float64(time.Second)/l.rate, float64(longestWait)))
-}
-
-func group(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	p, _ := addr.Prefix(bits) // only too many bits are an error
-	return p
 }
 
 func (l *limiter) bucket(key netip.Prefix) *rate.Limiter {

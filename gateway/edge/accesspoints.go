@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"connectrpc.com/connect"
 
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 // Path is where WebSockets are opened.
@@ -34,22 +34,13 @@ func publicURL(text string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case u.Scheme != "ws" && u.Scheme != "wss", !reachable(u), u.User != nil, u.RawQuery != "", u.Fragment != "":
+	case u.Scheme != "ws" && u.Scheme != "wss", !netaddr.IsReachable(u):
 		return nil, errors.New("want an address that clients can open, such as wss://e1.example.org/edge/v1")
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = Path
 	}
 	return u, nil
-}
-
-// reachable reports whether an address names a host, and not all of this one's.
-func reachable(u *url.URL) bool {
-	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16); err != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() != "" && (err != nil || !addr.IsUnspecified())
 }
 
 // accessPoint is where clients reach this edge who called it at base: what the operator said counts before that.
@@ -101,7 +92,7 @@ func (e *Edge) called(ctx context.Context) *url.URL {
 		}
 	}
 	u, err := url.Parse(scheme + "://" + host + Path)
-	if err != nil || u.Host != host || !reachable(u) {
+	if err != nil || u.Host != host || !netaddr.IsReachable(u) {
 		return nil
 	}
 	return u
@@ -165,9 +156,4 @@ func (h *edgeHandler) ListAccessPoints(
 	ctx context.Context, r *edgev1.ListAccessPointsRequest,
 ) (*edgev1.ListAccessPointsResponse, error) {
 	return &edgev1.ListAccessPointsResponse{AccessPoints: h.edge.accessPoints(r.GetZone(), h.edge.called(ctx))}, nil
-}
-
-// wireOf is the HTTP connection under an RPC.
-func wireOf(w http.ResponseWriter, r *http.Request) *wire {
-	return &wire{controller: http.NewResponseController(w), host: r.Host, secure: r.TLS != nil}
 }

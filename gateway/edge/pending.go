@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 // pending is the connections that have not signed in. They are bounded, and so is their time.
@@ -44,19 +46,13 @@ func (p *pending) remove(k *conn) {
 	}
 }
 
-// originOf is what connections are counted by: an IPv4 address, or the 64 bits that one customer has of IPv6.
+// originOf is what connections are counted by.
 func originOf(peer string) string {
 	at, err := netip.ParseAddrPort(peer)
 	if err != nil {
 		return peer
 	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is6() {
-		if network, err := address.Prefix(64); err == nil {
-			return network.String()
-		}
-	}
-	return address.String()
+	return netaddr.ClientName(at.Addr())
 }
 
 // signedIn takes a connection out, also one that is gone.

@@ -237,7 +237,7 @@ type wireKey struct{}
 // expirable gives next's handlers their wire.
 func expirable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		under := wireOf(w, r)
+		under := &wire{controller: http.NewResponseController(w), host: r.Host, secure: r.TLS != nil}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wireKey{}, under)))
 		if under.used.Load() && r.ProtoMajor == 1 { // the connection may carry another request
 			under.unlimited()

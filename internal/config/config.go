@@ -3,15 +3,15 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 // Serve is the configuration of one process.
@@ -91,7 +91,8 @@ func (c *Serve) Validate() error {
 			return fmt.Errorf("%s: %q must have at most %d letters, digits, - and _", name.flag, name.value, name.most)
 		}
 	}
-	if !isReachable(c.EdgePublicURL) {
+	// What is no address at all is told in other words below.
+	if u, err := url.Parse(c.EdgePublicURL); err == nil && u.Host != "" && !netaddr.IsReachable(u) {
 		return errors.New("--edge-public-url: clients cannot open it; it must have a host, a port if any, and a path, and no more")
 	}
 	for _, origin := range c.CORSOrigins {
@@ -172,19 +173,6 @@ func isName(text string, most int) bool {
 	return len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
-}
-
-// isReachable reports whether others can open an address as it is: it names a host, not all of this one's, and nothing goes
-// with it. None is fine.
-func isReachable(text string) bool {
-	u, err := url.Parse(text)
-	if text == "" || err != nil || u.Host == "" { // what is no address at all is told in other words
-		return true
-	}
-	_, badPort := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
-	addr, noAddress := netip.ParseAddr(u.Hostname())
-	return u.Hostname() != "" && badPort == nil && (noAddress != nil || !addr.IsUnspecified()) &&
-		u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // isOrigin reports whether text is what a browser may send as Origin, in which one * stands for any part of the host, or

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 // clientAddressHeader is where the gateway puts the address of the client it calls for.
@@ -237,13 +238,5 @@ func clientAddress(ctx context.Context, trusted bool) string {
 			return ""
 		}
 	}
-	address = address.Unmap().WithZone("")
-	if address.Is4() {
-		return address.String()
-	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return ""
-	}
-	return prefix.String()
+	return netaddr.ClientName(address)
 }
