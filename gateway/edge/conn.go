@@ -136,9 +136,6 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 func (k *conn) read(before []byte) error {
 	var rest []byte // of a frame that is not whole yet
 	take := func(b []byte) error {
-		if k.bidden.Load() {
-			return nil
-		}
 		if s := k.session.Load(); s != nil { // whatever comes is a sign of life, pongs too
 			s.hear(k.edge.deps.Now())
 		}

@@ -9,6 +9,11 @@ import (
 // send puts a frame into the queue, and writes it at once where nothing waits before it.
 func (s *session) send(f *frame) {
 	s.mu.Lock()
+	s.sendLocked(f)
+}
+
+// sendLocked is send with the lock, which it gives back.
+func (s *session) sendLocked(f *frame) {
 	if s.ended || s.last {
 		s.mu.Unlock()
 		return
@@ -47,17 +52,15 @@ func (s *session) fits(f *frame) bool {
 // which takes little room, and asks again.
 func (s *session) answer(l link, id uint32, f *frame) {
 	s.mu.Lock()
-	if s.link != l {
+	switch {
+	case s.link != l:
 		s.mu.Unlock()
-		return
+	case s.ended || s.last || s.fits(f) || len(s.queue) >= s.edge.cfg.Queue:
+		s.sendLocked(f)
+	default:
+		s.put(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "other answers wait to be read").With("retry_after_ms", "1000")))
+		s.pushOn()
 	}
-	if s.ended || s.last || s.fits(f) || len(s.queue) >= s.edge.cfg.Queue {
-		s.mu.Unlock()
-		s.send(f)
-		return
-	}
-	s.put(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "other answers wait to be read").With("retry_after_ms", "1000")))
-	s.pushOn()
 }
 
 // put adds a frame to the queue. The lock is held.

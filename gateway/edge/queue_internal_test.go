@@ -85,19 +85,27 @@ func TestAResumeOvertakesAWriter(t *testing.T) {
 	e := bareEdge(t, Config{})
 	before, after := newGate(), newGate()
 	s := bareSession(e, before)
-	s.send(pushed("a"))
+	s.put(pushed("a"))
+	s.writing = true
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.drain(before)
+	}()
 	<-before.writing
 	if !s.resume(after, 0, s.owner, "", false, &frame{plain: []byte("in")}) {
 		t.Fatal("not resumed")
 	}
 	<-after.writing          // "in" and "a" are on their way
 	before.let <- struct{}{} // and the old writer finds another link
-	for len(before.let) > 0 {
-		time.Sleep(time.Millisecond)
+	<-ended
+	s.mu.Lock()
+	if !s.writing {
+		t.Error("the next push would have a second writer")
 	}
-	for range 50 { // the old writer ends in one of these moments
+	s.mu.Unlock()
+	for range 50 {
 		s.send(pushed("b"))
-		time.Sleep(time.Millisecond)
 	}
 	close(after.let)
 	eventually(t, "all is written", func() bool { return after.has([]byte("ina" + string(bytes.Repeat([]byte("b"), 50)))) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,24 +111,19 @@ func (s *session) resume(l link, received int64, p authn.Principal, token string
 		s.mu.Unlock()
 		return false
 	}
-	waiting := 0
+	queue := append([]*frame{first}, s.kept...)
 	for _, f := range s.queue {
-		if f.push {
-			waiting++
+		if f.push { // answers were for calls that their client has given up
+			queue = append(queue, f)
 		}
 	}
-	if s.lost+int64(len(s.kept)+waiting)-received >= int64(s.edge.cfg.Queue) { // the next push would end it as too slow
+	queue = slices.Delete(queue, 1, 1+int(received-s.lost)) // it has these
+	if len(queue) > s.edge.cfg.Queue {                      // the next push would end it as too slow
 		s.mu.Unlock()
 		return false
 	}
 	old := s.link
-	pushes := s.kept
-	for _, f := range s.queue {
-		if f.push { // answers were for calls that their client has given up
-			pushes = append(pushes, f)
-		}
-	}
-	s.queue = append([]*frame{first}, pushes[received-s.lost:]...)
+	s.queue = queue
 	s.kept, s.keptBytes, s.queued, s.offset, s.lost = nil, 0, 0, 0, received
 	for _, f := range s.queue {
 		s.queued += len(f.plain)

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,7 +187,7 @@ func (s *session) watch(id uint32, users []string, ticket int64, answer func(*fr
 			err = errs.Unavailable(errs.ReasonUnavailable, "presence has no answer that is new enough")
 		}
 		switch {
-		case err != nil && (!isAway(err) || time.Until(deadline) < 2*pause):
+		case err != nil && (!errs.Is(err, connect.CodeUnavailable, "") || time.Until(deadline) < 2*pause):
 			ws.drop(l)
 			return refusal(id, err)
 		case settled == 0 && !s.rest(&pause):
@@ -265,7 +264,7 @@ func (w *watcher) ask(users []string, timeout time.Duration) ([]*presencev1.Pres
 	var own presencev1.GetPrivacyResponse
 	if !knew { // after the answer, so that what is newer than the answer's turn is in it
 		err := w.session.ask(timeout, presencev1connect.PresenceServiceGetPrivacyProcedure, &presencev1.GetPrivacyRequest{}, &own)
-		if err != nil && !isForbidden(err) { // guests have none
+		if err != nil && !errs.Is(err, connect.CodePermissionDenied, "") { // guests have none
 			return nil, err
 		}
 	}
@@ -278,14 +277,6 @@ func (w *watcher) ask(users []string, timeout time.Duration) ([]*presencev1.Pres
 		w.sees, w.knows = own.GetPrivacy().GetLastSeen() != presencev1.Audience_AUDIENCE_NOBODY, true
 	}
 	return res.GetPresences(), nil
-}
-
-func isAway(err error) bool      { return hasCode(err, connect.CodeUnavailable) }
-func isForbidden(err error) bool { return hasCode(err, connect.CodePermissionDenied) }
-
-func hasCode(err error, code connect.Code) bool {
-	e, ok := errors.AsType[*errs.Error](err)
-	return ok && e.Code == code
 }
 
 // rest waits between two questions, longer each time. It returns false when nobody wants the answer any longer.
