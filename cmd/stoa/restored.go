@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/stoa-live/stoa/internal/app"
 	"github.com/stoa-live/stoa/internal/telemetry"
@@ -18,11 +16,6 @@ type restoredCommand struct {
 
 // Run prepares what was restored.
 func (c *restoredCommand) Run(ctx context.Context) error {
-	if c.Store == "" { // to open a store that is not there would make an empty one
-		if _, err := os.Stat(filepath.Join(c.DataDir, "db", "chat.db")); errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("there is no database in %s: name the server's folder by --data-dir", c.DataDir)
-		}
-	}
 	log, err := telemetry.NewLogger(os.Stderr, "text", "warn")
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/stoa-live/stoa/clients/web"
@@ -58,14 +59,11 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		log.Warn("this binary was built without the web app: run make web before make build")
 	}
 	keeping, stop := context.WithCancel(ctx)
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		heap.Keep(keeping)
-	}()
+	var keeper sync.WaitGroup
+	keeper.Go(func() { heap.Keep(keeping) })
 	defer func() {
 		stop()
-		<-kept
+		keeper.Wait()
 	}()
 	c.Version = version
 	a, err := app.Start(ctx, c.Serve, files, log)

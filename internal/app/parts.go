@@ -45,9 +45,12 @@ func register(ctx context.Context, reg registry.Registry, s service.Service, end
 	return nil
 }
 
+// storeFolder is where the databases are in a data folder.
+const storeFolder = "db"
+
 // storeURL names the databases in a data folder, whatever characters its path has.
 func storeURL(dataDir string) (string, error) {
-	folder, err := filepath.Abs(filepath.Join(dataDir, "db"))
+	folder, err := filepath.Abs(filepath.Join(dataDir, storeFolder))
 	if err != nil {
 		return "", fmt.Errorf("find data folder: %w", err)
 	}

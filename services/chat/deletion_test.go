@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -204,19 +201,10 @@ func TestNothingOfItIsLeftInTheDatabase(t *testing.T) {
 	n.fill(100)
 	n.takeAway(101)
 	n.close() // the log beside the file goes into it
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	files, err := filepath.Glob(filepath.Join(u.Path, "chat.db*"))
-	w.must(err)
-	var all []byte
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		w.must(err)
-		all = append(all, content...)
-	}
+	all := w.onDisk()
 	for text, there := range map[string]bool{nickname: false, words: false, shown: true} {
 		if bytes.Contains(all, []byte(text)) != there {
-			t.Errorf("%q in %v: %v", text, files, !there)
+			t.Errorf("%q in the files: %v", text, !there)
 		}
 	}
 	n = w.boot(fast())

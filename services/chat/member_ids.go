@@ -25,11 +25,11 @@ func (s *Service) MemberIDs(
 	if v.Kind != group {
 		return nil, "", conversationNotFound()
 	}
-	ids, err = s.store.memberIDs(ctx, id, cursor.UserID, size)
-	if err != nil || len(ids) < size {
-		return ids, "", err
+	if ids, err = s.store.memberIDs(ctx, id, cursor.UserID, size+1); err != nil {
+		return nil, "", err
 	}
-	return ids, pagination.Encode(userCursor{ids[len(ids)-1]}), nil
+	ids, next = pagination.Page(ids, size, func(last string) userCursor { return userCursor{last} })
+	return ids, next, nil
 }
 
 // memberIDs returns up to limit members after one, in the order of their ids.

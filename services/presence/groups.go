@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -117,10 +116,10 @@ func (s *Service) onlineIn(ctx context.Context, userID, id string) (int, error) 
 		}
 		return n, err
 	})
-	n, ok := counted.(int)
-	if err != nil || !ok {
-		return 0, errors.Join(err, ctx.Err())
+	if err != nil {
+		return 0, err
 	}
+	n, _ := counted.(int) // what it returns
 	return n, nil
 }
 

@@ -136,7 +136,7 @@ func (s *Service) tellPresences(ctx context.Context) error {
 
 // tellPrivacy tells of users whose privacy changed. The turn is the caller's.
 func (s *Service) tellPrivacy(ctx context.Context) error {
-	event := &presencev1.PresenceChanged{Turn: s.tracker.next()}
+	event := &presencev1.PresenceChanged{}
 	for len(event.PrivacyChanged) < maxTold {
 		id, _, ok := s.private.pop()
 		if !ok {
@@ -147,6 +147,7 @@ func (s *Service) tellPrivacy(ctx context.Context) error {
 	if len(event.PrivacyChanged) == 0 {
 		return nil
 	}
+	event.Turn = s.tracker.next()
 	if err := bus.Publish(ctx, s.deps.Bus, TopicChanged, "", event); err != nil {
 		s.private.putBack(event.PrivacyChanged)
 		return err
