@@ -51,7 +51,7 @@ func (s *Service) changing(
 		if err != nil {
 			return err
 		}
-		if member = v.Member; seq < member.FirstSeq {
+		if member = v.Member; seq < member.first() {
 			return messageNotFound()
 		}
 		m, err := b.message(id, seq)
@@ -307,7 +307,7 @@ func (s *Service) ListPins(ctx context.Context, p authn.Principal, id string) ([
 	if err != nil {
 		return nil, err
 	}
-	seqs, err := s.store.pins(ctx, id, v.Member.FirstSeq)
+	seqs, err := s.store.pins(ctx, id, v.Member.first())
 	if err != nil {
 		return nil, err
 	}

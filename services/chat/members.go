@@ -27,8 +27,8 @@ func (b *batch) putMember(m Member) error {
 		mutedUntil = m.MutedUntil.UnixMicro()
 	}
 	err := b.ent().Member.Create().SetConversationID(m.ConversationID).SetUserID(m.UserID).SetRole(int(m.Role)).
-		SetJoinedAt(m.JoinedAt.UnixMicro()).SetFirstSeq(m.FirstSeq).SetReadSeq(m.ReadSeq).SetDeliveredSeq(m.DeliveredSeq).
-		SetHiddenChange(m.HiddenChange).SetMutedUntil(mutedUntil).SetSilent(m.Silent).SetPinned(m.Pinned).
+		SetJoinedAt(m.JoinedAt.UnixMicro()).SetFirstSeq(m.FirstSeq).SetClearedSeq(m.ClearedSeq).
+		SetReadSeq(m.ReadSeq).SetDeliveredSeq(m.DeliveredSeq).SetHiddenChange(m.HiddenChange).SetMutedUntil(mutedUntil).SetSilent(m.Silent).SetPinned(m.Pinned).
 		SetArchived(m.Archived).SetMemberVersion(m.MemberVersion).SetVersion(m.Version).
 		OnConflictColumns(member.FieldConversationID, member.FieldUserID).UpdateNewValues().Exec(b.ctx)
 	if err != nil {
@@ -119,7 +119,10 @@ func (g *membersChange) add(userID string, role chatv1.MemberRole) error {
 	}
 	m.Role, m.JoinedAt = role, g.batch.now
 	if g.conversation.History == chatv1.HistoryVisibility_HISTORY_VISIBILITY_ALL {
-		m.FirstSeq = max(m.FirstSeq, 1)
+		if m.FirstSeq > 1 { // who was here before and saw less has not read what they see now
+			m.ReadSeq, m.DeliveredSeq = 0, 0
+		}
+		m.FirstSeq = 1
 	} else {
 		m.FirstSeq = p.lastSeq + 1
 		m.ReadSeq, m.DeliveredSeq = p.lastSeq, p.lastSeq

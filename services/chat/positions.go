@@ -100,7 +100,7 @@ func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 	b.onCommit(func() { s.facts.putMember(m) })
 	var unread, mentions int
 	if m.here() {
-		from := max(m.ReadSeq, m.FirstSeq-1)
+		from := max(m.ReadSeq, m.first()-1)
 		statements := b.store.batches
 		first := b.tx.StmtContext(b.ctx, statements.unread).
 			QueryRowContext(b.ctx, c.ID, from, m.UserID, actorMark+m.UserID, unreadMost).Scan(&unread)

@@ -16,8 +16,8 @@ const (
 	conversationColumns = "c.id, c.kind, c.owner_id, c.unique_key, c.title, c.avatar_url, c.announcement, c.history, " +
 		"c.join_policy, c.muted_all, c.disbanded, c.member_count, c.member_version, c.epoch, c.last_seq, c.last_change, " +
 		"c.shared_from, c.likes, c.version, c.created_at"
-	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.read_seq, m.delivered_seq, " +
-		"m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
+	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.cleared_seq, m.read_seq, " +
+		"m.delivered_seq, m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
 )
 
 // pairPrefix begins the unique key of a direct conversation, which names its two.
@@ -96,8 +96,8 @@ func conversationTargets(c *Conversation) (targets []any, finish func()) {
 func memberTargets(m *Member) (targets []any, finish func()) {
 	var joinedAt, mutedUntil int64
 	targets = []any{
-		&m.ConversationID, &m.UserID, &m.Role, &joinedAt, &m.FirstSeq, &m.ReadSeq, &m.DeliveredSeq, &m.HiddenChange,
-		&mutedUntil, &m.Silent, &m.Pinned, &m.Archived, &m.MemberVersion, &m.Version,
+		&m.ConversationID, &m.UserID, &m.Role, &joinedAt, &m.FirstSeq, &m.ClearedSeq, &m.ReadSeq, &m.DeliveredSeq,
+		&m.HiddenChange, &mutedUntil, &m.Silent, &m.Pinned, &m.Archived, &m.MemberVersion, &m.Version,
 	}
 	return targets, func() {
 		m.JoinedAt = time.UnixMicro(joinedAt).UTC()
@@ -197,7 +197,7 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 // unread counts messages of others after the member's read position, among the last 5,000, and those that mean the member,
 // each up to limit.
 func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
-	from := max(m.ReadSeq, m.FirstSeq-1)
+	from := max(m.ReadSeq, m.first()-1)
 	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).
 		Scan(&messages)
 	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)

@@ -575,7 +575,8 @@ type Membership struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the user may do; unspecified when they are no member any more: take it out of the list.
 	Role MemberRole `protobuf:"varint,1,opt,name=role,proto3,enum=stoa.chat.v1.MemberRole" json:"role,omitempty"`
-	// The first message that the user may see.
+	// The first message that the user sees: neither from before they joined, where the group does not show that, nor cleared
+	// by HideMessages. It is smaller than before for who comes back to a group that has come to show its whole history.
 	FirstSeq int64 `protobuf:"varint,2,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
 	// Everything up to this number was read.
 	ReadSeq int64 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`

@@ -234,7 +234,8 @@ export type Membership = Message<"stoa.chat.v1.Membership"> & {
   role: MemberRole;
 
   /**
-   * The first message that the user may see.
+   * The first message that the user sees: neither from before they joined, where the group does not show that, nor cleared
+   * by HideMessages. It is smaller than before for who comes back to a group that has come to show its whole history.
    *
    * @generated from field: int64 first_seq = 2;
    */
