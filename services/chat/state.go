@@ -28,11 +28,11 @@ func membership(m Member, unread, mentions int) *chatv1.Membership {
 
 // membershipNow is membership with what is unread counted.
 func (s *Service) membershipNow(ctx context.Context, m Member) (*chatv1.Membership, error) {
-	unread, mentions, err := s.store.unread(ctx, m, unreadMost)
+	messages, mentions, err := unread(ctx, s.store.conversations.unread, s.store.conversations.mentioned, m)
 	if err != nil {
 		return nil, err
 	}
-	return membership(m, unread, mentions), nil
+	return membership(m, messages, mentions), nil
 }
 
 // state is a conversation as one user has it. Of one that they left it says only that.

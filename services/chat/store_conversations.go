@@ -32,14 +32,17 @@ type conversationStatements struct {
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
 	// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are
-	// looked at.
+	// looked at. What the member hid among them is read once, before they are.
 	countUnread = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
-		"AND seq > max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000) " +
-		"AND sender_id NOT IN (?3, ?4) AND NOT deleted LIMIT ?5)"
+		"AND seq > " + unreadFrom + " AND sender_id NOT IN (?3, ?4) AND NOT deleted " +
+		"AND seq NOT IN (SELECT h.seq FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 " +
+		"AND h.seq > " + unreadFrom + ") LIMIT ?5)"
+	unreadFrom = "max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000)"
 	// A cross join, so that SQLite goes from mentions to their messages, and never through all messages.
 	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n CROSS JOIN messages g " +
-		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
-		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
+		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ?1 " +
+		"AND n.user_id IN (?3, '') AND n.seq > ?2 AND g.sender_id <> ?3 AND NOT g.deleted " +
+		"AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 AND h.seq = n.seq) LIMIT ?4)"
 	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
 )
 
@@ -194,13 +197,12 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 	return list, nil
 }
 
-// unread counts messages of others after the member's read position, among the last 5,000, and those that mean the member,
-// each up to limit.
-func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
+// unread counts, by countUnread and countMentioned, messages of others after the member's read position, among the last
+// 5,000, and those that mean the member, each up to unreadMost. What the member hid does not count.
+func unread(ctx context.Context, unread, mentioned *sql.Stmt, m Member) (messages, mentions int, err error) {
 	from := max(m.ReadSeq, m.first()-1)
-	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).
-		Scan(&messages)
-	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)
+	first := unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, unreadMost).Scan(&messages)
+	second := mentioned.QueryRowContext(ctx, m.ConversationID, from, m.UserID, unreadMost).Scan(&mentions)
 	if err := errors.Join(first, second); err != nil {
 		return 0, 0, fmt.Errorf("count unread messages: %w", err)
 	}

@@ -256,8 +256,8 @@ export type Membership = Message<"stoa.chat.v1.Membership"> & {
   deliveredSeq: bigint;
 
   /**
-   * Messages of others after read_seq that are not deleted, and what others did to the conversation; counted up to 1,000,
-   * among the last 5,000.
+   * Messages of others after read_seq that are not deleted and that the user did not hide, and what others did to the
+   * conversation; counted up to 1,000, among the last 5,000.
    *
    * @generated from field: int32 unread_count = 5;
    */
