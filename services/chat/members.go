@@ -289,8 +289,8 @@ func (s *Service) GetRoom(ctx context.Context, id, userID string, unseen, staff 
 	}, nil
 }
 
-// ListMembers returns a page of a conversation's members, owner and admins first, and the version that SyncMembers goes on
-// from. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+// ListMembers returns a page of a conversation's members, owner and admins first and then in the order of joining, and the
+// version that SyncMembers goes on from. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListMembers(
 	ctx context.Context, p authn.Principal, id string, size int, token string,
 ) (members []*chatv1.Member, next string, version int64, err error) {
@@ -305,12 +305,12 @@ func (s *Service) ListMembers(
 	if err != nil {
 		return nil, "", 0, err
 	}
-	list, rows, err := s.store.listMembers(ctx, id, cursor.Role, cursor.Row, size)
+	list, last, err := s.store.listMembers(ctx, id, cursor, size)
 	if err != nil {
 		return nil, "", 0, err
 	}
 	if len(list) == size {
-		next = pagination.Encode(memberCursor{Row: rows[size-1], Role: list[size-1].Role})
+		next = pagination.Encode(last)
 	}
 	members, err = s.namedMembers(ctx, list)
 	return members, next, v.MemberVersion, err

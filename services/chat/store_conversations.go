@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
 // The columns of conversations and members, in the order in which they are scanned.
@@ -64,8 +62,10 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
 		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
 			"ORDER BY m.id LIMIT ?"),
-		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role = ? " +
-			"AND m.id > ? ORDER BY m.id LIMIT ?"),
+		// Two seeks in one index: SQLite would read all who joined with one commit to compare pairs of times and rows.
+		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ?1 AND m.role = ?2 " +
+			"AND m.joined_at = ?3 AND m.id > ?4 UNION ALL SELECT m.id, " + memberColumns + " FROM members m " +
+			"WHERE m.conversation_id = ?1 AND m.role = ?2 AND m.joined_at > ?3 ORDER BY joined_at, id LIMIT ?5"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
 		unread:    prepare(countUnread),
@@ -209,38 +209,37 @@ func unread(ctx context.Context, unread, mentioned *sql.Stmt, m Member) (message
 	return messages, mentions, nil
 }
 
-// listMembers returns up to limit members after one (its role and row), owner and admins first, and their rows.
+// listMembers returns up to limit members after one, owner and admins first and then in the order of joining, and the last.
 func (s *store) listMembers(
-	ctx context.Context, conversationID string, role chatv1.MemberRole, after int64, limit int,
-) (members []Member, ids []int64, err error) {
-	for ; role > gone && len(members) < limit; role, after = role-1, 0 {
+	ctx context.Context, conversationID string, after memberCursor, limit int,
+) (members []Member, last memberCursor, err error) {
+	for ; after.Role > gone && len(members) < limit; after = (memberCursor{Role: after.Role - 1}) {
 		// One role at a time, so that a page reads no members of the pages before.
-		if members, ids, err = s.appendMembers(ctx, members, ids, conversationID, role, after, limit-len(members)); err != nil {
-			return nil, nil, fmt.Errorf("list members: %w", err)
+		if members, last, err = s.appendMembers(ctx, members, conversationID, after, limit-len(members)); err != nil {
+			return nil, memberCursor{}, fmt.Errorf("list members: %w", err)
 		}
 	}
-	return members, ids, nil
+	return members, last, nil
 }
 
 func (s *store) appendMembers(
-	ctx context.Context, members []Member, ids []int64, conversationID string, role chatv1.MemberRole, after int64, limit int,
-) (_ []Member, _ []int64, err error) {
-	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, after, limit)
+	ctx context.Context, members []Member, conversationID string, after memberCursor, limit int,
+) (_ []Member, last memberCursor, err error) {
+	rows, err := s.conversations.members.QueryContext(ctx, conversationID, after.Role, after.Joined, after.Row, limit)
 	if err != nil {
-		return nil, nil, err
+		return nil, last, err
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
 		var m Member
-		var id int64
 		targets, finish := memberTargets(&m)
-		if err := rows.Scan(append([]any{&id}, targets...)...); err != nil {
-			return nil, nil, err
+		if err := rows.Scan(append([]any{&last.Row}, targets...)...); err != nil {
+			return nil, last, err
 		}
 		finish()
-		members, ids = append(members, m), append(ids, id)
+		members, last.Role, last.Joined = append(members, m), m.Role, m.JoinedAt.UnixMicro()
 	}
-	return members, ids, nil
+	return members, last, nil
 }
 
 // changedMembers returns up to limit members whose last change came after a version, in the order of their changes.

@@ -37,6 +37,6 @@ func (Member) Indexes() []ent.Index {
 		index.Fields("conversation_id", "user_id").Unique(),
 		index.Fields("user_id"),
 		index.Fields("conversation_id", "member_version"),
-		index.Fields("conversation_id", "role"),
+		index.Fields("conversation_id", "role", "joined_at"),
 	}
 }

@@ -166,9 +166,9 @@ var (
 				Columns: []*schema.Column{MembersColumns[1], MembersColumns[14]},
 			},
 			{
-				Name:    "member_conversation_id_role",
+				Name:    "member_conversation_id_role_joined_at",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[3]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[3], MembersColumns[4]},
 			},
 		},
 	}
