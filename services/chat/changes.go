@@ -80,17 +80,7 @@ func (b *batch) see(p authn.Principal, id string) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
-	if !c.hasMembers() {
-		return seen{Conversation: c, Member: Member{ConversationID: id, UserID: p.UserID, FirstSeq: 1}}, nil
-	}
-	m, err := b.member(id, p.UserID)
-	if err != nil {
-		return seen{}, err
-	}
-	if !m.here() {
-		return seen{}, conversationNotFound()
-	}
-	return seen{Conversation: c, Member: m}, nil
+	return seeAs(c, p.UserID, func() (Member, error) { return b.member(id, p.UserID) })
 }
 
 // EditMessage changes the text or caption of a message of p's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
