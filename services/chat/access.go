@@ -73,10 +73,15 @@ func (s *Service) see(ctx context.Context, p authn.Principal, id string) (seen, 
 	if err != nil {
 		return seen{}, err
 	}
+	return seeAs(c, p.UserID, func() (Member, error) { return s.member(ctx, id, p.UserID) })
+}
+
+// seeAs returns a conversation to a user who may see it; member reads their side of it, where there are sides.
+func seeAs(c Conversation, userID string, member func() (Member, error)) (seen, error) {
 	if !c.hasMembers() {
-		return seen{Conversation: c, Member: Member{ConversationID: id, UserID: p.UserID, FirstSeq: 1}}, nil
+		return seen{Conversation: c, Member: Member{ConversationID: c.ID, UserID: userID, FirstSeq: 1}}, nil
 	}
-	m, err := s.member(ctx, id, p.UserID)
+	m, err := member()
 	if err != nil {
 		return seen{}, err
 	}
@@ -95,15 +100,7 @@ func (s *Service) seeNow(ctx context.Context, p authn.Principal, id string) (see
 	if v.Conversation, err = s.store.conversation(ctx, id); err != nil {
 		return seen{}, err
 	}
-	if v.hasMembers() {
-		if v.Member, err = s.store.member(ctx, id, p.UserID); err != nil {
-			return seen{}, err
-		}
-		if !v.Member.here() {
-			return seen{}, conversationNotFound()
-		}
-	}
-	return v, nil
+	return seeAs(v.Conversation, p.UserID, func() (Member, error) { return s.store.member(ctx, id, p.UserID) })
 }
 
 // mayWrite is the rule of who talks. Errors: PERMISSION_DENIED (FORBIDDEN, MUTED), FAILED_PRECONDITION (GROUP_DISBANDED).

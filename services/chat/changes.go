@@ -52,7 +52,7 @@ func (s *Service) changing(
 		if err != nil {
 			return err
 		}
-		if member = v.Member; seq < member.FirstSeq {
+		if member = v.Member; seq < member.first() {
 			return messageNotFound()
 		}
 		m, err := b.message(id, seq)
@@ -81,17 +81,7 @@ func (b *batch) see(p authn.Principal, id string) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
-	if !c.hasMembers() {
-		return seen{Conversation: c, Member: Member{ConversationID: id, UserID: p.UserID, FirstSeq: 1}}, nil
-	}
-	m, err := b.member(id, p.UserID)
-	if err != nil {
-		return seen{}, err
-	}
-	if !m.here() {
-		return seen{}, conversationNotFound()
-	}
-	return seen{Conversation: c, Member: m}, nil
+	return seeAs(c, p.UserID, func() (Member, error) { return b.member(id, p.UserID) })
 }
 
 // EditMessage changes the text or caption of a message of p's. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND,
@@ -308,7 +298,7 @@ func (s *Service) ListPins(ctx context.Context, p authn.Principal, id string) ([
 	if err != nil {
 		return nil, err
 	}
-	seqs, err := s.store.pins(ctx, id, v.Member.FirstSeq)
+	seqs, err := s.store.pins(ctx, id, v.Member.first())
 	if err != nil {
 		return nil, err
 	}

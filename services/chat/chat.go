@@ -131,8 +131,10 @@ type Member struct {
 	UserID         string
 	Role           chatv1.MemberRole // gone for one who was, or never was
 	JoinedAt       time.Time
-	// FirstSeq is the first message that the member may see.
-	FirstSeq     int64
+	// FirstSeq is the first message that the conversation shows to the member, since they joined.
+	FirstSeq int64
+	// ClearedSeq is the message up to which the member cleared it for themselves, which is nobody else's business.
+	ClearedSeq   int64
 	ReadSeq      int64
 	DeliveredSeq int64
 	// HiddenChange is the number of the last change of what the member hid.
@@ -149,6 +151,9 @@ type Member struct {
 
 // here reports whether the user belongs to the conversation now.
 func (m Member) here() bool { return m.Role != gone }
+
+// first is the first message that the member sees.
+func (m Member) first() int64 { return max(m.FirstSeq, m.ClearedSeq+1) }
 
 // Position is a place in a conversation: after the message Seq of the history Epoch.
 type Position struct {

@@ -302,6 +302,42 @@ func TestMembersAreSyncedIncrementally(t *testing.T) {
 	}
 }
 
+// TestMembersInTheOrderOfJoining lists who came, went and came back, in pages: within a role, who came back joined last.
+func TestMembersInTheOrderOfJoining(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t).boot(fast())
+	ctx := t.Context()
+	id := n.group("ann", nil, "bob", "cid", "dan", "eve")
+	for _, user := range []string{"bob", "dan"} {
+		n.leave(user, id)
+	}
+	n.add("ann", id, "dan")
+	n.add("ann", id, "fay", "bob")
+	_, err := n.groups("ann").SetMemberRole(ctx, &chatv1.SetMemberRoleRequest{
+		ConversationId: id, UserId: "eve", Role: chatv1.MemberRole_MEMBER_ROLE_ADMIN,
+	})
+	n.must(err)
+	for size := range int32(7) {
+		var got []string
+		var last *chatv1.Member
+		for token, first := "", true; first || token != ""; first = false {
+			page, err := n.groups("cid").ListMembers(ctx, &chatv1.ListMembersRequest{ConversationId: id, PageSize: size, PageToken: token})
+			n.must(err)
+			for _, m := range page.GetMembers() {
+				if last.GetRole() == m.GetRole() && m.GetJoinedAt().AsTime().Before(last.GetJoinedAt().AsTime()) {
+					t.Errorf("%v comes after %v", m, last)
+				}
+				got, last = append(got, m.GetUser().GetId()), m
+			}
+			token = page.GetNextPageToken()
+		}
+		slices.Sort(got[4:]) // who came with one commit
+		if !slices.Equal(got, []string{"ann", "eve", "cid", "dan", "bob", "fay"}) {
+			t.Errorf("in pages of %d they are %v", size, got)
+		}
+	}
+}
+
 // TestStrangersLearnNothing calls every RPC about a conversation that is not the caller's, and about one that does not
 // exist: nobody can tell which is which.
 func TestStrangersLearnNothing(t *testing.T) {

@@ -2,17 +2,11 @@ package chat
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
-	"github.com/stoa-live/stoa/internal/pagination"
 )
 
 // maxMembers of a group.
@@ -177,72 +171,4 @@ func (g *acting) expel(userIDs []string) error {
 		return err
 	}
 	return g.say(chatv1.SystemAction_SYSTEM_ACTION_REMOVED, ids, "")
-}
-
-// BanUser takes a user out of a group and keeps them out; again is no error. Errors: those of inGroup.
-func (s *Service) BanUser(ctx context.Context, p authn.Principal, id, userID, reason string) error {
-	return s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
-		if userID == p.UserID {
-			return forbidden("this is yourself")
-		}
-		if err := g.expel([]string{userID}); err != nil {
-			return err
-		}
-		err := g.batch.ent().GroupBan.Create().SetConversationID(id).SetUserID(userID).SetReason(reason).
-			SetBannedAt(g.batch.now.UnixMicro()).OnConflictColumns(groupban.FieldConversationID, groupban.FieldUserID).
-			Ignore().Exec(g.batch.ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("store ban: %w", err)
-		}
-		return nil
-	})
-}
-
-// UnbanUser lets a user in again; lifting none is no error. Errors: those of inGroup.
-func (s *Service) UnbanUser(ctx context.Context, p authn.Principal, id, userID string) error {
-	return s.inGroup(ctx, p, id, admin, nil, func(g *acting) error {
-		_, err := g.batch.ent().GroupBan.Delete().
-			Where(groupban.ConversationID(id), groupban.UserID(userID)).Exec(g.batch.ctx)
-		if err != nil {
-			return fmt.Errorf("lift ban: %w", err)
-		}
-		return nil
-	})
-}
-
-// ListBannedUsers returns a page of who is kept out of a group, the latest first. Errors: NOT_FOUND
-// (CONVERSATION_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
-func (s *Service) ListBannedUsers(
-	ctx context.Context, p authn.Principal, id string, size int, token string,
-) (out []*chatv1.GroupBan, next string, err error) {
-	cursor, _, err := pagination.Decode[rowCursor](token)
-	if err != nil {
-		return nil, "", err
-	}
-	v, err := s.see(ctx, p, id)
-	switch {
-	case err != nil:
-		return nil, "", err
-	case v.Kind != group:
-		return nil, "", conversationNotFound()
-	case v.Member.Role < admin:
-		return nil, "", forbidden("this is for those who run the group")
-	}
-	bans, err := s.store.listBans(ctx, id, cursor.Row, size+1)
-	if err != nil {
-		return nil, "", err
-	}
-	bans, next = pagination.Page(bans, size, func(last groupBan) rowCursor { return rowCursor{Row: last.Row} })
-	ids := make([]string, len(bans))
-	for i, b := range bans {
-		ids[i] = b.UserID
-	}
-	users, err := s.named(ctx, ids)
-	if err != nil {
-		return nil, "", err
-	}
-	for i, b := range bans {
-		out = append(out, &chatv1.GroupBan{User: users[i], Reason: b.Reason, BannedAt: timestamppb.New(b.BannedAt)})
-	}
-	return out, next, nil
 }

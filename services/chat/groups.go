@@ -6,10 +6,7 @@ import (
 	"slices"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
-
 	"github.com/stoa-live/stoa/gen/ent/chat/conversation"
-	"github.com/stoa-live/stoa/gen/ent/chat/groupban"
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/authn"
@@ -18,9 +15,8 @@ import (
 )
 
 const (
-	maxTitle     = 60  // characters
-	maxOwned     = 500 // groups that one user owns
-	maxGroupMute = 366 * 24 * time.Hour
+	maxTitle = 60  // characters
+	maxOwned = 500 // groups that one user owns
 )
 
 // acting is somebody who changes a group, inside of a batch.
@@ -107,16 +103,6 @@ func (g *acting) other(userID string) (Member, error) {
 		return Member{}, forbidden("this member runs the group, too")
 	}
 	return m, nil
-}
-
-// banned reports whether a user is kept out of the group.
-func (g *acting) banned(userID string) (bool, error) {
-	found, err := g.batch.ent().GroupBan.Query().
-		Where(groupban.ConversationID(g.conversation.ID), groupban.UserID(userID)).Exist(g.batch.ctx)
-	if err != nil {
-		return false, fmt.Errorf("find ban: %w", err)
-	}
-	return found, nil
 }
 
 // CreateGroup makes a group that belongs to p; the same request makes it once. Errors: INVALID_ARGUMENT, NOT_FOUND
@@ -412,61 +398,4 @@ func (g *acting) latest(m Member) Member {
 		}
 	}
 	return m
-}
-
-// MuteMember keeps a member from writing until a time; zero lifts that. Errors: NOT_FOUND (MEMBER_NOT_FOUND),
-// INVALID_ARGUMENT, those of inGroup.
-func (s *Service) MuteMember(
-	ctx context.Context, p authn.Principal, id, userID string, until time.Time,
-) (*chatv1.Member, error) {
-	now := s.deps.Now()
-	if !until.IsZero() && (!until.After(now) || until.After(now.Add(maxGroupMute))) {
-		return nil, invalid("until: want a time within the next year")
-	}
-	var out *chatv1.Member
-	err := s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
-		m, err := g.other(userID)
-		if err != nil {
-			return err
-		}
-		m.MutedUntil = until.UTC().Truncate(time.Microsecond)
-		if until.IsZero() {
-			m.MutedUntil = time.Time{}
-		}
-		if err := g.changeOwn(0, nil, m); err != nil {
-			return err
-		}
-		out = memberToProto(g.latest(m), g.users)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-// groupBan keeps a user out of a group.
-type groupBan struct {
-	Row      int64
-	UserID   string
-	Reason   string
-	BannedAt time.Time
-}
-
-// listBans returns up to limit bans of a group, the latest first, older than a row (0 for the latest).
-func (s *store) listBans(ctx context.Context, id string, before int64, limit int) (bans []groupBan, err error) {
-	query := s.read.GroupBan.Query().Where(groupban.ConversationID(id))
-	if before > 0 {
-		query.Where(groupban.IDLT(int(before)))
-	}
-	rows, err := query.Order(groupban.ByID(entsql.OrderDesc())).Limit(limit).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list bans: %w", err)
-	}
-	for _, r := range rows {
-		bans = append(bans, groupBan{
-			Row: int64(r.ID), UserID: r.UserID, Reason: r.Reason, BannedAt: time.UnixMicro(r.BannedAt).UTC(),
-		})
-	}
-	return bans, nil
 }

@@ -37,7 +37,7 @@ func (s *Service) HideMessages(
 		if !m.here() {
 			return conversationNotFound()
 		}
-		m.FirstSeq = max(m.FirstSeq, min(upTo, c.LastSeq)+1)
+		m.ClearedSeq = max(m.ClearedSeq, min(upTo, c.LastSeq))
 		told, err := b.hide(&m, c, slices.Compact(slices.Sorted(slices.Values(seqs))))
 		if err != nil {
 			return err
@@ -61,7 +61,7 @@ func (s *Service) HideMessages(
 func (b *batch) hide(m *Member, c Conversation, seqs []int64) (*chatv1.Hidden, error) {
 	told := &chatv1.Hidden{ConversationId: c.ID, HiddenChange: m.HiddenChange + 1}
 	for _, seq := range seqs {
-		if seq < m.FirstSeq || seq > c.LastSeq {
+		if seq < m.first() || seq > c.LastSeq {
 			continue
 		}
 		res, err := b.tx.ExecContext(b.ctx, "INSERT INTO hiddens (conversation_id, user_id, seq, change) "+

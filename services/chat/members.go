@@ -27,8 +27,8 @@ func (b *batch) putMember(m Member) error {
 		mutedUntil = m.MutedUntil.UnixMicro()
 	}
 	err := b.ent().Member.Create().SetConversationID(m.ConversationID).SetUserID(m.UserID).SetRole(int(m.Role)).
-		SetJoinedAt(m.JoinedAt.UnixMicro()).SetFirstSeq(m.FirstSeq).SetReadSeq(m.ReadSeq).SetDeliveredSeq(m.DeliveredSeq).
-		SetHiddenChange(m.HiddenChange).SetMutedUntil(mutedUntil).SetSilent(m.Silent).SetPinned(m.Pinned).
+		SetJoinedAt(m.JoinedAt.UnixMicro()).SetFirstSeq(m.FirstSeq).SetClearedSeq(m.ClearedSeq).
+		SetReadSeq(m.ReadSeq).SetDeliveredSeq(m.DeliveredSeq).SetHiddenChange(m.HiddenChange).SetMutedUntil(mutedUntil).SetSilent(m.Silent).SetPinned(m.Pinned).
 		SetArchived(m.Archived).SetMemberVersion(m.MemberVersion).SetVersion(m.Version).
 		OnConflictColumns(member.FieldConversationID, member.FieldUserID).UpdateNewValues().Exec(b.ctx)
 	if err != nil {
@@ -119,7 +119,10 @@ func (g *membersChange) add(userID string, role chatv1.MemberRole) error {
 	}
 	m.Role, m.JoinedAt = role, g.batch.now
 	if g.conversation.History == chatv1.HistoryVisibility_HISTORY_VISIBILITY_ALL {
-		m.FirstSeq = max(m.FirstSeq, 1)
+		if m.FirstSeq > 1 { // who was here before and saw less has not read what they see now
+			m.ReadSeq, m.DeliveredSeq = 0, 0
+		}
+		m.FirstSeq = 1
 	} else {
 		m.FirstSeq = p.lastSeq + 1
 		m.ReadSeq, m.DeliveredSeq = p.lastSeq, p.lastSeq
@@ -286,8 +289,8 @@ func (s *Service) GetRoom(ctx context.Context, id, userID string, unseen, staff 
 	}, nil
 }
 
-// ListMembers returns a page of a conversation's members, owner and admins first, and the version that SyncMembers goes on
-// from. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+// ListMembers returns a page of a conversation's members, owner and admins first and then in the order of joining, and the
+// version that SyncMembers goes on from. Errors: NOT_FOUND (CONVERSATION_NOT_FOUND), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 func (s *Service) ListMembers(
 	ctx context.Context, p authn.Principal, id string, size int, token string,
 ) (members []*chatv1.Member, next string, version int64, err error) {
@@ -302,12 +305,12 @@ func (s *Service) ListMembers(
 	if err != nil {
 		return nil, "", 0, err
 	}
-	list, rows, err := s.store.listMembers(ctx, id, cursor.Role, cursor.Row, size)
+	list, last, err := s.store.listMembers(ctx, id, cursor, size)
 	if err != nil {
 		return nil, "", 0, err
 	}
 	if len(list) == size {
-		next = pagination.Encode(memberCursor{Row: rows[size-1], Role: list[size-1].Role})
+		next = pagination.Encode(last)
 	}
 	members, err = s.namedMembers(ctx, list)
 	return members, next, v.MemberVersion, err

@@ -97,7 +97,7 @@ func (m *model) join(user string) {
 // unread is how many messages a member has not read that are not of their own doing.
 func (m *model) unread(user string) (n int32) {
 	for seq := max(m.read[user]+1, m.since[user]); seq <= int64(len(m.messages)); seq++ {
-		if s := m.messages[seq-1]; !s.gone && s.doer != user {
+		if s := m.messages[seq-1]; !s.gone && s.doer != user && !m.hidden[user][seq] {
 			n++
 		}
 	}

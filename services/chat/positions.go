@@ -144,19 +144,14 @@ func (s *Service) advanced(ctx context.Context, p authn.Principal, id string) (*
 // tellOwn tells a member's devices how they have a conversation now.
 func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 	b.onCommit(func() { s.facts.putMember(m) })
-	var unread, mentions int
 	if m.here() {
-		from := max(m.ReadSeq, m.FirstSeq-1)
-		statements := b.store.batches
-		first := b.tx.StmtContext(b.ctx, statements.unread).
-			QueryRowContext(b.ctx, c.ID, from, m.UserID, actorMark+m.UserID, unreadMost).Scan(&unread)
-		second := b.tx.StmtContext(b.ctx, statements.mentioned).
-			QueryRowContext(b.ctx, c.ID, m.UserID, from, m.UserID, unreadMost).Scan(&mentions)
-		if err := errors.Join(first, second); err != nil {
-			return fmt.Errorf("count unread messages: %w", err)
+		messages, mentions, err := unread(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.unread),
+			b.tx.StmtContext(b.ctx, b.store.batches.mentioned), m)
+		if err != nil {
+			return err
 		}
 		b.tellUser(m.UserID, &chatv1.OwnEvent{Kind: &chatv1.OwnEvent_State{State: &chatv1.ConversationState{
-			Conversation: c.proto(), Membership: membership(m, unread, mentions),
+			Conversation: c.proto(), Membership: membership(m, messages, mentions),
 		}}})
 		return nil
 	}

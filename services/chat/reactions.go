@@ -152,7 +152,7 @@ func (s *Service) ListReactions(
 	if err != nil {
 		return nil, "", err
 	}
-	if seq < v.Member.FirstSeq {
+	if seq < v.Member.first() {
 		return nil, "", messageNotFound()
 	}
 	if _, err := s.store.messageAt(ctx, v.Conversation, seq); err != nil {

@@ -29,7 +29,7 @@ func (s *Service) GetReceipts(
 		return nil, err
 	}
 	for _, m := range messages {
-		if m.GetSeq() >= v.Member.FirstSeq && m.GetSender().GetId() == p.UserID {
+		if m.GetSeq() >= v.Member.first() && m.GetSender().GetId() == p.UserID {
 			receipts = append(receipts, &chatv1.Receipt{Seq: m.GetSeq()})
 		}
 	}
@@ -80,7 +80,7 @@ func (s *store) countReceipts(ctx context.Context, id, except string, receipts [
 
 // own returns a message of p's. Errors: NOT_FOUND (MESSAGE_NOT_FOUND), PERMISSION_DENIED (FORBIDDEN).
 func (s *Service) own(ctx context.Context, p authn.Principal, v seen, seq int64) (*chatv1.Message, error) {
-	if seq < v.Member.FirstSeq {
+	if seq < v.Member.first() {
 		return nil, messageNotFound()
 	}
 	m, err := s.store.messageAt(ctx, v.Conversation, seq)

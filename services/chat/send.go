@@ -158,7 +158,7 @@ func (v seen) mayMention(mentions *chatv1.Mentions) error {
 // quote returns what an answer shows of the message that it answers, as that is now: one that was taken away, or that not
 // everybody may see, has no words. Errors: NOT_FOUND (MESSAGE_NOT_FOUND).
 func (b *batch) quote(v seen, seq int64) (*chatv1.Quote, error) {
-	if seq < v.Member.FirstSeq {
+	if seq < v.Member.first() {
 		return nil, messageNotFound()
 	}
 	m, err := b.message(v.ID, seq)
@@ -293,7 +293,7 @@ func (s *Service) mayForward(ctx context.Context, p authn.Principal, from seen, 
 
 // forwarded makes a new message of one that is seen in another conversation, as that is now.
 func (b *batch) forwarded(from, to seen, seq int64) (*chatv1.Message, error) {
-	if seq < from.Member.FirstSeq {
+	if seq < from.Member.first() {
 		return nil, messageNotFound()
 	}
 	m, err := b.message(from.ID, seq)

@@ -47,7 +47,7 @@ func unquoteBelow(messages []*chatv1.Message, from int64) {
 // forMember makes messages that were read those of one member, from whose first one they are: without words of what lies
 // before it, and with the member's own signs marked.
 func (s *Service) forMember(ctx context.Context, m Member, messages []*chatv1.Message) error {
-	unquoteBelow(messages, m.FirstSeq)
+	unquoteBelow(messages, m.first())
 	return s.markMine(ctx, m.ConversationID, m.UserID, messages)
 }
 

@@ -15,7 +15,7 @@ const unreadMost = 1000
 // membership is a user's side of a conversation as it is told to them.
 func membership(m Member, unread, mentions int) *chatv1.Membership {
 	out := &chatv1.Membership{
-		Role: m.Role, FirstSeq: m.FirstSeq, ReadSeq: m.ReadSeq, DeliveredSeq: m.DeliveredSeq,
+		Role: m.Role, FirstSeq: m.first(), ReadSeq: m.ReadSeq, DeliveredSeq: m.DeliveredSeq,
 		UnreadCount: int32(unread), UnreadMentions: int32(mentions), //nolint:gosec // at most unreadMost
 		HiddenChange: m.HiddenChange, JoinedAt: timestamppb.New(m.JoinedAt),
 		Settings: &chatv1.MemberSettings{Silent: m.Silent, Pinned: m.Pinned, Archived: m.Archived},
@@ -28,11 +28,11 @@ func membership(m Member, unread, mentions int) *chatv1.Membership {
 
 // membershipNow is membership with what is unread counted.
 func (s *Service) membershipNow(ctx context.Context, m Member) (*chatv1.Membership, error) {
-	unread, mentions, err := s.store.unread(ctx, m, unreadMost)
+	messages, mentions, err := unread(ctx, s.store.conversations.unread, s.store.conversations.mentioned, m)
 	if err != nil {
 		return nil, err
 	}
-	return membership(m, unread, mentions), nil
+	return membership(m, messages, mentions), nil
 }
 
 // state is a conversation as one user has it. Of one that they left it says only that.
@@ -60,7 +60,7 @@ func leftState(id string, kind chatv1.ConversationKind) *chatv1.ConversationStat
 
 // lastMessage returns the last message that a member may see and did not hide; nil when there is none.
 func (s *Service) lastMessage(ctx context.Context, c Conversation, m Member) (*chatv1.Message, error) {
-	if c.LastSeq < m.FirstSeq {
+	if c.LastSeq < m.first() {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	last, err := s.store.shownBefore(ctx, c, m, c.LastSeq+1, 1)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
 // The columns of conversations and members, in the order in which they are scanned.
@@ -16,8 +14,8 @@ const (
 	conversationColumns = "c.id, c.kind, c.owner_id, c.unique_key, c.title, c.avatar_url, c.announcement, c.history, " +
 		"c.join_policy, c.muted_all, c.disbanded, c.member_count, c.member_version, c.epoch, c.last_seq, c.last_change, " +
 		"c.shared_from, c.likes, c.version, c.created_at"
-	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.read_seq, m.delivered_seq, " +
-		"m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
+	memberColumns = "m.conversation_id, m.user_id, m.role, m.joined_at, m.first_seq, m.cleared_seq, m.read_seq, " +
+		"m.delivered_seq, m.hidden_change, m.muted_until, m.silent, m.pinned, m.archived, m.member_version, m.version"
 )
 
 // pairPrefix begins the unique key of a direct conversation, which names its two.
@@ -32,14 +30,17 @@ type conversationStatements struct {
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
 	// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are
-	// looked at.
+	// looked at. What the member hid among them is read once, before they are.
 	countUnread = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
-		"AND seq > max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000) " +
-		"AND sender_id NOT IN (?3, ?4) AND NOT deleted LIMIT ?5)"
+		"AND seq > " + unreadFrom + " AND sender_id NOT IN (?3, ?4) AND NOT deleted " +
+		"AND seq NOT IN (SELECT h.seq FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 " +
+		"AND h.seq > " + unreadFrom + ") LIMIT ?5)"
+	unreadFrom = "max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000)"
 	// A cross join, so that SQLite goes from mentions to their messages, and never through all messages.
 	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n CROSS JOIN messages g " +
-		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ? " +
-		"AND n.user_id IN (?, '') AND n.seq > ? AND g.sender_id <> ? AND NOT g.deleted LIMIT ?)"
+		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ?1 " +
+		"AND n.user_id IN (?3, '') AND n.seq > ?2 AND g.sender_id <> ?3 AND NOT g.deleted " +
+		"AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 AND h.seq = n.seq) LIMIT ?4)"
 	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
 )
 
@@ -61,8 +62,10 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
 		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
 			"ORDER BY m.id LIMIT ?"),
-		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.role = ? " +
-			"AND m.id > ? ORDER BY m.id LIMIT ?"),
+		// Two seeks in one index: SQLite would read all who joined with one commit to compare pairs of times and rows.
+		members: prepare("SELECT m.id, " + memberColumns + " FROM members m WHERE m.conversation_id = ?1 AND m.role = ?2 " +
+			"AND m.joined_at = ?3 AND m.id > ?4 UNION ALL SELECT m.id, " + memberColumns + " FROM members m " +
+			"WHERE m.conversation_id = ?1 AND m.role = ?2 AND m.joined_at > ?3 ORDER BY joined_at, id LIMIT ?5"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
 		unread:    prepare(countUnread),
@@ -96,8 +99,8 @@ func conversationTargets(c *Conversation) (targets []any, finish func()) {
 func memberTargets(m *Member) (targets []any, finish func()) {
 	var joinedAt, mutedUntil int64
 	targets = []any{
-		&m.ConversationID, &m.UserID, &m.Role, &joinedAt, &m.FirstSeq, &m.ReadSeq, &m.DeliveredSeq, &m.HiddenChange,
-		&mutedUntil, &m.Silent, &m.Pinned, &m.Archived, &m.MemberVersion, &m.Version,
+		&m.ConversationID, &m.UserID, &m.Role, &joinedAt, &m.FirstSeq, &m.ClearedSeq, &m.ReadSeq, &m.DeliveredSeq,
+		&m.HiddenChange, &mutedUntil, &m.Silent, &m.Pinned, &m.Archived, &m.MemberVersion, &m.Version,
 	}
 	return targets, func() {
 		m.JoinedAt = time.UnixMicro(joinedAt).UTC()
@@ -194,51 +197,49 @@ func (s *store) listChanged(ctx context.Context, userID string, after int64, lim
 	return list, nil
 }
 
-// unread counts messages of others after the member's read position, among the last 5,000, and those that mean the member,
-// each up to limit.
-func (s *store) unread(ctx context.Context, m Member, limit int) (messages, mentions int, err error) {
-	from := max(m.ReadSeq, m.FirstSeq-1)
-	first := s.conversations.unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, limit).
-		Scan(&messages)
-	second := s.conversations.mentioned.QueryRowContext(ctx, m.ConversationID, m.UserID, from, m.UserID, limit).Scan(&mentions)
+// unread counts, by countUnread and countMentioned, messages of others after the member's read position, among the last
+// 5,000, and those that mean the member, each up to unreadMost. What the member hid does not count.
+func unread(ctx context.Context, unread, mentioned *sql.Stmt, m Member) (messages, mentions int, err error) {
+	from := max(m.ReadSeq, m.first()-1)
+	first := unread.QueryRowContext(ctx, m.ConversationID, from, m.UserID, actorMark+m.UserID, unreadMost).Scan(&messages)
+	second := mentioned.QueryRowContext(ctx, m.ConversationID, from, m.UserID, unreadMost).Scan(&mentions)
 	if err := errors.Join(first, second); err != nil {
 		return 0, 0, fmt.Errorf("count unread messages: %w", err)
 	}
 	return messages, mentions, nil
 }
 
-// listMembers returns up to limit members after one (its role and row), owner and admins first, and their rows.
+// listMembers returns up to limit members after one, owner and admins first and then in the order of joining, and the last.
 func (s *store) listMembers(
-	ctx context.Context, conversationID string, role chatv1.MemberRole, after int64, limit int,
-) (members []Member, ids []int64, err error) {
-	for ; role > gone && len(members) < limit; role, after = role-1, 0 {
+	ctx context.Context, conversationID string, after memberCursor, limit int,
+) (members []Member, last memberCursor, err error) {
+	for ; after.Role > gone && len(members) < limit; after = (memberCursor{Role: after.Role - 1}) {
 		// One role at a time, so that a page reads no members of the pages before.
-		if members, ids, err = s.appendMembers(ctx, members, ids, conversationID, role, after, limit-len(members)); err != nil {
-			return nil, nil, fmt.Errorf("list members: %w", err)
+		if members, last, err = s.appendMembers(ctx, members, conversationID, after, limit-len(members)); err != nil {
+			return nil, memberCursor{}, fmt.Errorf("list members: %w", err)
 		}
 	}
-	return members, ids, nil
+	return members, last, nil
 }
 
 func (s *store) appendMembers(
-	ctx context.Context, members []Member, ids []int64, conversationID string, role chatv1.MemberRole, after int64, limit int,
-) (_ []Member, _ []int64, err error) {
-	rows, err := s.conversations.members.QueryContext(ctx, conversationID, role, after, limit)
+	ctx context.Context, members []Member, conversationID string, after memberCursor, limit int,
+) (_ []Member, last memberCursor, err error) {
+	rows, err := s.conversations.members.QueryContext(ctx, conversationID, after.Role, after.Joined, after.Row, limit)
 	if err != nil {
-		return nil, nil, err
+		return nil, last, err
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
 		var m Member
-		var id int64
 		targets, finish := memberTargets(&m)
-		if err := rows.Scan(append([]any{&id}, targets...)...); err != nil {
-			return nil, nil, err
+		if err := rows.Scan(append([]any{&last.Row}, targets...)...); err != nil {
+			return nil, last, err
 		}
 		finish()
-		members, ids = append(members, m), append(ids, id)
+		members, last.Role, last.Joined = append(members, m), m.Role, m.JoinedAt.UnixMicro()
 	}
-	return members, ids, nil
+	return members, last, nil
 }
 
 // changedMembers returns up to limit members whose last change came after a version, in the order of their changes.

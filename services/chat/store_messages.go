@@ -51,14 +51,14 @@ func (s *store) messagesAfter(ctx context.Context, c Conversation, seq int64, li
 
 // shownAfter returns up to limit messages of c with a higher seq that m may see and did not hide, oldest first.
 func (s *store) shownAfter(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
-	seq = max(seq, m.FirstSeq-1)
+	seq = max(seq, m.first()-1)
 	return s.readMessages(ctx, s.messages.afterShown, c.ID, c.Epoch, c.ID, seq, m.UserID, limit)
 }
 
 // shownBefore returns up to limit messages of c with a lower seq that m may see and did not hide: those nearest to it,
 // oldest first.
 func (s *store) shownBefore(ctx context.Context, c Conversation, m Member, seq int64, limit int) ([]*chatv1.Message, error) {
-	messages, err := s.readMessages(ctx, s.messages.beforeShown, c.ID, c.Epoch, c.ID, seq, m.FirstSeq, m.UserID, limit)
+	messages, err := s.readMessages(ctx, s.messages.beforeShown, c.ID, c.Epoch, c.ID, seq, m.first(), m.UserID, limit)
 	slices.Reverse(messages)
 	return messages, err
 }

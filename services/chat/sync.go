@@ -146,7 +146,7 @@ func (s *Service) pull(
 			return out, false, s.addMine(ctx, v.Member, out)
 		}
 	}
-	after := max(position, v.Member.FirstSeq-1)
+	after := max(position, v.Member.first()-1)
 	for after < v.LastSeq {
 		if left.full() {
 			return out, false, s.addMine(ctx, v.Member, out)
@@ -171,7 +171,7 @@ func (s *Service) pullChanged(
 	ctx context.Context, v seen, change int64, left *room, out *chatv1.Pulled,
 ) (all bool, err error) {
 	for {
-		messages, err := s.store.messagesChanged(ctx, v.Conversation, change, v.Member.FirstSeq, min(left.messages, pageSize))
+		messages, err := s.store.messagesChanged(ctx, v.Conversation, change, v.Member.first(), min(left.messages, pageSize))
 		if err != nil {
 			return false, err
 		}

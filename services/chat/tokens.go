@@ -15,14 +15,17 @@ type rowCursor struct {
 // Valid reports whether there can be such a row.
 func (c rowCursor) Valid() bool { return c.Row > 0 }
 
-// memberCursor is the last member that a page showed.
+// memberCursor is the last member that a page showed, or a place before all members of a role.
 type memberCursor struct {
-	Row  int64             `json:"i"`
-	Role chatv1.MemberRole `json:"r"`
+	Role   chatv1.MemberRole `json:"r"`
+	Joined int64             `json:"j"` // Unix time in microseconds
+	Row    int64             `json:"i"`
 }
 
 // Valid reports whether there can be such a member.
-func (c memberCursor) Valid() bool { return c.Row > 0 && c.Role > gone && c.Role <= master }
+func (c memberCursor) Valid() bool {
+	return c.Row > 0 && c.Joined > 0 && c.Role > gone && c.Role <= master
+}
 
 // userCursor is the last user that a page showed, of a list in the order of ids.
 type userCursor struct {

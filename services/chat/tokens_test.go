@@ -70,11 +70,14 @@ func TestForgedPageTokens(t *testing.T) {
 		n.must(ask(written(`{"u":"bob"}`)))
 	}
 	type place struct {
-		Row  int64 `json:"i"`
-		Role int64 `json:"r"`
+		Role   int64 `json:"r"`
+		Joined int64 `json:"j"`
+		Row    int64 `json:"i"`
 	}
 	for _, role := range []int64{-1, 0, 4, 2_000_000_000, math.MaxInt32, math.MaxInt64} {
-		token := pagination.Encode(place{1, role})
+		token := pagination.Encode(place{role, 1, 1})
 		refused("ListMembers", token, members(token))
 	}
+	refused("ListMembers", "a time before all", members(pagination.Encode(place{1, -1, 1})))
+	n.must(members(pagination.Encode(place{1, 1, 1})))
 }

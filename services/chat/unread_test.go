@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"testing"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
@@ -64,6 +65,55 @@ func TestCountingUnreadMessagesIsBounded(t *testing.T) {
 	n.say("bob", id, "at last", "x")
 	if got := n.state("ann", id).GetMembership().GetUnreadCount(); got != 1 {
 		t.Errorf("%d unread messages, want the one of the other", got)
+	}
+}
+
+// TestHiddenMessagesAreNotUnread hides unread messages and mentions, some and then very many: what is left is counted, at a
+// price that does not grow with all that was hidden.
+func TestHiddenMessagesAreNotUnread(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.boot(fast())
+	ctx := t.Context()
+	id := n.group("ann", nil, "bob", "cid")
+	for i := range 4 {
+		_, err := n.as("ann").SendMessage(ctx, &chatv1.SendMessageRequest{
+			ConversationId: id, ClientMsgId: fmt.Sprint("message-", i), Content: text("x"), Mentions: &chatv1.Mentions{UserIds: []string{"bob"}},
+		})
+		n.must(err)
+	}
+	before := n.state("bob", id).GetMembership()
+	own := n.say("bob", id, "own", "x").GetSeq()
+	res, err := n.as("bob").HideMessages(ctx, &chatv1.HideMessagesRequest{ConversationId: id, Seqs: []int64{own - 1, own - 2, own}})
+	n.must(err)
+	for what, m := range map[string]*chatv1.Membership{"the answer": res.GetMembership(), "his state": n.state("bob", id).GetMembership()} {
+		if m.GetUnreadCount() != before.GetUnreadCount()-2 || m.GetUnreadMentions() != 2 {
+			t.Errorf("%s counts %v, and without hiding it was %v", what, m, before)
+		}
+	}
+	if m := n.state("cid", id).GetMembership(); m.GetUnreadCount() != before.GetUnreadCount()+1 {
+		t.Errorf("who hid nothing has %v", m)
+	}
+	measure := func(last, hidden int64, want int32) int64 {
+		t.Helper()
+		w.babble(id, "ann", last)
+		w.exec("INSERT OR IGNORE INTO hiddens (conversation_id, user_id, seq, change) "+
+			"SELECT conversation_id, 'bob', seq, 2 FROM messages WHERE conversation_id = ? AND seq <= ?", id, hidden)
+		var got int32
+		count := func() { got = n.state("bob", id).GetMembership().GetUnreadCount() }
+		count()
+		_, pages := n.pages(count)
+		if got != want {
+			t.Errorf("of %d messages, %d hidden, %d are unread, want %d", last, hidden, got, want)
+		}
+		return pages
+	}
+	few := measure(6_000, 5_990, 10)
+	many := measure(60_000, 59_980, 20)
+	none := measure(66_000, 0, 1000)
+	t.Logf("of 60,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
+	if many > 2*few+50 || few > 1000 || none > 300 {
+		t.Errorf("of 60,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
 	}
 }
 

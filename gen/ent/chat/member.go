@@ -24,8 +24,10 @@ type Member struct {
 	Role int `json:"role,omitempty"`
 	// Unix time in microseconds
 	JoinedAt int64 `json:"joined_at,omitempty"`
-	// the first message that the member may see
+	// the first message that the conversation shows to the member
 	FirstSeq int64 `json:"first_seq,omitempty"`
+	// what the member cleared for themselves, up to this message
+	ClearedSeq int64 `json:"cleared_seq,omitempty"`
 	// ReadSeq holds the value of the "read_seq" field.
 	ReadSeq int64 `json:"read_seq,omitempty"`
 	// DeliveredSeq holds the value of the "delivered_seq" field.
@@ -54,7 +56,7 @@ func (*Member) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case member.FieldSilent, member.FieldPinned, member.FieldArchived:
 			values[i] = new(sql.NullBool)
-		case member.FieldID, member.FieldRole, member.FieldJoinedAt, member.FieldFirstSeq, member.FieldReadSeq, member.FieldDeliveredSeq, member.FieldHiddenChange, member.FieldMutedUntil, member.FieldMemberVersion, member.FieldVersion:
+		case member.FieldID, member.FieldRole, member.FieldJoinedAt, member.FieldFirstSeq, member.FieldClearedSeq, member.FieldReadSeq, member.FieldDeliveredSeq, member.FieldHiddenChange, member.FieldMutedUntil, member.FieldMemberVersion, member.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case member.FieldConversationID, member.FieldUserID:
 			values[i] = new(sql.NullString)
@@ -108,6 +110,12 @@ func (_m *Member) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field first_seq", values[i])
 			} else if value.Valid {
 				_m.FirstSeq = value.Int64
+			}
+		case member.FieldClearedSeq:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field cleared_seq", values[i])
+			} else if value.Valid {
+				_m.ClearedSeq = value.Int64
 			}
 		case member.FieldReadSeq:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -213,6 +221,9 @@ func (_m *Member) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("first_seq=")
 	builder.WriteString(fmt.Sprintf("%v", _m.FirstSeq))
+	builder.WriteString(", ")
+	builder.WriteString("cleared_seq=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ClearedSeq))
 	builder.WriteString(", ")
 	builder.WriteString("read_seq=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ReadSeq))

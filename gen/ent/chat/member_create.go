@@ -59,6 +59,20 @@ func (_c *MemberCreate) SetNillableFirstSeq(v *int64) *MemberCreate {
 	return _c
 }
 
+// SetClearedSeq sets the "cleared_seq" field.
+func (_c *MemberCreate) SetClearedSeq(v int64) *MemberCreate {
+	_c.mutation.SetClearedSeq(v)
+	return _c
+}
+
+// SetNillableClearedSeq sets the "cleared_seq" field if the given value is not nil.
+func (_c *MemberCreate) SetNillableClearedSeq(v *int64) *MemberCreate {
+	if v != nil {
+		_c.SetClearedSeq(*v)
+	}
+	return _c
+}
+
 // SetReadSeq sets the "read_seq" field.
 func (_c *MemberCreate) SetReadSeq(v int64) *MemberCreate {
 	_c.mutation.SetReadSeq(v)
@@ -224,6 +238,10 @@ func (_c *MemberCreate) defaults() {
 		v := member.DefaultFirstSeq
 		_c.mutation.SetFirstSeq(v)
 	}
+	if _, ok := _c.mutation.ClearedSeq(); !ok {
+		v := member.DefaultClearedSeq
+		_c.mutation.SetClearedSeq(v)
+	}
 	if _, ok := _c.mutation.ReadSeq(); !ok {
 		v := member.DefaultReadSeq
 		_c.mutation.SetReadSeq(v)
@@ -278,6 +296,9 @@ func (_c *MemberCreate) check() error {
 	}
 	if _, ok := _c.mutation.FirstSeq(); !ok {
 		return &ValidationError{Name: "first_seq", err: errors.New(`chat: missing required field "Member.first_seq"`)}
+	}
+	if _, ok := _c.mutation.ClearedSeq(); !ok {
+		return &ValidationError{Name: "cleared_seq", err: errors.New(`chat: missing required field "Member.cleared_seq"`)}
 	}
 	if _, ok := _c.mutation.ReadSeq(); !ok {
 		return &ValidationError{Name: "read_seq", err: errors.New(`chat: missing required field "Member.read_seq"`)}
@@ -352,6 +373,10 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.FirstSeq(); ok {
 		_spec.SetField(member.FieldFirstSeq, field.TypeInt64, value)
 		_node.FirstSeq = value
+	}
+	if value, ok := _c.mutation.ClearedSeq(); ok {
+		_spec.SetField(member.FieldClearedSeq, field.TypeInt64, value)
+		_node.ClearedSeq = value
 	}
 	if value, ok := _c.mutation.ReadSeq(); ok {
 		_spec.SetField(member.FieldReadSeq, field.TypeInt64, value)
@@ -492,6 +517,24 @@ func (u *MemberUpsert) UpdateFirstSeq() *MemberUpsert {
 // AddFirstSeq adds v to the "first_seq" field.
 func (u *MemberUpsert) AddFirstSeq(v int64) *MemberUpsert {
 	u.Add(member.FieldFirstSeq, v)
+	return u
+}
+
+// SetClearedSeq sets the "cleared_seq" field.
+func (u *MemberUpsert) SetClearedSeq(v int64) *MemberUpsert {
+	u.Set(member.FieldClearedSeq, v)
+	return u
+}
+
+// UpdateClearedSeq sets the "cleared_seq" field to the value that was provided on create.
+func (u *MemberUpsert) UpdateClearedSeq() *MemberUpsert {
+	u.SetExcluded(member.FieldClearedSeq)
+	return u
+}
+
+// AddClearedSeq adds v to the "cleared_seq" field.
+func (u *MemberUpsert) AddClearedSeq(v int64) *MemberUpsert {
+	u.Add(member.FieldClearedSeq, v)
 	return u
 }
 
@@ -747,6 +790,27 @@ func (u *MemberUpsertOne) AddFirstSeq(v int64) *MemberUpsertOne {
 func (u *MemberUpsertOne) UpdateFirstSeq() *MemberUpsertOne {
 	return u.Update(func(s *MemberUpsert) {
 		s.UpdateFirstSeq()
+	})
+}
+
+// SetClearedSeq sets the "cleared_seq" field.
+func (u *MemberUpsertOne) SetClearedSeq(v int64) *MemberUpsertOne {
+	return u.Update(func(s *MemberUpsert) {
+		s.SetClearedSeq(v)
+	})
+}
+
+// AddClearedSeq adds v to the "cleared_seq" field.
+func (u *MemberUpsertOne) AddClearedSeq(v int64) *MemberUpsertOne {
+	return u.Update(func(s *MemberUpsert) {
+		s.AddClearedSeq(v)
+	})
+}
+
+// UpdateClearedSeq sets the "cleared_seq" field to the value that was provided on create.
+func (u *MemberUpsertOne) UpdateClearedSeq() *MemberUpsertOne {
+	return u.Update(func(s *MemberUpsert) {
+		s.UpdateClearedSeq()
 	})
 }
 
@@ -1192,6 +1256,27 @@ func (u *MemberUpsertBulk) AddFirstSeq(v int64) *MemberUpsertBulk {
 func (u *MemberUpsertBulk) UpdateFirstSeq() *MemberUpsertBulk {
 	return u.Update(func(s *MemberUpsert) {
 		s.UpdateFirstSeq()
+	})
+}
+
+// SetClearedSeq sets the "cleared_seq" field.
+func (u *MemberUpsertBulk) SetClearedSeq(v int64) *MemberUpsertBulk {
+	return u.Update(func(s *MemberUpsert) {
+		s.SetClearedSeq(v)
+	})
+}
+
+// AddClearedSeq adds v to the "cleared_seq" field.
+func (u *MemberUpsertBulk) AddClearedSeq(v int64) *MemberUpsertBulk {
+	return u.Update(func(s *MemberUpsert) {
+		s.AddClearedSeq(v)
+	})
+}
+
+// UpdateClearedSeq sets the "cleared_seq" field to the value that was provided on create.
+func (u *MemberUpsertBulk) UpdateClearedSeq() *MemberUpsertBulk {
+	return u.Update(func(s *MemberUpsert) {
+		s.UpdateClearedSeq()
 	})
 }
 

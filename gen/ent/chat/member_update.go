@@ -90,6 +90,27 @@ func (_u *MemberUpdate) AddFirstSeq(v int64) *MemberUpdate {
 	return _u
 }
 
+// SetClearedSeq sets the "cleared_seq" field.
+func (_u *MemberUpdate) SetClearedSeq(v int64) *MemberUpdate {
+	_u.mutation.ResetClearedSeq()
+	_u.mutation.SetClearedSeq(v)
+	return _u
+}
+
+// SetNillableClearedSeq sets the "cleared_seq" field if the given value is not nil.
+func (_u *MemberUpdate) SetNillableClearedSeq(v *int64) *MemberUpdate {
+	if v != nil {
+		_u.SetClearedSeq(*v)
+	}
+	return _u
+}
+
+// AddClearedSeq adds value to the "cleared_seq" field.
+func (_u *MemberUpdate) AddClearedSeq(v int64) *MemberUpdate {
+	_u.mutation.AddClearedSeq(v)
+	return _u
+}
+
 // SetReadSeq sets the "read_seq" field.
 func (_u *MemberUpdate) SetReadSeq(v int64) *MemberUpdate {
 	_u.mutation.ResetReadSeq()
@@ -317,6 +338,12 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedFirstSeq(); ok {
 		_spec.AddField(member.FieldFirstSeq, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.ClearedSeq(); ok {
+		_spec.SetField(member.FieldClearedSeq, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClearedSeq(); ok {
+		_spec.AddField(member.FieldClearedSeq, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.ReadSeq(); ok {
 		_spec.SetField(member.FieldReadSeq, field.TypeInt64, value)
 	}
@@ -442,6 +469,27 @@ func (_u *MemberUpdateOne) SetNillableFirstSeq(v *int64) *MemberUpdateOne {
 // AddFirstSeq adds value to the "first_seq" field.
 func (_u *MemberUpdateOne) AddFirstSeq(v int64) *MemberUpdateOne {
 	_u.mutation.AddFirstSeq(v)
+	return _u
+}
+
+// SetClearedSeq sets the "cleared_seq" field.
+func (_u *MemberUpdateOne) SetClearedSeq(v int64) *MemberUpdateOne {
+	_u.mutation.ResetClearedSeq()
+	_u.mutation.SetClearedSeq(v)
+	return _u
+}
+
+// SetNillableClearedSeq sets the "cleared_seq" field if the given value is not nil.
+func (_u *MemberUpdateOne) SetNillableClearedSeq(v *int64) *MemberUpdateOne {
+	if v != nil {
+		_u.SetClearedSeq(*v)
+	}
+	return _u
+}
+
+// AddClearedSeq adds value to the "cleared_seq" field.
+func (_u *MemberUpdateOne) AddClearedSeq(v int64) *MemberUpdateOne {
+	_u.mutation.AddClearedSeq(v)
 	return _u
 }
 
@@ -701,6 +749,12 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 	}
 	if value, ok := _u.mutation.AddedFirstSeq(); ok {
 		_spec.AddField(member.FieldFirstSeq, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ClearedSeq(); ok {
+		_spec.SetField(member.FieldClearedSeq, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClearedSeq(); ok {
+		_spec.AddField(member.FieldClearedSeq, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.ReadSeq(); ok {
 		_spec.SetField(member.FieldReadSeq, field.TypeInt64, value)

@@ -3612,6 +3612,8 @@ type MemberMutation struct {
 	addjoined_at      *int64
 	first_seq         *int64
 	addfirst_seq      *int64
+	cleared_seq       *int64
+	addcleared_seq    *int64
 	read_seq          *int64
 	addread_seq       *int64
 	delivered_seq     *int64
@@ -3969,6 +3971,62 @@ func (m *MemberMutation) AddedFirstSeq() (r int64, exists bool) {
 func (m *MemberMutation) ResetFirstSeq() {
 	m.first_seq = nil
 	m.addfirst_seq = nil
+}
+
+// SetClearedSeq sets the "cleared_seq" field.
+func (m *MemberMutation) SetClearedSeq(i int64) {
+	m.cleared_seq = &i
+	m.addcleared_seq = nil
+}
+
+// ClearedSeq returns the value of the "cleared_seq" field in the mutation.
+func (m *MemberMutation) ClearedSeq() (r int64, exists bool) {
+	v := m.cleared_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClearedSeq returns the old "cleared_seq" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldClearedSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClearedSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClearedSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClearedSeq: %w", err)
+	}
+	return oldValue.ClearedSeq, nil
+}
+
+// AddClearedSeq adds i to the "cleared_seq" field.
+func (m *MemberMutation) AddClearedSeq(i int64) {
+	if m.addcleared_seq != nil {
+		*m.addcleared_seq += i
+	} else {
+		m.addcleared_seq = &i
+	}
+}
+
+// AddedClearedSeq returns the value that was added to the "cleared_seq" field in this mutation.
+func (m *MemberMutation) AddedClearedSeq() (r int64, exists bool) {
+	v := m.addcleared_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetClearedSeq resets all changes to the "cleared_seq" field.
+func (m *MemberMutation) ResetClearedSeq() {
+	m.cleared_seq = nil
+	m.addcleared_seq = nil
 }
 
 // SetReadSeq sets the "read_seq" field.
@@ -4449,7 +4507,7 @@ func (m *MemberMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MemberMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.conversation_id != nil {
 		fields = append(fields, member.FieldConversationID)
 	}
@@ -4464,6 +4522,9 @@ func (m *MemberMutation) Fields() []string {
 	}
 	if m.first_seq != nil {
 		fields = append(fields, member.FieldFirstSeq)
+	}
+	if m.cleared_seq != nil {
+		fields = append(fields, member.FieldClearedSeq)
 	}
 	if m.read_seq != nil {
 		fields = append(fields, member.FieldReadSeq)
@@ -4510,6 +4571,8 @@ func (m *MemberMutation) Field(name string) (ent.Value, bool) {
 		return m.JoinedAt()
 	case member.FieldFirstSeq:
 		return m.FirstSeq()
+	case member.FieldClearedSeq:
+		return m.ClearedSeq()
 	case member.FieldReadSeq:
 		return m.ReadSeq()
 	case member.FieldDeliveredSeq:
@@ -4547,6 +4610,8 @@ func (m *MemberMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldJoinedAt(ctx)
 	case member.FieldFirstSeq:
 		return m.OldFirstSeq(ctx)
+	case member.FieldClearedSeq:
+		return m.OldClearedSeq(ctx)
 	case member.FieldReadSeq:
 		return m.OldReadSeq(ctx)
 	case member.FieldDeliveredSeq:
@@ -4608,6 +4673,13 @@ func (m *MemberMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetFirstSeq(v)
+		return nil
+	case member.FieldClearedSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClearedSeq(v)
 		return nil
 	case member.FieldReadSeq:
 		v, ok := value.(int64)
@@ -4689,6 +4761,9 @@ func (m *MemberMutation) AddedFields() []string {
 	if m.addfirst_seq != nil {
 		fields = append(fields, member.FieldFirstSeq)
 	}
+	if m.addcleared_seq != nil {
+		fields = append(fields, member.FieldClearedSeq)
+	}
 	if m.addread_seq != nil {
 		fields = append(fields, member.FieldReadSeq)
 	}
@@ -4721,6 +4796,8 @@ func (m *MemberMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedJoinedAt()
 	case member.FieldFirstSeq:
 		return m.AddedFirstSeq()
+	case member.FieldClearedSeq:
+		return m.AddedClearedSeq()
 	case member.FieldReadSeq:
 		return m.AddedReadSeq()
 	case member.FieldDeliveredSeq:
@@ -4762,6 +4839,13 @@ func (m *MemberMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddFirstSeq(v)
+		return nil
+	case member.FieldClearedSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddClearedSeq(v)
 		return nil
 	case member.FieldReadSeq:
 		v, ok := value.(int64)
@@ -4846,6 +4930,9 @@ func (m *MemberMutation) ResetField(name string) error {
 		return nil
 	case member.FieldFirstSeq:
 		m.ResetFirstSeq()
+		return nil
+	case member.FieldClearedSeq:
+		m.ResetClearedSeq()
 		return nil
 	case member.FieldReadSeq:
 		m.ResetReadSeq()

@@ -96,40 +96,44 @@ func init() {
 	memberDescFirstSeq := memberFields[4].Descriptor()
 	// member.DefaultFirstSeq holds the default value on creation for the first_seq field.
 	member.DefaultFirstSeq = memberDescFirstSeq.Default.(int64)
+	// memberDescClearedSeq is the schema descriptor for cleared_seq field.
+	memberDescClearedSeq := memberFields[5].Descriptor()
+	// member.DefaultClearedSeq holds the default value on creation for the cleared_seq field.
+	member.DefaultClearedSeq = memberDescClearedSeq.Default.(int64)
 	// memberDescReadSeq is the schema descriptor for read_seq field.
-	memberDescReadSeq := memberFields[5].Descriptor()
+	memberDescReadSeq := memberFields[6].Descriptor()
 	// member.DefaultReadSeq holds the default value on creation for the read_seq field.
 	member.DefaultReadSeq = memberDescReadSeq.Default.(int64)
 	// memberDescDeliveredSeq is the schema descriptor for delivered_seq field.
-	memberDescDeliveredSeq := memberFields[6].Descriptor()
+	memberDescDeliveredSeq := memberFields[7].Descriptor()
 	// member.DefaultDeliveredSeq holds the default value on creation for the delivered_seq field.
 	member.DefaultDeliveredSeq = memberDescDeliveredSeq.Default.(int64)
 	// memberDescHiddenChange is the schema descriptor for hidden_change field.
-	memberDescHiddenChange := memberFields[7].Descriptor()
+	memberDescHiddenChange := memberFields[8].Descriptor()
 	// member.DefaultHiddenChange holds the default value on creation for the hidden_change field.
 	member.DefaultHiddenChange = memberDescHiddenChange.Default.(int64)
 	// memberDescMutedUntil is the schema descriptor for muted_until field.
-	memberDescMutedUntil := memberFields[8].Descriptor()
+	memberDescMutedUntil := memberFields[9].Descriptor()
 	// member.DefaultMutedUntil holds the default value on creation for the muted_until field.
 	member.DefaultMutedUntil = memberDescMutedUntil.Default.(int64)
 	// memberDescSilent is the schema descriptor for silent field.
-	memberDescSilent := memberFields[9].Descriptor()
+	memberDescSilent := memberFields[10].Descriptor()
 	// member.DefaultSilent holds the default value on creation for the silent field.
 	member.DefaultSilent = memberDescSilent.Default.(bool)
 	// memberDescPinned is the schema descriptor for pinned field.
-	memberDescPinned := memberFields[10].Descriptor()
+	memberDescPinned := memberFields[11].Descriptor()
 	// member.DefaultPinned holds the default value on creation for the pinned field.
 	member.DefaultPinned = memberDescPinned.Default.(bool)
 	// memberDescArchived is the schema descriptor for archived field.
-	memberDescArchived := memberFields[11].Descriptor()
+	memberDescArchived := memberFields[12].Descriptor()
 	// member.DefaultArchived holds the default value on creation for the archived field.
 	member.DefaultArchived = memberDescArchived.Default.(bool)
 	// memberDescMemberVersion is the schema descriptor for member_version field.
-	memberDescMemberVersion := memberFields[12].Descriptor()
+	memberDescMemberVersion := memberFields[13].Descriptor()
 	// member.DefaultMemberVersion holds the default value on creation for the member_version field.
 	member.DefaultMemberVersion = memberDescMemberVersion.Default.(int64)
 	// memberDescVersion is the schema descriptor for version field.
-	memberDescVersion := memberFields[13].Descriptor()
+	memberDescVersion := memberFields[14].Descriptor()
 	// member.DefaultVersion holds the default value on creation for the version field.
 	member.DefaultVersion = memberDescVersion.Default.(int64)
 	muteFields := schema.Mute{}.Fields()

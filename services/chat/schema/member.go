@@ -17,7 +17,8 @@ func (Member) Fields() []ent.Field {
 		field.String("user_id").Immutable(),
 		field.Int("role").Comment("stoa.chat.v1.MemberRole; 0 for one who went"),
 		field.Int64("joined_at").Comment("Unix time in microseconds"),
-		field.Int64("first_seq").Default(1).Comment("the first message that the member may see"),
+		field.Int64("first_seq").Default(1).Comment("the first message that the conversation shows to the member"),
+		field.Int64("cleared_seq").Default(0).Comment("what the member cleared for themselves, up to this message"),
 		field.Int64("read_seq").Default(0),
 		field.Int64("delivered_seq").Default(0),
 		field.Int64("hidden_change").Default(0).Comment("number of the last change of what the member hid"),
@@ -36,6 +37,6 @@ func (Member) Indexes() []ent.Index {
 		index.Fields("conversation_id", "user_id").Unique(),
 		index.Fields("user_id"),
 		index.Fields("conversation_id", "member_version"),
-		index.Fields("conversation_id", "role"),
+		index.Fields("conversation_id", "role", "joined_at"),
 	}
 }

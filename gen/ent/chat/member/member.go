@@ -21,6 +21,8 @@ const (
 	FieldJoinedAt = "joined_at"
 	// FieldFirstSeq holds the string denoting the first_seq field in the database.
 	FieldFirstSeq = "first_seq"
+	// FieldClearedSeq holds the string denoting the cleared_seq field in the database.
+	FieldClearedSeq = "cleared_seq"
 	// FieldReadSeq holds the string denoting the read_seq field in the database.
 	FieldReadSeq = "read_seq"
 	// FieldDeliveredSeq holds the string denoting the delivered_seq field in the database.
@@ -51,6 +53,7 @@ var Columns = []string{
 	FieldRole,
 	FieldJoinedAt,
 	FieldFirstSeq,
+	FieldClearedSeq,
 	FieldReadSeq,
 	FieldDeliveredSeq,
 	FieldHiddenChange,
@@ -75,6 +78,8 @@ func ValidColumn(column string) bool {
 var (
 	// DefaultFirstSeq holds the default value on creation for the "first_seq" field.
 	DefaultFirstSeq int64
+	// DefaultClearedSeq holds the default value on creation for the "cleared_seq" field.
+	DefaultClearedSeq int64
 	// DefaultReadSeq holds the default value on creation for the "read_seq" field.
 	DefaultReadSeq int64
 	// DefaultDeliveredSeq holds the default value on creation for the "delivered_seq" field.
@@ -126,6 +131,11 @@ func ByJoinedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByFirstSeq orders the results by the first_seq field.
 func ByFirstSeq(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldFirstSeq, opts...).ToFunc()
+}
+
+// ByClearedSeq orders the results by the cleared_seq field.
+func ByClearedSeq(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClearedSeq, opts...).ToFunc()
 }
 
 // ByReadSeq orders the results by the read_seq field.

@@ -77,6 +77,11 @@ func FirstSeq(v int64) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldFirstSeq, v))
 }
 
+// ClearedSeq applies equality check predicate on the "cleared_seq" field. It's identical to ClearedSeqEQ.
+func ClearedSeq(v int64) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldClearedSeq, v))
+}
+
 // ReadSeq applies equality check predicate on the "read_seq" field. It's identical to ReadSeqEQ.
 func ReadSeq(v int64) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldReadSeq, v))
@@ -370,6 +375,46 @@ func FirstSeqLT(v int64) predicate.Member {
 // FirstSeqLTE applies the LTE predicate on the "first_seq" field.
 func FirstSeqLTE(v int64) predicate.Member {
 	return predicate.Member(sql.FieldLTE(FieldFirstSeq, v))
+}
+
+// ClearedSeqEQ applies the EQ predicate on the "cleared_seq" field.
+func ClearedSeqEQ(v int64) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldClearedSeq, v))
+}
+
+// ClearedSeqNEQ applies the NEQ predicate on the "cleared_seq" field.
+func ClearedSeqNEQ(v int64) predicate.Member {
+	return predicate.Member(sql.FieldNEQ(FieldClearedSeq, v))
+}
+
+// ClearedSeqIn applies the In predicate on the "cleared_seq" field.
+func ClearedSeqIn(vs ...int64) predicate.Member {
+	return predicate.Member(sql.FieldIn(FieldClearedSeq, vs...))
+}
+
+// ClearedSeqNotIn applies the NotIn predicate on the "cleared_seq" field.
+func ClearedSeqNotIn(vs ...int64) predicate.Member {
+	return predicate.Member(sql.FieldNotIn(FieldClearedSeq, vs...))
+}
+
+// ClearedSeqGT applies the GT predicate on the "cleared_seq" field.
+func ClearedSeqGT(v int64) predicate.Member {
+	return predicate.Member(sql.FieldGT(FieldClearedSeq, v))
+}
+
+// ClearedSeqGTE applies the GTE predicate on the "cleared_seq" field.
+func ClearedSeqGTE(v int64) predicate.Member {
+	return predicate.Member(sql.FieldGTE(FieldClearedSeq, v))
+}
+
+// ClearedSeqLT applies the LT predicate on the "cleared_seq" field.
+func ClearedSeqLT(v int64) predicate.Member {
+	return predicate.Member(sql.FieldLT(FieldClearedSeq, v))
+}
+
+// ClearedSeqLTE applies the LTE predicate on the "cleared_seq" field.
+func ClearedSeqLTE(v int64) predicate.Member {
+	return predicate.Member(sql.FieldLTE(FieldClearedSeq, v))
 }
 
 // ReadSeqEQ applies the EQ predicate on the "read_seq" field.

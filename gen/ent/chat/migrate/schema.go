@@ -133,6 +133,7 @@ var (
 		{Name: "role", Type: field.TypeInt},
 		{Name: "joined_at", Type: field.TypeInt64},
 		{Name: "first_seq", Type: field.TypeInt64, Default: 1},
+		{Name: "cleared_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "read_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "delivered_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "hidden_change", Type: field.TypeInt64, Default: 0},
@@ -162,12 +163,12 @@ var (
 			{
 				Name:    "member_conversation_id_member_version",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[13]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[14]},
 			},
 			{
-				Name:    "member_conversation_id_role",
+				Name:    "member_conversation_id_role_joined_at",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[3]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[3], MembersColumns[4]},
 			},
 		},
 	}

@@ -575,14 +575,15 @@ type Membership struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the user may do; unspecified when they are no member any more: take it out of the list.
 	Role MemberRole `protobuf:"varint,1,opt,name=role,proto3,enum=stoa.chat.v1.MemberRole" json:"role,omitempty"`
-	// The first message that the user may see.
+	// The first message that the user sees: neither from before they joined, where the group does not show that, nor cleared
+	// by HideMessages. It is smaller than before for who comes back to a group that has come to show its whole history.
 	FirstSeq int64 `protobuf:"varint,2,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
 	// Everything up to this number was read.
 	ReadSeq int64 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
 	// Everything up to this number has reached one of the user's devices.
 	DeliveredSeq int64 `protobuf:"varint,4,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
-	// Messages of others after read_seq that are not deleted, and what others did to the conversation; counted up to 1,000,
-	// among the last 5,000.
+	// Messages of others after read_seq that are not deleted and that the user did not hide, and what others did to the
+	// conversation; counted up to 1,000, among the last 5,000.
 	UnreadCount int32 `protobuf:"varint,5,opt,name=unread_count,json=unreadCount,proto3" json:"unread_count,omitempty"`
 	// Those of them that mention the user, or everyone; counted up to 1,000.
 	UnreadMentions int32 `protobuf:"varint,6,opt,name=unread_mentions,json=unreadMentions,proto3" json:"unread_mentions,omitempty"`

@@ -234,7 +234,8 @@ export type Membership = Message<"stoa.chat.v1.Membership"> & {
   role: MemberRole;
 
   /**
-   * The first message that the user may see.
+   * The first message that the user sees: neither from before they joined, where the group does not show that, nor cleared
+   * by HideMessages. It is smaller than before for who comes back to a group that has come to show its whole history.
    *
    * @generated from field: int64 first_seq = 2;
    */
@@ -255,8 +256,8 @@ export type Membership = Message<"stoa.chat.v1.Membership"> & {
   deliveredSeq: bigint;
 
   /**
-   * Messages of others after read_seq that are not deleted, and what others did to the conversation; counted up to 1,000,
-   * among the last 5,000.
+   * Messages of others after read_seq that are not deleted and that the user did not hide, and what others did to the
+   * conversation; counted up to 1,000, among the last 5,000.
    *
    * @generated from field: int32 unread_count = 5;
    */

@@ -1023,7 +1023,8 @@ export const GroupService: GenService<{
     output: typeof ListBannedUsersResponseSchema;
   },
   /**
-   * ListMembers pages through a conversation's members: owner and admins first, then in the order of joining.
+   * ListMembers pages through a conversation's members: owner and admins first, then in the order of joining. Who comes
+   * back joined last.
    *
    * @generated from rpc stoa.chat.v1.GroupService.ListMembers
    */

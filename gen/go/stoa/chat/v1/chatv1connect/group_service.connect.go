@@ -106,7 +106,8 @@ type GroupServiceClient interface {
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
 	// ListBannedUsers pages through who is kept out, as owner or admin, the latest first.
 	ListBannedUsers(context.Context, *v1.ListBannedUsersRequest) (*v1.ListBannedUsersResponse, error)
-	// ListMembers pages through a conversation's members: owner and admins first, then in the order of joining.
+	// ListMembers pages through a conversation's members: owner and admins first, then in the order of joining. Who comes
+	// back joined last.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
 	// SyncMembers tells which members changed after a version, those who went included, so that a client never reads the whole
 	// list again.
@@ -406,7 +407,8 @@ type GroupServiceHandler interface {
 	UnbanUser(context.Context, *v1.UnbanUserRequest) (*v1.UnbanUserResponse, error)
 	// ListBannedUsers pages through who is kept out, as owner or admin, the latest first.
 	ListBannedUsers(context.Context, *v1.ListBannedUsersRequest) (*v1.ListBannedUsersResponse, error)
-	// ListMembers pages through a conversation's members: owner and admins first, then in the order of joining.
+	// ListMembers pages through a conversation's members: owner and admins first, then in the order of joining. Who comes
+	// back joined last.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
 	// SyncMembers tells which members changed after a version, those who went included, so that a client never reads the whole
 	// list again.
