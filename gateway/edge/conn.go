@@ -35,27 +35,31 @@ const (
 // conn is a connection of a byte stream: WebSocket or TCP. One goroutine reads, with a buffer only while there is something
 // to read; whoever has something to say writes.
 type conn struct {
+	// What try touches lies together.
+	fd      uintptr // of raw; it is this connection's until closing says otherwise
+	as      form
+	writing sync.Mutex
+	closing atomic.Int32 // one of the states below
+	bidden  atomic.Bool  // its last frame was written: what comes is read and forgotten
+
 	edge   *Edge
 	net    net.Conn
 	raw    syscall.RawConn // nil where the bytes do not go to a socket as they are
-	as     form
 	framer framer
 	peer   string // address and port
 	origin string // what it is counted by before it has signed in
-	closed atomic.Bool
-	bidden atomic.Bool // its last frame was written: what comes is read and forgotten
 
 	session  atomic.Pointer[session]
 	open     atomic.Bool // frames can be written: a TLS handshake, if there is one, is done
 	controls int         // frames of the transport's own before the sign-in; of the reading goroutine
-
-	writing sync.Mutex // of write and control frames
-	// Of try alone, which one goroutine calls at a time:
-	out []byte
-	n   int
-	err error
-	put func(fd uintptr) bool
 }
+
+// The states of closing. While somebody writes to fd it is not closed, or the bytes could go to whoever gets its number next.
+const (
+	isOpen int32 = iota
+	isTrying
+	isClosed
+)
 
 func newConn(e *Edge, c net.Conn, as form, f framer, peer string) *conn {
 	f.allow(min(signInBytes, e.cfg.MaxFrame))
@@ -63,13 +67,9 @@ func newConn(e *Edge, c net.Conn, as form, f framer, peer string) *conn {
 	_, shakes := c.(*tls.Conn)
 	k.open.Store(!shakes)
 	if sc, ok := c.(syscall.Conn); ok && rawSockets {
-		if raw, err := sc.SyscallConn(); err == nil {
+		if raw, err := sc.SyscallConn(); err == nil && raw.Control(func(fd uintptr) { k.fd = fd }) == nil {
 			k.raw = raw
 		}
-	}
-	k.put = func(fd uintptr) bool {
-		k.n, k.err = writeFD(fd, k.out)
-		return true // never wait for the socket here
 	}
 	return k
 }
@@ -78,7 +78,7 @@ func (k *conn) form() form      { return k.as }
 func (k *conn) address() string { return k.peer }
 
 func (k *conn) close() {
-	if k.closed.CompareAndSwap(false, true) {
+	if k.closing.Swap(isClosed) == isOpen { // whoever tries closes it
 		_ = k.net.Close()
 	}
 }
@@ -87,7 +87,7 @@ func (k *conn) close() {
 // bytes that nobody read would tell the peer to forget what was written to it.
 func (k *conn) bid() {
 	half, ok := k.net.(interface{ CloseWrite() error })
-	if !ok || k.closed.Load() || !k.bidden.CompareAndSwap(false, true) {
+	if !ok || k.closing.Load() == isClosed || !k.bidden.CompareAndSwap(false, true) {
 		k.close()
 		return
 	}
@@ -98,22 +98,24 @@ func (k *conn) bid() {
 	_ = k.net.SetReadDeadline(time.Now().Add(farewell))
 }
 
-// try implements link.
+// try implements link. It goes around the poller, which takes two locks a write.
 func (k *conn) try(b []byte) (int, error) {
 	if k.raw == nil || !k.writing.TryLock() {
 		return 0, nil
 	}
 	defer k.writing.Unlock()
-	k.out, k.n, k.err = b, 0, nil
-	err := k.raw.Write(k.put)
-	k.out = nil
-	if err == nil {
-		err = k.err
+	if !k.closing.CompareAndSwap(isOpen, isTrying) {
+		return 0, net.ErrClosed
 	}
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
+	n, err := writeFD(k.fd, b)
+	if !k.closing.CompareAndSwap(isTrying, isOpen) {
+		_ = k.net.Close()
+		return max(n, 0), net.ErrClosed
+	}
+	if err == syscall.EAGAIN || err == syscall.EINTR { //nolint:errorlint // these are numbers
 		err = nil
 	}
-	return max(k.n, 0), err
+	return max(n, 0), err
 }
 
 // write implements link.
@@ -151,7 +153,7 @@ func (k *conn) read(before []byte) error {
 			}
 			payload, n, control, err := k.framer.next(b)
 			if len(control) > 0 {
-				if werr := k.write(net.Buffers{control}, farewell); werr != nil {
+				if werr := k.reply(control); werr != nil {
 					return werr
 				}
 			}
@@ -246,6 +248,15 @@ func (k *conn) readRaw(take func(b []byte) error) error {
 			return err
 		}
 	}
+}
+
+// reply writes a frame of the transport's own, after what is written already.
+func (k *conn) reply(control []byte) error {
+	if s := k.session.Load(); s != nil {
+		s.send(&frame{plain: control, control: true})
+		return nil
+	}
+	return k.write(net.Buffers{control}, farewell)
 }
 
 // control counts a frame of the transport's own, which costs as much as any other.

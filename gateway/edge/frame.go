@@ -25,8 +25,9 @@ const (
 // frame is a ServerFrame that is encoded once, whoever gets it: as it is and compressed, each with the head that a
 // transport puts before it. The forms are made when the first session needs them.
 type frame struct {
-	plain []byte // the ServerFrame
-	push  bool   // it is counted, and kept for a resume
+	plain   []byte // the ServerFrame
+	push    bool   // it is counted, and kept for a resume
+	control bool   // plain is a frame of the transport's own instead, and written as it is
 
 	mu      sync.Mutex
 	packed  []byte // a ServerFrame with the Packed; nil where that does not pay
@@ -70,6 +71,9 @@ func pushFrame(events [][]byte) *frame {
 
 // in returns the frame as a transport writes it, compressed where the client accepts that and it pays.
 func (f *frame) in(as form, accepted bool) []byte {
+	if f.control {
+		return f.plain
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	body, slot := f.plain, int(as)-1

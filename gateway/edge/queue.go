@@ -29,8 +29,36 @@ func (s *session) sendLocked(f *frame) {
 		s.end(goodbyeSlow(), "slow")
 		return
 	}
+	if s.link != nil && !s.writing && len(s.queue) == 0 {
+		s.direct(f)
+		return
+	}
 	s.put(f)
 	s.pushOn()
+}
+
+// direct writes a frame before which nothing waits; what the socket does not take goes into the queue. It is called with the
+// lock, and gives it back.
+func (s *session) direct(f *frame) {
+	l := s.link
+	b := f.in(l.form(), s.gzip)
+	n, err := l.try(b)
+	if err == nil && n == len(b) {
+		if f.push {
+			s.pushed++
+			s.keep(f)
+		}
+		s.mu.Unlock()
+		return
+	}
+	s.put(f)
+	s.offset = n
+	if err != nil {
+		s.mu.Unlock()
+		s.cut(l)
+		return
+	}
+	s.flush()
 }
 
 // pushOn writes what waits, unless somebody does. It is called with the lock, and gives it back.
@@ -108,17 +136,21 @@ func (s *session) flush() {
 func (s *session) written(n int) {
 	for _, f := range s.queue[:n] {
 		s.queued -= len(f.plain)
-		if !f.push || s.last {
-			continue
+		if f.push && !s.last {
+			s.keep(f)
 		}
-		s.kept = append(s.kept, f)
-		s.keptBytes += len(f.plain)
 	}
 	clear(s.queue[:n])
 	s.queue, s.offset = s.queue[n:], 0
 	if len(s.queue) == 0 {
 		s.queue = nil
 	}
+}
+
+// keep keeps a push that was written, for a resume. The lock is held.
+func (s *session) keep(f *frame) {
+	s.kept = append(s.kept, f)
+	s.keptBytes += len(f.plain)
 	for len(s.kept) > s.edge.cfg.Queue || s.keptBytes > queueBytes {
 		s.forget(1)
 	}

@@ -157,6 +157,27 @@ func TestLateAnswers(t *testing.T) {
 	eventually(t, "all is written", func() bool { return after.has([]byte("in!")) })
 }
 
+// TestPongsWait for the frame that is half written: in the middle of it they would be part of it.
+func TestPongsWait(t *testing.T) {
+	e := bareEdge(t, Config{})
+	g := newGate()
+	s := bareSession(e, g)
+	k := newConn(e, &timedConn{}, formWebSocket, &wsFramer{}, "192.0.2.1:1")
+	k.session.Store(s)
+	s.send(pushed("a"))
+	<-g.writing
+	if err := k.reply([]byte("pong")); err != nil {
+		t.Fatal(err)
+	}
+	close(g.let)
+	eventually(t, "the pong is written", func() bool { return g.has([]byte("apong")) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pushed != 1 || len(s.kept) != 1 {
+		t.Errorf("%d pushes, %d kept: a pong is none", s.pushed, len(s.kept))
+	}
+}
+
 // TestNoDeadlineStays on a connection after something was written to it: the next write may come at any time.
 func TestNoDeadlineStays(t *testing.T) {
 	e := bareEdge(t, Config{})

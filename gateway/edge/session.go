@@ -45,40 +45,44 @@ type link interface {
 // session is one device's session. Its queue holds frames that wait for the link; kept holds pushes that were written and
 // not yet acknowledged. Both are bounded: a full queue ends the session, a full kept forgets its oldest.
 type session struct {
-	edge   *Edge
+	edge *Edge
+
+	mu sync.Mutex
+	// What each push touches lies together: rooms of thousands wait for memory more than for anything else.
+	link      link // nil while it is cut
+	gzip      bool
+	writing   bool
+	last      bool // the queue ends with a Goodbye: nothing more is taken
+	ended     bool
+	queue     []*frame
+	kept      []*frame
+	keptBytes int
+	pushed    int64 // pushes that were put into the queue
+	lost      int64 // pushes that cannot be sent again
+	queued    int   // bytes
+	offset    int   // of the first in queue, that are written
+
+	cutAt     time.Time
+	principal authn.Principal // of the token at hand: the owner's, with another end and perhaps another role
+	token     string
+	away      bool   // its user is not reported as here: it is cut, or has ended
+	why       string // it ended, or ends, as metrics name it
+	topics    []*topic
+	rooms     map[string]bool // entered, by conversation; whether unseen
+	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
+	typed     map[string]typed
+
+	entering sync.Mutex // of Enter and Leave, which take their time
+
+	// What never changes, or by itself:
 	id     string
 	opened time.Time
-	owner  authn.Principal // whose it is, and on which device; never changes
+	owner  authn.Principal // whose it is, and on which device
 	frames *rate.Limiter
 	calls  atomic.Int32
 	heard  atomic.Int64  // when something last came, by the edge's age
 	unhook func()        // from revocations
 	over   chan struct{} // closed when it has ended
-
-	entering sync.Mutex // of Enter and Leave, which take their time
-
-	mu        sync.Mutex
-	principal authn.Principal // of the token at hand: the owner's, with another end and perhaps another role
-	token     string
-	link      link // nil while it is cut
-	gzip      bool
-	cutAt     time.Time
-	queue     []*frame
-	queued    int // bytes
-	offset    int // of the first in queue, that are written
-	writing   bool
-	last      bool // the queue ends with a Goodbye: nothing more is taken
-	ended     bool
-	away      bool   // its user is not reported as here: it is cut, or has ended
-	why       string // it ended, or ends, as metrics name it
-	kept      []*frame
-	keptBytes int
-	pushed    int64 // pushes that were put into the queue
-	lost      int64 // pushes that cannot be sent again
-	topics    []*topic
-	rooms     map[string]bool // entered, by conversation; whether unseen
-	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
-	typed     map[string]typed
 }
 
 // user returns whose session it is.
