@@ -235,10 +235,7 @@ func TestConnectionsThatNeverSignIn(t *testing.T) {
 		late := w.signInAs((*world).webSocket, w.member(name))
 		late.quiet("many who wait") // it has left its place among them
 		c.does(order{Come: place}, healthy)
-		w.eventually("all of them are here", func() bool {
-			_, now := footprint()
-			return files < 0 || now >= files+limit
-		})
+		w.eventually("all of them are here", func() bool { return w.metric("stoa_edge_waiting") == limit })
 		memory, _ = footprint()
 		c.does(order{Come: extra}, healthy)
 		goodbyes("who is above the limit", c.does(order{Leave: extra}, healthy), extra, edgev1.GoodbyeReason_GOODBYE_REASON_FULL)

@@ -248,7 +248,7 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	}
 	e := &Edge{
 		cfg: cfg, public: public, deps: deps, logger: deps.Logger.With(slog.String("service", "edge")), metrics: m,
-		reports: newReports(), nodes: newNodes(), fates: newFates(), pending: newPending(cfg.MaxPending, cfg.MaxPendingAddress),
+		reports: newReports(), nodes: newNodes(), fates: newFates(), pending: newPending(cfg.MaxPending, cfg.MaxPendingAddress, m.waiting),
 		sessions: make(map[string]*session), users: make(map[string][]*session), devices: make(map[string][]*session),
 		began: deps.Now(), work: make(chan func()),
 	}

@@ -60,7 +60,7 @@ func parse(payload []byte, first bool) (*edgev1.ClientFrame, *frame) {
 	return f, nil
 }
 
-// frame handles a frame after the first. But for Enter, what takes time has a goroutine of its own.
+// frame handles a frame after the first. What takes time has a goroutine of its own.
 func (s *session) frame(payload []byte) {
 	now := s.edge.deps.Now()
 	s.hear(now)
@@ -83,50 +83,123 @@ func (s *session) flood() {
 	s.end(goodbyeFlood(), "flood")
 }
 
-func (s *session) handle(f *edgev1.ClientFrame) {
+// turn is when a frame is answered.
+type turn int
+
+const (
+	atOnce turn = iota // it takes no time
+	inTurn             // after those before it of this kind: a Leave follows its Enter
+	aside              // whenever it is ready
+)
+
+// errFrame is what is wrong with a frame that a client may not send now.
+type errFrame string
+
+func (e errFrame) Error() string { return string(e) }
+
+// plan tells how a frame is answered, and when. act returns nil where there is no answer, or where it went by send.
+func (s *session) plan(f *edgev1.ClientFrame, send func(*frame)) (act func() *frame, when turn, err error) {
+	id := f.GetId()
 	switch kind := f.GetKind().(type) {
 	case *edgev1.ClientFrame_Ping:
-		s.send(newFrame(&edgev1.ServerFrame{Id: f.GetId(), Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
+		return func() *frame {
+			return newFrame(&edgev1.ServerFrame{Id: id, Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}})
+		}, atOnce, nil
 	case *edgev1.ClientFrame_Ack:
 		if !s.acknowledge(kind.Ack.GetReceived()) {
-			s.end(goodbyeBadFrame("more was acknowledged than was sent"), "bad_frame")
+			return nil, atOnce, errFrame("ack.received: more than was sent")
 		}
+		return func() *frame { return nil }, atOnce, nil
 	case *edgev1.ClientFrame_Typing:
-		s.typing(kind.Typing)
-	case *edgev1.ClientFrame_Leave:
-		s.leave(kind.Leave.GetConversationId())
-		s.send(done(f.GetId()))
-	case *edgev1.ClientFrame_Call:
-		s.inFlight(f.GetId(), func() *frame { return s.call(f.GetId(), kind.Call) })
+		return func() *frame { s.typing(kind.Typing); return nil }, atOnce, nil
 	case *edgev1.ClientFrame_Enter:
-		s.send(s.enter(f.GetId(), kind.Enter)) // in its turn: a Leave may follow
+		return func() *frame { return s.enter(id, kind.Enter) }, inTurn, nil
+	case *edgev1.ClientFrame_Leave:
+		return func() *frame { s.leave(kind.Leave.GetConversationId()); return done(id) }, inTurn, nil
+	case *edgev1.ClientFrame_Call:
+		return func() *frame { return s.call(id, kind.Call) }, aside, nil
 	case *edgev1.ClientFrame_Watch:
 		ticket := s.edge.watchers.next()
-		s.inFlight(f.GetId(), func() *frame { return s.watch(f.GetId(), kind.Watch.GetUserIds(), ticket, s.send) })
+		return func() *frame { return s.watch(id, kind.Watch.GetUserIds(), ticket, send) }, aside, nil
 	case *edgev1.ClientFrame_Renew:
-		s.inFlight(f.GetId(), func() *frame { return s.renew(f.GetId(), kind.Renew.GetAccessToken()) })
+		return func() *frame { return s.renew(id, kind.Renew.GetAccessToken()) }, aside, nil
 	default:
-		s.end(goodbyeBadFrame("a session is signed in once"), "bad_frame")
+		return nil, atOnce, errFrame("a session is signed in once")
 	}
 }
 
-// inFlight answers a frame by act, in a goroutine, unless too many are in flight. act returns nil where it has answered.
-func (s *session) inFlight(id uint32, act func() *frame) {
+func (s *session) handle(f *edgev1.ClientFrame) {
+	act, when, err := s.plan(f, s.send)
+	switch {
+	case err != nil:
+		s.end(goodbyeBadFrame(err.Error()), "bad_frame")
+	case when == inTurn:
+		s.takeTurn(f.GetId(), act)
+	case when == aside:
+		s.inFlight(f.GetId(), act)
+	default:
+		if out := act(); out != nil {
+			s.send(out)
+		}
+	}
+}
+
+// answering counts an answer among those in flight, and returns what gives it; nil where too many are.
+func (s *session) answering(id uint32, act func() *frame) func() {
 	if s.calls.Add(1) > int32(s.edge.cfg.MaxCalls) { //nolint:gosec // a small number
 		s.calls.Add(-1)
 		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
-		return
+		return nil
 	}
 	s.mu.Lock()
 	l := s.link
 	s.mu.Unlock()
-	if !s.edge.hand(func() {
+	return func() {
 		defer s.calls.Add(-1)
 		if f := act(); f != nil {
 			s.answer(l, id, f)
 		}
-	}) {
+	}
+}
+
+// inFlight answers a frame in a goroutine, unless too many are in flight.
+func (s *session) inFlight(id uint32, act func() *frame) {
+	if run := s.answering(id, act); run != nil && !s.edge.hand(run) {
 		s.calls.Add(-1)
+	}
+}
+
+// takeTurn is inFlight for frames of which each waits for the one before.
+func (s *session) takeTurn(id uint32, act func() *frame) {
+	run := s.answering(id, act)
+	if run == nil {
+		return
+	}
+	s.mu.Lock()
+	s.turns = append(s.turns, run)
+	first := len(s.turns) == 1
+	s.mu.Unlock()
+	if first {
+		s.edge.hand(s.takeTurns) // an edge that has stopped answers nobody
+	}
+}
+
+func (s *session) takeTurns() {
+	for {
+		s.mu.Lock()
+		run := s.turns[0]
+		s.mu.Unlock()
+		run()
+		s.mu.Lock()
+		s.turns = s.turns[1:]
+		over := len(s.turns) == 0
+		if over {
+			s.turns = nil
+		}
+		s.mu.Unlock()
+		if over {
+			return
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 // metrics is what an edge counts:
 //
 //	stoa_edge_sessions                 sessions, those that wait for a resume included
+//	stoa_edge_waiting                  connections that have not signed in yet
 //	stoa_edge_conversations            conversations that somebody here is in
 //	stoa_edge_watched_people           people whose presence somebody here follows
 //	stoa_edge_sessions_opened_total    sessions that were opened
@@ -22,7 +23,7 @@ import (
 //	stoa_edge_silent_total             connections that were cut because nothing came from them
 //	stoa_edge_floods_total             sessions that ended because their client sent too much
 type metrics struct {
-	sessions, topics, watched                  prometheus.Gauge
+	sessions, waiting, topics, watched         prometheus.Gauge
 	opened, resumed, refused, received, frames prometheus.Counter
 	pushed, slow, silent, flooded              prometheus.Counter
 	ended                                      *prometheus.CounterVec
@@ -38,6 +39,7 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	}
 	m := &metrics{
 		sessions: gauge("stoa_edge_sessions", "Sessions, those that wait for a resume included."),
+		waiting:  gauge("stoa_edge_waiting", "Connections that have not signed in yet."),
 		topics:   gauge("stoa_edge_conversations", "Conversations that somebody here is in."),
 		watched:  gauge("stoa_edge_watched_people", "People whose presence somebody here follows."),
 		opened:   counter("stoa_edge_sessions_opened_total", "Sessions that were opened."),
@@ -67,7 +69,7 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.sessions, m.topics, m.watched, m.opened, m.resumed, m.refused, m.received, m.frames, m.pushed, m.slow, m.silent, m.flooded,
+		m.sessions, m.waiting, m.topics, m.watched, m.opened, m.resumed, m.refused, m.received, m.frames, m.pushed, m.slow, m.silent, m.flooded,
 		m.ended,
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
 // pending is the connections that have not signed in. They are bounded, and so is their time.
 type pending struct {
 	limit, perAddress int
+	waiting           prometheus.Gauge
 
 	mu     sync.Mutex
 	until  map[*conn]time.Time
@@ -18,8 +21,8 @@ type pending struct {
 	closed bool
 }
 
-func newPending(limit, perAddress int) *pending {
-	return &pending{limit: limit, perAddress: perAddress, until: make(map[*conn]time.Time), from: make(map[string]int)}
+func newPending(limit, perAddress int, waiting prometheus.Gauge) *pending {
+	return &pending{limit: limit, perAddress: perAddress, waiting: waiting, until: make(map[*conn]time.Time), from: make(map[string]int)}
 }
 
 // add counts a connection that has until a time to sign in. It returns false when there are too many, or too many from its
@@ -32,6 +35,7 @@ func (p *pending) add(k *conn, until time.Time) bool {
 	}
 	p.until[k] = until
 	p.from[k.origin]++
+	p.waiting.Inc()
 	return true
 }
 
@@ -41,6 +45,7 @@ func (p *pending) remove(k *conn) {
 		return
 	}
 	delete(p.until, k)
+	p.waiting.Dec()
 	if p.from[k.origin]--; p.from[k.origin] <= 0 {
 		delete(p.from, k.origin)
 	}

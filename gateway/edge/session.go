@@ -71,6 +71,7 @@ type session struct {
 	rooms     map[string]bool // entered, by conversation; whether unseen
 	gone      map[string]bool // conversations that the user left while their list was read; nil afterwards
 	typed     map[string]typed
+	turns     []func() // Enter and Leave: the first runs, the others wait
 
 	entering sync.Mutex // of Enter and Leave, which take their time
 

@@ -213,6 +213,33 @@ func TestResumeWindow(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForARoom: a neighbour who takes long over a room holds up what has to follow, a Leave, and nothing else.
+func TestNobodyWaitsForARoom(t *testing.T) {
+	t.Parallel()
+	w := serve(t, edge.Config{})
+	slow := make(chan struct{})
+	w.chat.set(func() { w.chat.slowRoom, w.chat.conversations["ann"] = slow, []string{"group"} })
+	ann := w.signInAs((*world).webSocket, w.member("ann"))
+	w.must(ann.send(&edgev1.ClientFrame{Id: 50, Kind: &edgev1.ClientFrame_Enter{Enter: &edgev1.Enter{ConversationId: "room"}}}))
+	w.must(ann.send(&edgev1.ClientFrame{Id: 51, Kind: &edgev1.ClientFrame_Leave{Leave: &edgev1.Leave{ConversationId: "room"}}}))
+	w.say("group", 1, 3)
+	assertRun(t, ann.seqs(3), 1, 3)
+	ann.ask(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ping{Ping: &edgev1.Ping{}}})
+	close(slow)
+	answered := []uint32{}
+	ann.until("the answers", func(f *edgev1.ServerFrame) bool {
+		if f.GetId() != 0 {
+			answered = append(answered, f.GetId())
+		}
+		return len(answered) == 2
+	})
+	if answered[0] != 50 || answered[1] != 51 {
+		t.Errorf("answered %v", answered)
+	}
+	w.say("room", 1, 1)
+	ann.quiet("a room that was left")
+}
+
 func TestSlowReaderIsCutAlone(t *testing.T) {
 	t.Parallel()
 	for _, tr := range transports()[:3] {

@@ -124,31 +124,19 @@ func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.
 		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "too many frames, slow down")
 	}
 	f := r.GetFrame()
-	var out *frame
-	switch kind := f.GetKind().(type) {
-	case *edgev1.ClientFrame_Ping:
-		out = newFrame(&edgev1.ServerFrame{Id: f.GetId(), Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}})
-	case *edgev1.ClientFrame_Ack:
-		if !s.acknowledge(kind.Ack.GetReceived()) {
-			return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame.ack.received: more than was sent")
-		}
-		return &edgev1.SendResponse{}, nil
-	case *edgev1.ClientFrame_Typing:
-		s.typing(kind.Typing)
-		return &edgev1.SendResponse{}, nil
-	case *edgev1.ClientFrame_Leave:
-		s.leave(kind.Leave.GetConversationId())
-		out = done(f.GetId())
-	case *edgev1.ClientFrame_Enter:
-		out = s.enter(f.GetId(), kind.Enter)
-	case *edgev1.ClientFrame_Watch:
-		if refused := s.watch(f.GetId(), kind.Watch.GetUserIds(), h.edge.watchers.next(), func(f *frame) { out = f }); refused != nil {
-			out = refused
-		}
-	case *edgev1.ClientFrame_Renew:
-		out = s.renew(f.GetId(), kind.Renew.GetAccessToken())
-	default:
+	if f.GetCall() != nil || f.GetSignIn() != nil {
 		return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame: this kind does not go here")
+	}
+	var out *frame
+	act, _, err := s.plan(f, func(f *frame) { out = f })
+	if err != nil {
+		return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame.%s", err.Error())
+	}
+	if answer := act(); answer != nil {
+		out = answer
+	}
+	if out == nil {
+		return &edgev1.SendResponse{}, nil
 	}
 	answer, err := decode(out.plain)
 	if err != nil {

@@ -45,6 +45,7 @@ type neighbours struct {
 	rooms         map[string]bool
 	presence      presenceBook
 	reading       chan struct{} // a list of conversations that waits until this lets it go on; nil for none
+	slowRoom      chan struct{} // rooms are told when it is closed; nil for at once
 	down          bool
 }
 
@@ -71,8 +72,12 @@ func (n *neighbours) ListConversationIds( //nolint:revive // the contract's name
 
 func (n *neighbours) GetRoom(_ context.Context, r *chatv1.GetRoomRequest) (*chatv1.GetRoomResponse, error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.rooms[r.GetConversationId()] {
+	known, slow := n.rooms[r.GetConversationId()], n.slowRoom
+	n.mu.Unlock()
+	if slow != nil {
+		<-slow
+	}
+	if !known {
 		return nil, errs.NotFound("CONVERSATION_NOT_FOUND", "there is no such conversation")
 	}
 	return &chatv1.GetRoomResponse{Position: &chatv1.Position{Epoch: 1, Seq: 7}, LikeCount: 9, LastChange: 4}, nil

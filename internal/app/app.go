@@ -294,7 +294,7 @@ func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 		a.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
 	var err error
-	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddr); err != nil {
+	if a.listener, err = listenTCP(ctx, cfg.HTTPAddr, deadPeer); err != nil {
 		return fmt.Errorf("open HTTP port %s: %w", cfg.HTTPAddr, err)
 	}
 	a.listener = gateway.LimitListener(a.listener, cfg.MaxConnections, a.log.With("service", "gateway"))

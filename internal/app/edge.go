@@ -60,7 +60,7 @@ func (a *App) openEdge(ctx context.Context, name, address string, secure bool) (
 	if address == "" {
 		return nil, nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	l, err := listenTCP(ctx, address, deadPeer)
 	if err != nil {
 		return nil, fmt.Errorf("open %s port %s: %w", name, address, err)
 	}

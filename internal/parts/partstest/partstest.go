@@ -1,0 +1,27 @@
+// Package partstest gives tests the real parts that run beside them.
+package partstest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stoa-live/stoa/internal/parts"
+)
+
+// Required is the environment variable that makes a missing part an error instead of a skipped test.
+const Required = "STOA_PARTS"
+
+// URL returns how a part is reached. Whoever started it is told by the environment (scripts/parts): without that the test is
+// skipped, or fails where parts are required.
+func URL(t testing.TB, name string) string {
+	t.Helper()
+	url := os.Getenv(parts.Variable(name))
+	if url != "" {
+		return url
+	}
+	if os.Getenv(Required) != "" {
+		t.Fatalf("there is no %s: %s is not set, run this by scripts/parts", name, parts.Variable(name))
+	}
+	t.Skipf("needs %s: go run ./scripts/parts -only %s go test …", name, name)
+	return ""
+}
