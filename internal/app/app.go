@@ -12,22 +12,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
+	"strings"
 	"time"
-
-	"connectrpc.com/connect"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/stoa-live/stoa/gateway"
 	"github.com/stoa-live/stoa/gateway/edge"
-	"github.com/stoa-live/stoa/gen/go/stoa/admin/v1/adminv1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/auth/v1/authv1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/live/v1/livev1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/presence/v1/presencev1connect"
-	"github.com/stoa-live/stoa/gen/go/stoa/site/v1/sitev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/bus"
 	"github.com/stoa-live/stoa/internal/config"
@@ -38,38 +27,27 @@ import (
 	"github.com/stoa-live/stoa/internal/telemetry"
 	"github.com/stoa-live/stoa/services/admin"
 	"github.com/stoa-live/stoa/services/auth"
-	"github.com/stoa-live/stoa/services/chat"
 	"github.com/stoa-live/stoa/services/live"
-	"github.com/stoa-live/stoa/services/presence"
 )
 
 // AccessLifetime is how long access tokens live, and so how long revocations are remembered.
 const AccessLifetime = 15 * time.Minute
 
-// publicServices may be called from outside. Everything else is for neighbours only.
-func publicServices() []string {
-	return []string{
-		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, adminv1connect.AdminServiceName,
-		sitev1connect.SiteServiceName, edgev1connect.EdgeServiceName, presencev1connect.PresenceServiceName,
-		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
-	}
-}
-
 // App is a running process.
 type App struct {
 	log      *slog.Logger
 	gateway  *gateway.Gateway
-	chat     *chat.Service
+	auth     *auth.Service // nil where this process does not run it, like the three below
 	live     *live.Service
 	admin    *admin.Service
 	edge     *edge.Edge
-	tcp, tls *edgePort // nil where they are closed
+	tcp, tls *edgePort   // nil where they are closed
+	internal *neighbours // nil where it is closed
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
 	serving  chan struct{} // closed when the server has ended
 	health   func(serving bool)
-	setup    func() string
 	closers  []closer   // in the order in which they were made
 	failed   chan error // has room for the first
 }
@@ -99,6 +77,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.listenEdge(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if err := a.listenNeighbours(ctx, cfg); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
@@ -117,160 +98,52 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	a.onClose("registry", func(context.Context) error { return reg.Close() })
-	serviceKey, err := authn.NewServiceKey()
+	tokens, err := serviceTokens(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("make service key: %w", err)
+		return nil, err
 	}
 	metrics := telemetry.NewMetrics()
-	deps := service.Deps{Logger: log, Metrics: metrics, Bus: events, Registry: reg, StoreURL: cfg.Store, DataDir: cfg.DataDir, Now: time.Now}
-	stack := rpc.Deps{
-		Logger: log, Metrics: metrics,
-		ServiceTokens: authn.NewServiceTokens(serviceKey, time.Now),
-		Revocations:   authn.NewRevocations(AccessLifetime, time.Now),
+	h := &house{
+		App: a, cfg: cfg, registry: reg,
+		deps: service.Deps{Logger: log, Metrics: metrics, Bus: events, Registry: reg, StoreURL: cfg.Store, DataDir: cfg.DataDir, Now: time.Now},
+		stack: rpc.Deps{
+			Logger: log, Metrics: metrics, ServiceTokens: tokens, Revocations: authn.NewRevocations(AccessLifetime, time.Now),
+		},
+		services: make(map[string]service.Service),
 	}
-	named := func(name string) (service.Deps, error) {
-		client, err := rpc.ClientOptions(stack, name)
-		d := deps
-		d.Client = client
-		return d, err
-	}
-	// The gateway in front of everything sets the client's address on each request, so it may be believed.
-	authService, err := opened(a, "auth", func(d service.Deps) (*auth.Service, error) {
-		return auth.New(ctx, auth.Config{AccessLifetime: AccessLifetime, TrustClientAddress: true}, d)
-	}, named)
-	if err != nil {
+	if err := h.open(ctx); err != nil {
 		return nil, err
 	}
-	a.chat, err = opened(a, "chat", func(d service.Deps) (*chat.Service, error) {
-		return chat.New(ctx, chat.Config{UserRate: cfg.ChatUserRate, RoomRate: cfg.ChatRoomRate}, d)
-	}, named)
-	if err != nil {
-		return nil, err
-	}
-	present, err := opened(a, "presence", func(d service.Deps) (*presence.Service, error) {
-		return presence.New(ctx, presence.Config{}, d)
-	}, named)
-	if err != nil {
-		return nil, err
-	}
-	liveConfig, err := liveConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	a.live, err = opened(a, "live", func(d service.Deps) (*live.Service, error) { return live.New(ctx, liveConfig, d) }, named)
-	if err != nil {
-		return nil, err
-	}
-	a.admin, err = opened(a, "admin", func(d service.Deps) (*admin.Service, error) {
-		return admin.New(ctx, admin.Config{Version: cfg.Version}, d)
-	}, named)
-	if err != nil {
-		return nil, err
-	}
-	stack.Verifier = authn.NewVerifier(authService.KeySource(), time.Now)
-	a.edge, err = opened(a, "edge", func(d service.Deps) (*edge.Edge, error) { return edge.New(a.edgeConfig(cfg), a.edgeDeps(d, stack)) }, named)
-	if err != nil {
-		return nil, err
-	}
-	services := map[string]service.Service{
-		"auth": authService, "chat": a.chat, "live": a.live, "admin": a.admin, "presence": present, "edge": a.edge,
-	}
-	mux, err := a.mount(services, stack, cfg.MaxBody)
+	mux, err := h.mount()
 	if err != nil {
 		return nil, err
 	}
 	memory := memhttp.NewServer(mux, memhttp.WithName("stoa"), memhttp.WithLogger(log))
 	a.onClose("memory transport", func(context.Context) error { return memory.Close() })
-	for _, s := range services {
-		if err := register(ctx, reg, s, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.followRevocations(ctx, events, reg, stack); err != nil {
+	if err := h.register(ctx, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
 		return nil, err
 	}
-	// Auth first: the others look people up when they start.
-	for _, name := range []string{"auth", "chat", "presence", "live", "admin", "edge"} {
-		if err := services[name].Start(ctx); err != nil {
-			return nil, fmt.Errorf("start %s: %w", name, err)
-		}
+	a.serveNeighbours(mux)
+	if err := a.followRevocations(ctx, events, reg, h.stack); err != nil {
+		return nil, err
 	}
-	if err := a.openGateway(cfg, mux, reg, metrics, authService.JWKS(), web); err != nil {
+	if err := h.start(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.openGateway(mux, web); err != nil {
 		return nil, err
 	}
 	if err := a.listenProfiles(ctx, cfg); err != nil {
 		return nil, err
 	}
-	a.setup = authService.SetupToken
 	a.serveEdge(cfg)
 	a.serve()
-	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", a.RTMPAddr().String(), "data", cfg.DataDir)
+	log.Info("stoa is up", "http", a.HTTPAddr().String(), "services", strings.Join(h.names(), ","), "data", cfg.DataDir)
 	return a, nil
-}
-
-// opened makes a service, which says itself what it could not do, and remembers to close it.
-func opened[S service.Service](a *App, name string, open func(service.Deps) (S, error), deps func(string) (service.Deps, error)) (s S, err error) {
-	d, err := deps(name)
-	if err != nil {
-		return s, err
-	}
-	if s, err = open(d); err != nil {
-		return s, err
-	}
-	a.onClose(name, s.Close)
-	return s, nil
 }
 
 func (a *App) onClose(name string, fn func(context.Context) error) {
 	a.closers = append(a.closers, closer{name, fn})
-}
-
-// mount puts all handlers of this process, internal ones included, on one mux, and holds the authorization table to
-// what is really served.
-func (a *App) mount(services map[string]service.Service, stack rpc.Deps, maxBody int64) (*http.ServeMux, error) {
-	stack.MaxBytes = int(max(maxBody, rpc.DefaultMaxBytes))
-	options, err := rpc.HandlerOptions(stack)
-	if err != nil {
-		return nil, err
-	}
-	options = connect.WithHandlerOptions(options, strictJSON())
-	mux := http.NewServeMux()
-	var names []string
-	var descriptors []protoreflect.ServiceDescriptor
-	for _, s := range services {
-		s.Mount(rpc.Handle(mux), options)
-		names = append(names, s.Names()...)
-	}
-	for _, name := range names {
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
-		if err != nil {
-			return nil, fmt.Errorf("find descriptor of %s: %w", name, err)
-		}
-		descriptors = append(descriptors, d.(protoreflect.ServiceDescriptor))
-	}
-	if err := authn.Table().Check(descriptors...); err != nil {
-		return nil, fmt.Errorf("authorization table: %w", err)
-	}
-	// What clients may not call they are not told of, either.
-	open := slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(publicServices(), name) })
-	checker := rpc.Mount(mux, a.log, open...)
-	a.health = func(serving bool) { setHealth(checker, open, serving) }
-	return mux, nil
-}
-
-func (a *App) openGateway(cfg config.Serve, local *http.ServeMux, reg registry.Registry, metrics *telemetry.Metrics, jwks http.Handler, web fs.FS) error {
-	proxies, err1 := config.Networks(cfg.TrustedProxies)
-	allow, err2 := config.Networks(cfg.MetricsAllow)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	var err error
-	a.gateway, err = gateway.New(gateway.Config{
-		Services: publicServices(), Local: local, IsLocal: func(string) bool { return true }, Registry: reg, Playback: local, JWKS: jwks, Web: web,
-		Edge: a.edge, Metrics: metrics, Logger: a.log.With("service", "gateway"), CORSOrigins: cfg.CORSOrigins, TrustedProxies: proxies, MetricsAllow: allow,
-		RateLimit: cfg.RateLimit, MaxBody: cfg.MaxBody, PlaybackOrigin: cfg.PlaybackOrigin(),
-	})
-	return err
 }
 
 // listen opens the HTTP port, on which nobody is answered before serve.
@@ -328,12 +201,22 @@ func (a *App) serve() {
 // HTTPAddr returns where the process answers HTTP.
 func (a *App) HTTPAddr() net.Addr { return a.listener.Addr() }
 
-// RTMPAddr returns where encoders connect.
-func (a *App) RTMPAddr() net.Addr { return a.live.RTMPAddr() }
+// RTMPAddr returns where encoders connect, nil where this process takes none.
+func (a *App) RTMPAddr() net.Addr {
+	if a.live == nil {
+		return nil
+	}
+	return a.live.RTMPAddr()
+}
 
-// SetupToken returns what makes the first administrator, "" if there is one. It is for the eyes of who started the
-// process and for no log.
-func (a *App) SetupToken() string { return a.setup() }
+// SetupToken returns what makes the first administrator, "" if there is one, or where another process knows. It is for the
+// eyes of who started the process and for no log.
+func (a *App) SetupToken() string {
+	if a.auth == nil {
+		return ""
+	}
+	return a.auth.SetupToken()
+}
 
 // fail tells that a part ended on its own. One such error ends the process; those after it are logged, and nobody waits for
 // them.
@@ -353,9 +236,15 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Close(ctx context.Context) error {
 	a.gateway.SetReady(false)
 	a.health(false)
-	a.admin.Drain()
-	a.edge.Drain()
-	a.live.Drain()
+	if a.admin != nil {
+		a.admin.Drain()
+	}
+	if a.edge != nil {
+		a.edge.Drain()
+	}
+	if a.live != nil {
+		a.live.Drain()
+	}
 	drain, cancel := context.WithTimeout(ctx, a.drain)
 	defer cancel()
 	var all []error

@@ -49,6 +49,9 @@ func (a *App) edgeDeps(d service.Deps, stack rpc.Deps) edge.Deps {
 
 // listenEdge opens the ports for long connections over TCP, on which nobody is answered before serveEdge.
 func (a *App) listenEdge(ctx context.Context, cfg config.Serve) (err error) {
+	if !cfg.Runs("edge") {
+		return nil
+	}
 	if a.tcp, err = a.openEdge(ctx, "edge", cfg.EdgeAddr, false); err != nil {
 		return err
 	}

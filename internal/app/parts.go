@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -9,9 +8,7 @@ import (
 	"connectrpc.com/grpchealth"
 
 	"github.com/stoa-live/stoa/internal/config"
-	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/secret"
-	"github.com/stoa-live/stoa/internal/service"
 	"github.com/stoa-live/stoa/services/live"
 )
 
@@ -24,25 +21,6 @@ func setHealth(checker *grpchealth.StaticChecker, names []string, serving bool) 
 		checker.SetStatus(name, status)
 	}
 	checker.SetStatus("", status)
-}
-
-// register makes every protobuf service of s found under its name: "live" for stoa.live.v1.
-func register(ctx context.Context, reg registry.Registry, s service.Service, endpoint registry.Endpoint) error {
-	seen := make(map[string]bool)
-	for _, full := range s.Names() {
-		name, err := registry.NameOf(full)
-		if err != nil {
-			return fmt.Errorf("register %s: %w", full, err)
-		}
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		if err := reg.Register(ctx, name, endpoint); err != nil {
-			return fmt.Errorf("register %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // storeFolder is where the databases are in a data folder.

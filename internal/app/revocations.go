@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
@@ -66,7 +67,30 @@ func (a *App) followRevocations(ctx context.Context, events bus.Bus, reg registr
 		<-done
 		return subscription.Close()
 	})
-	return load(ctx)
+	return a.patiently(ctx, "auth", load)
+}
+
+// startPatience is how long a process waits at its start for neighbours that start as well.
+const startPatience = 2 * time.Minute
+
+// patiently tries again, for as long as startPatience, where a neighbour cannot be reached yet.
+func (a *App) patiently(ctx context.Context, neighbour string, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	for told := false; ; told = true {
+		err := try(ctx)
+		if err == nil || connect.CodeOf(err) != connect.CodeUnavailable {
+			return err
+		}
+		if !told {
+			a.log.Info("waiting for a neighbour", "neighbour", neighbour, "cause", err.Error())
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func addRevocations(known *authn.Revocations, list []*authv1.Revocation) {

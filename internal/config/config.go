@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/netaddr"
 )
 
@@ -26,6 +27,10 @@ type Serve struct {
 	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
 	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem:."`
 	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
+
+	Services     []string `name:"services" env:"STOA_SERVICES" help:"What this process runs, of auth, chat, presence, live, admin and edge; gateway alone for none of them. Default: all. It finds the others in the registry."`
+	InternalAddr string   `name:"internal-addr" env:"STOA_INTERNAL_ADDR" help:"Address for other processes of the mesh, such as 10.0.0.5:7400, not for clients; empty for none."`
+	ServiceKey   string   `name:"service-key" env:"STOA_SERVICE_KEY" help:"Key by which processes of a mesh know each other: 32 random bytes in base64, the same for all. Default: one of this process alone."`
 
 	TLSCert string `name:"tls-cert" env:"STOA_TLS_CERT" help:"Certificate chain (PEM file) for the HTTP address; plain HTTP without one."`
 	TLSKey  string `name:"tls-key" env:"STOA_TLS_KEY" help:"Private key (PEM file) of the certificate."`
@@ -64,8 +69,48 @@ type Serve struct {
 	LogLevel  string `name:"log-level" env:"STOA_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
 
+// Services lists what a process can run, in the order in which it starts.
+func Services() []string { return []string{"auth", "chat", "presence", "live", "admin", "edge"} }
+
+// noService stands for a process that runs none of the services.
+const noService = "gateway"
+
+// Runs reports whether the process runs a service.
+func (c *Serve) Runs(service string) bool {
+	return len(c.Services) == 0 || slices.Contains(c.Services, service)
+}
+
+// isPart reports whether others run what this process does not.
+func (c *Serve) isPart() bool {
+	return slices.ContainsFunc(Services(), func(s string) bool { return !c.Runs(s) })
+}
+
+// validateMesh says what is wrong with the settings of a mesh.
+func (c *Serve) validateMesh() error {
+	for _, s := range c.Services {
+		if s != noService && !slices.Contains(Services(), s) {
+			return fmt.Errorf("--services: there is no %q; there are %s", s, strings.Join(append(Services(), noService), ", "))
+		}
+	}
+	if c.ServiceKey != "" {
+		if _, err := authn.ParseServiceKey(c.ServiceKey); err != nil {
+			return fmt.Errorf("--service-key: %w", err)
+		}
+	}
+	if (c.isPart() || c.InternalAddr != "") && c.ServiceKey == "" {
+		return errors.New("--service-key is needed where there are several processes; openssl rand -base64 32 makes one")
+	}
+	if c.isPart() && strings.HasPrefix(c.Bus, "mem:") {
+		return errors.New("--bus: events in memory reach this process only; the services that it does not run need pulsar://")
+	}
+	return nil
+}
+
 // Validate says in one line what is wrong first, or returns nil.
 func (c *Serve) Validate() error {
+	if err := c.validateMesh(); err != nil {
+		return err
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together")
 	}

@@ -92,6 +92,7 @@ func TestWhatTheParserRefuses(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	key := strings.Repeat("A", 43) + "=" // 32 bytes
 	for name, c := range map[string]struct {
 		change func(*config.Serve)
 		want   string // part of the error; "" for none
@@ -147,6 +148,14 @@ func TestValidate(t *testing.T) {
 		"large body":              {func(c *config.Serve) { c.MaxBody = 16<<20 + 1 }, "--max-body"},
 		"negative connections":    {func(c *config.Serve) { c.MaxConnections = -1 }, "--max-connections"},
 		"any connections":         {func(c *config.Serve) { c.MaxConnections = 0 }, ""},
+		"a part":                  {func(c *config.Serve) { c.Services, c.ServiceKey, c.Bus = []string{"chat"}, key, "pulsar://x" }, ""},
+		"a front":                 {func(c *config.Serve) { c.Services, c.ServiceKey, c.Bus = []string{"gateway"}, key, "pulsar://x" }, ""},
+		"all, named":              {func(c *config.Serve) { c.Services = config.Services() }, ""},
+		"another service":         {func(c *config.Serve) { c.Services = []string{"chat", "video"} }, `there is no "video"`},
+		"a part without a key":    {func(c *config.Serve) { c.Services, c.Bus = []string{"chat"}, "pulsar://x" }, "--service-key"},
+		"a port without a key":    {func(c *config.Serve) { c.InternalAddr = ":7400" }, "--service-key"},
+		"a short key":             {func(c *config.Serve) { c.ServiceKey = "c2hvcnQ=" }, "--service-key: service key: want 32 bytes"},
+		"a part alone":            {func(c *config.Serve) { c.Services, c.ServiceKey = []string{"chat"}, key }, "--bus"},
 		"no viewers":              {func(c *config.Serve) { c.LiveMaxViewers = 0 }, "--live-max-viewers"},
 	} {
 		t.Run(name, func(t *testing.T) {
