@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,11 +17,12 @@ var version = "dev"
 
 // commands are what the binary can do.
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Run the server."`
-	Admin    adminCommand    `cmd:"" help:"Operate a running server: users, rooms, audit log."`
-	Demo     demoCommand     `cmd:"" help:"Put a demo channel on the air of a running server."`
-	Restored restoredCommand `cmd:"" help:"Tell a stopped server that its data folder is a restored backup, so that devices fetch everything anew."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve    serveCommand        `cmd:"" help:"Run the server."`
+	Admin    adminCommand        `cmd:"" help:"Operate a running server: users, rooms, audit log."`
+	Demo     demoCommand         `cmd:"" help:"Put a demo channel on the air of a running server."`
+	Restored restoredCommand     `cmd:"" help:"Tell a stopped server that its data folder is a restored backup, so that devices fetch everything anew."`
+	Service  serviceTokenCommand `cmd:"" name:"service-token" help:"Print a token, good for half a minute and more, by which a back end calls internal RPCs."`
+	Version  versionCommand      `cmd:"" help:"Print the version."`
 }
 
 type versionCommand struct{}
@@ -37,7 +39,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var cli commands
 	parser := kong.Must(&cli, kong.Name("stoa"), kong.Description("A self-hosted backend for live video, chat and calls."),
-		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
 	parsed, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 	if err := parsed.Run(); err != nil {
