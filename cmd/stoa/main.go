@@ -18,6 +18,7 @@ var version = "dev"
 // commands are what the binary can do.
 type commands struct {
 	Serve    serveCommand        `cmd:"" help:"Run the server."`
+	Doctor   doctorCommand       `cmd:"" help:"Look at this machine the way serve will use it: ports, disk, files, ffmpeg and the parts of a mesh. Takes the settings of serve."`
 	Admin    adminCommand        `cmd:"" help:"Operate a running server: users, rooms, audit log."`
 	Demo     demoCommand         `cmd:"" help:"Put a demo channel on the air of a running server."`
 	Restored restoredCommand     `cmd:"" help:"Tell a stopped server that its data folder is a restored backup, so that devices fetch everything anew."`
