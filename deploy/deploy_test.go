@@ -6,14 +6,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stoa-live/stoa/internal/config"
 )
 
 var (
-	metric = regexp.MustCompile(`\bstoa_[a-z_]+`)
-	quoted = regexp.MustCompile(`"(stoa_[a-z_]+)"`)
+	metric  = regexp.MustCompile(`\bstoa_[a-z_]+`)
+	setting = regexp.MustCompile(`\bSTOA_[A-Z_]+`)
+	quoted  = regexp.MustCompile(`"(stoa_[a-z_]+)"`)
 )
 
 // declared lists the metrics that the code has.
@@ -60,6 +64,25 @@ func TestMetricsExist(t *testing.T) {
 			distribution := strings.HasSuffix(plain, "_seconds") || plain == "stoa_chat_batch_changes"
 			if !known[name] && !(known[plain] && distribution) {
 				t.Errorf("%s asks for %s, which nothing counts", file, name)
+			}
+		}
+	}
+}
+
+// TestSettingsExist that a manifest makes.
+func TestSettingsExist(t *testing.T) {
+	known := make(map[string]bool)
+	for field := range reflect.TypeFor[config.Serve]().Fields() {
+		known[field.Tag.Get("env")] = true
+	}
+	for _, file := range []string{"Dockerfile", "compose.yaml", "systemd/stoa.service", "kubernetes/stoa.yaml", "prometheus/prometheus.yml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range setting.FindAllString(string(text), -1) {
+			if !known[name] {
+				t.Errorf("%s makes %s, which is no setting", file, name)
 			}
 		}
 	}
