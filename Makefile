@@ -31,6 +31,11 @@ test: setup ## Set up and run every check and test
 test-quick: ## Run the Go tests that need no other program, in under two minutes
 	go test $(QUICK)
 
+.PHONY: parts
+parts: ## Install and start the real parts of a mesh, and print how they are reached, until Ctrl-C
+	@scripts/parts.sh
+	@go run ./scripts/parts
+
 .PHONY: lint
 lint: tools node ## Run every linter and the check of generated code
 	@scripts/lint.sh
@@ -83,6 +88,7 @@ screenshots: bin/stoa ## Take the pictures in docs/screenshots anew
 .PHONY: setup
 setup:
 	@scripts/setup.sh git gcc ffmpeg chromium strace
+	@scripts/parts.sh
 	@scripts/tools.sh
 	@scripts/node.sh
 

@@ -12,8 +12,8 @@ step web build and unit tests
 step linters
 scripts/lint.sh
 
-step Go tests, race detector on
-CGO_ENABLED=1 gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
+step Go tests, race detector on, with the real parts of a mesh
+CGO_ENABLED=1 go run ./scripts/parts gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
 
 step end-to-end tests on the built binary
 gotestsum --format testname -- -timeout 15m -count=1 ./e2e/...
