@@ -23,11 +23,11 @@ type Route struct {
 
 // Where things are, besides services and the web app.
 const (
+	EdgePath    = "/edge/v1"               // long connections over WebSocket
+	KeysPath    = "/.well-known/jwks.json" // keys of access tokens (RFC 7517)
 	livePath    = "/live/"
 	avatarsPath = "/auth/avatars/"
 	livePage    = "/live" // of the app; a mux would send it on to the folder of playback
-	edgePath    = "/edge/v1"
-	keysPath    = "/.well-known/jwks.json"
 	healthPath  = "/healthz"
 	readyPath   = "/readyz"
 	metricsPath = "/metrics"
@@ -45,6 +45,6 @@ func Routes(services []string) []Route {
 		routes = append(routes, Route{"/" + s + "/", name, RPC})
 	}
 	return append(routes,
-		Route{keysPath, "auth", Keys}, Route{avatarsPath, "auth", Playback}, Route{edgePath, "edge", Socket},
+		Route{KeysPath, "auth", Keys}, Route{avatarsPath, "auth", Playback}, Route{EdgePath, "edge", Socket},
 		Route{livePath, "live", Playback}, Route{livePage, "", Web}, Route{"/", "", Web})
 }
