@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+	"github.com/quic-go/quic-go/http3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-live/stoa/gateway/xds"
@@ -177,4 +178,57 @@ func TestInstancesComeAndGo(t *testing.T) {
 		t.Errorf("the stream on the first ended: %v", err)
 	default:
 	}
+}
+
+// TestEnvoySpeaksTLSAndHTTP3 where it has a certificate, and packs pages by Brotli.
+func TestEnvoySpeaksTLSAndHTTP3(t *testing.T) {
+	t.Parallel()
+	s := house(t)
+	certificate, key, trust := selfSigned(t)
+	f := serve(t, everywhere(s), func(c *xds.Config) { c.Certificate, c.Key = certificate, key })
+	url := "https" + strings.TrimPrefix(f.url, "http")
+	quic := &http3.Transport{TLSClientConfig: trust.Clone()}
+	defer quic.Close() //nolint:errcheck // a test
+	tcp := &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true, DisableCompression: true}
+	defer tcp.CloseIdleConnections()
+	for version, transport := range map[int]http.RoundTripper{2: tcp, 3: quic} {
+		client := &http.Client{Transport: transport}
+		f.eventually(fmt.Sprint("HTTP/", version, " answers"), func() bool {
+			res, err := client.Get(url + "/")
+			if err != nil {
+				return false
+			}
+			defer res.Body.Close() //nolint:errcheck // a test
+			page, err := io.ReadAll(res.Body)
+			return err == nil && res.StatusCode == http.StatusOK && res.ProtoMajor == version && strings.Contains(string(page), "the app") &&
+				strings.Contains(res.Header.Get("Alt-Svc"), "h3=")
+		})
+		me, err := authv1connect.NewAuthServiceClient(client, url).GetSetup(t.Context(), &authv1.GetSetupRequest{})
+		if err != nil {
+			t.Errorf("HTTP/%d: %v, %v", version, me, err)
+		}
+	}
+	at := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "["+strings.Repeat(`"again and again",`, 1000)+"0]")
+	})
+	in := everywhere(s)
+	in["live"] = []xds.Instance{{Address: at}}
+	if err := f.Set(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("it is packed", func() bool {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/live/list", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", "br")
+		res, err := tcp.RoundTrip(r)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close() //nolint:errcheck // a test
+		body, err := io.ReadAll(res.Body)
+		return err == nil && res.Header.Get("Content-Encoding") == "br" && len(body) < 1000
+	})
 }
