@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ type Config struct {
 	Services []string
 	// Local serves those services that live in this process, internal ones included.
 	Local http.Handler
-	// IsLocal tells whether a service (by its registry name, such as "chat") is one of them.
+	// IsLocal tells whether a service (by its registry name, such as "chat") is one of them; all are when nil.
 	IsLocal func(name string) bool
 	// Registry finds the others.
 	Registry registry.Registry
@@ -58,17 +59,6 @@ type Config struct {
 	PlaybackOrigin string
 }
 
-// Where things are, besides services and the web app.
-const (
-	playbackPath = "/live/"
-	avatarsPath  = "/auth/avatars/"
-	livePage     = "/live"
-	edgePath     = "/edge/v1"
-	healthPath   = "/healthz"
-	readyPath    = "/readyz"
-	metricsPath  = "/metrics"
-)
-
 // Gateway is an http.Handler.
 type Gateway struct {
 	config  Config
@@ -83,6 +73,9 @@ type Gateway struct {
 
 // New builds the gateway. It is not ready until SetReady.
 func New(config Config) (*Gateway, error) {
+	if config.IsLocal == nil {
+		config.IsLocal = func(string) bool { return true }
+	}
 	if config.ClientTimeout == 0 {
 		config.ClientTimeout = defaultClientTimeout
 	}
@@ -90,41 +83,79 @@ func New(config Config) (*Gateway, error) {
 		config: config, limits: newLimiter(config.RateLimit), paces: paces(config.Services), metrics: newMetrics(config.Metrics.Registry),
 	}
 	mux, calls := http.NewServeMux(), http.NewServeMux()
-	for _, service := range config.Services {
-		handler, err := g.route(service)
+	for _, route := range Routes(config.Services) {
+		handler, err := g.handlerOf(route)
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/"+service+"/", g.open(g.rpc(handler)))
-		calls.Handle("/"+service+"/", g.limit(g.rpc(handler)))
+		switch {
+		case handler == nil:
+		case route.Kind == RPC:
+			mux.Handle(route.Path, g.open(handler))
+			calls.Handle(route.Path, g.limit(handler))
+		case route.Kind == Keys:
+			mux.Handle("GET "+route.Path, g.open(handler))
+		case route.Kind == Socket:
+			mux.Handle("GET "+route.Path, g.limit(handler))
+		case route.Kind == Playback:
+			mux.Handle(route.Path, g.open(handler))
+		default:
+			mux.Handle(route.Path, g.limit(handler))
+		}
 	}
 	g.calls = calls
-	if config.Edge != nil {
-		mux.Handle("GET "+edgePath, g.limit(config.Edge))
-	}
-	if config.Playback != nil {
-		mux.Handle(playbackPath, g.open(config.Playback))
-		mux.Handle(avatarsPath, g.open(config.Playback))
-	}
-	if config.JWKS != nil {
-		mux.Handle("GET /.well-known/jwks.json", g.open(config.JWKS))
-	}
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET "+readyPath, g.serveReady)
 	mux.Handle("GET "+metricsPath, g.limit(g.onlyFrom(config.MetricsAllow, config.Metrics.Handler())))
-	if config.Web != nil {
-		web, err := newWeb(config.Web, config.PlaybackOrigin)
+	g.handler = g.observe(g.hurry(mux))
+	return g, nil
+}
+
+// handlerOf returns what answers a route, nil where nothing here does.
+func (g *Gateway) handlerOf(r Route) (http.Handler, error) {
+	switch r.Kind {
+	case RPC:
+		handler, err := g.route(r)
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/", g.limit(web))
-		// A page of the app; the mux would send it on to the folder of playback.
-		mux.Handle(livePage, g.limit(web))
-	} else {
-		mux.Handle("/", g.limit(http.HandlerFunc(notFound)))
+		return g.rpc(handler), nil
+	case Keys:
+		if g.config.IsLocal(r.Service) {
+			return g.config.JWKS, nil
+		}
+		return g.neighbour(r)
+	case Playback:
+		if g.config.IsLocal(r.Service) {
+			return g.config.Playback, nil
+		}
+		return g.neighbour(r)
+	case Socket:
+		return g.config.Edge, nil
+	default:
+		return g.web()
 	}
-	g.handler = g.observe(g.hurry(mux))
-	return g, nil
+}
+
+// neighbour is route for what comes with a service: nothing where clients are not served that one. Media comes from the node
+// that has it, and from no proxy.
+func (g *Gateway) neighbour(r Route) (http.Handler, error) {
+	served := slices.ContainsFunc(g.config.Services, func(s string) bool {
+		name, err := registry.NameOf(s)
+		return err == nil && name == r.Service
+	})
+	if !served || r.Path == livePath {
+		return nil, nil //nolint:nilnil // nothing answers
+	}
+	return g.route(r)
+}
+
+// web serves the web apps, and what is nowhere.
+func (g *Gateway) web() (http.Handler, error) {
+	if g.config.Web == nil {
+		return http.HandlerFunc(notFound), nil
+	}
+	return newWeb(g.config.Web, g.config.PlaybackOrigin)
 }
 
 // open is for what other origins may call. A refusal by the limit carries CORS headers, too: without them a browser

@@ -85,7 +85,7 @@ func (g *Gateway) access(r *http.Request, reply *reply, took time.Duration) {
 func accessLevel(pattern string, status int) slog.Level {
 	route := routeLabel(pattern)
 	probe := route == healthPath || route == readyPath || route == metricsPath
-	often := route == "/" || route == livePage || strings.HasPrefix(route, playbackPath)
+	often := route == "/" || route == livePage || strings.HasPrefix(route, livePath)
 	switch {
 	case probe:
 		return slog.LevelDebug

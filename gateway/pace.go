@@ -47,7 +47,7 @@ func paces(services []string) map[string]pace {
 }
 
 func (g *Gateway) paceOf(r *http.Request) pace {
-	if strings.HasPrefix(r.URL.Path, playbackPath) { // has its own deadlines, and takes no bodies
+	if strings.HasPrefix(r.URL.Path, livePath) { // has its own deadlines, and takes no bodies
 		return pace{whole: true}
 	}
 	if p, ok := g.paces[r.URL.Path]; ok {

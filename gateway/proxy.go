@@ -12,7 +12,6 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/stoa-live/stoa/internal/errs"
-	"github.com/stoa-live/stoa/internal/registry"
 	"github.com/stoa-live/stoa/internal/telemetry"
 )
 
@@ -20,38 +19,33 @@ import (
 // more lets the handler see that a message is too large and say so in its own words.
 const envelope = 6
 
-// route returns what answers a service: this process, or a proxy to where the registry finds it.
-func (g *Gateway) route(service string) (http.Handler, error) {
-	name, err := registry.NameOf(service)
-	if err != nil {
-		// Health and reflection are about this process.
-		return g.config.Local, nil //nolint:nilerr // not a service of ours
-	}
-	if g.config.IsLocal(name) {
+// route returns what answers a route: this process, or a proxy to where the registry finds its service.
+func (g *Gateway) route(r Route) (http.Handler, error) {
+	if r.Service == "" || g.config.IsLocal(r.Service) {
 		return g.config.Local, nil
 	}
-	endpoint, err := g.config.Registry.Resolve(context.Background(), name)
+	endpoint, err := g.config.Registry.Resolve(context.Background(), r.Service)
 	if err != nil {
-		return nil, fmt.Errorf("route %s: %w", service, err)
+		return nil, fmt.Errorf("route %s: %w", r.Path, err)
 	}
 	target, err := url.Parse(endpoint.BaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("route %s: %w", service, err)
+		return nil, fmt.Errorf("route %s: %w", r.Path, err)
 	}
 	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.Out.Host = r.In.Host
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(target)
+			p.Out.Host = p.In.Host
 			// ReverseProxy drops what strangers could have written, and what a client names in Connection; these are
 			// our own.
 			for _, name := range []string{ClientAddressHeader, telemetry.RequestIDHeader, forwardedProto, forwardedHost} {
-				r.Out.Header[name] = r.In.Header[name]
+				p.Out.Header[name] = p.In.Header[name]
 			}
 		},
 		Transport:     endpoint.Client.Transport,
 		FlushInterval: -1, // streams
 		ErrorLog:      slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
-		ErrorHandler:  func(w http.ResponseWriter, r *http.Request, err error) { g.proxyFailed(w, r, service, err) },
+		ErrorHandler:  func(w http.ResponseWriter, req *http.Request, err error) { g.proxyFailed(w, req, r.Service, err) },
 	}, nil
 }
 

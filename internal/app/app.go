@@ -43,6 +43,7 @@ type App struct {
 	edge     *edge.Edge
 	tcp, tls *edgePort   // nil where they are closed
 	internal *neighbours // nil where it is closed
+	quic     *quicPort   // nil where it is closed
 	server   *http.Server
 	listener net.Listener
 	drain    time.Duration
@@ -72,6 +73,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	// The port before the data: a second process that was started by mistake ends here, before it takes up the
 	// broadcasts and empties the folders of the first one.
 	if err := a.listen(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := a.listenQUIC(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if err := a.listenEdge(ctx, cfg); err != nil {
@@ -183,7 +187,8 @@ func (a *App) listen(ctx context.Context, cfg config.Serve) error {
 
 // serve begins to answer.
 func (a *App) serve() {
-	a.server.Handler = a.gateway
+	a.server.Handler = a.quic.advertised(a.gateway)
+	a.serveQUIC(a.gateway)
 	serve := a.server.Serve
 	if a.server.TLSConfig != nil {
 		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
@@ -248,11 +253,24 @@ func (a *App) Close(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(ctx, a.drain)
 	defer cancel()
 	var all []error
-	if err := a.server.Shutdown(drain); err != nil {
+	if err := a.shutdown(drain); err != nil {
 		a.log.Warn("calls were cut at shutdown", "error", err)
 		all = append(all, a.server.Close())
 	}
 	return errors.Join(append(all, a.closeAll(ctx))...)
+}
+
+// shutdown waits for the calls that run, on both ports at once.
+func (a *App) shutdown(ctx context.Context) error {
+	over := make(chan error, 1)
+	go func() {
+		if a.quic == nil {
+			over <- nil
+			return
+		}
+		over <- a.quic.server.Shutdown(ctx)
+	}()
+	return errors.Join(a.server.Shutdown(ctx), <-over)
 }
 
 // closeAll closes in reverse.

@@ -34,8 +34,8 @@ import (
 	"github.com/stoa-live/stoa/services/presence"
 )
 
-// publicServices may be called from outside. Everything else is for neighbours only.
-func publicServices() []string {
+// PublicServices may be called from outside. Everything else is for neighbours only.
+func PublicServices() []string {
 	return []string{
 		authv1connect.AuthServiceName, livev1connect.LiveServiceName, chatv1connect.ChatServiceName, chatv1connect.GroupServiceName, adminv1connect.AdminServiceName,
 		sitev1connect.SiteServiceName, edgev1connect.EdgeServiceName, presencev1connect.PresenceServiceName,
@@ -123,7 +123,7 @@ func (h *house) findKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the keys of access tokens: %w", err)
 	}
-	keys := authn.NewRemoteKeys(endpoint.Client, endpoint.BaseURL+keysPath, time.Now)
+	keys := authn.NewRemoteKeys(endpoint.Client, endpoint.BaseURL+gateway.KeysPath, time.Now)
 	h.stack.Verifier = authn.NewVerifier(keys, time.Now)
 	return nil
 }
@@ -156,17 +156,17 @@ func (h *house) mount() (*http.ServeMux, error) {
 		return nil, fmt.Errorf("authorization table: %w", err)
 	}
 	if h.auth != nil {
-		mux.Handle("GET "+keysPath, h.auth.JWKS())
+		mux.Handle("GET "+gateway.KeysPath, h.auth.JWKS())
+	}
+	if h.edge != nil {
+		mux.Handle("GET "+gateway.EdgePath, h.edge)
 	}
 	// What clients may not call they are not told of, either.
-	open := slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(publicServices(), name) })
+	open := slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(PublicServices(), name) })
 	checker := rpc.Mount(mux, h.log, open...)
 	h.health = func(serving bool) { setHealth(checker, open, serving) }
 	return mux, nil
 }
-
-// keysPath is where auth serves the keys of access tokens (RFC 7517).
-const keysPath = "/.well-known/jwks.json"
 
 // register makes every protobuf service of this process found under its name: "live" for stoa.live.v1.
 func (h *house) register(ctx context.Context, endpoint registry.Endpoint) error {
@@ -205,7 +205,7 @@ func (h *house) openGateway(local *http.ServeMux, web fs.FS) error {
 		return err
 	}
 	front := gateway.Config{
-		Services: publicServices(), Local: local, IsLocal: func(name string) bool { return slices.Contains(h.found, name) }, Registry: h.registry,
+		Services: PublicServices(), Local: local, IsLocal: func(name string) bool { return slices.Contains(h.found, name) }, Registry: h.registry,
 		Web: web, Metrics: h.deps.Metrics, Logger: h.log.With("service", "gateway"), CORSOrigins: h.cfg.CORSOrigins, TrustedProxies: proxies,
 		MetricsAllow: allow, RateLimit: h.cfg.RateLimit, MaxBody: h.cfg.MaxBody, PlaybackOrigin: h.cfg.PlaybackOrigin(),
 	}

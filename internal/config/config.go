@@ -34,6 +34,7 @@ type Serve struct {
 
 	TLSCert string `name:"tls-cert" env:"STOA_TLS_CERT" help:"Certificate chain (PEM file) for the HTTP address; plain HTTP without one."`
 	TLSKey  string `name:"tls-key" env:"STOA_TLS_KEY" help:"Private key (PEM file) of the certificate."`
+	HTTP3   bool   `name:"http3" env:"STOA_HTTP3" default:"true" negatable:"" help:"With a certificate, speak HTTP/3 on the UDP port of the HTTP address as well."`
 
 	CORSOrigins    []string      `name:"cors-origins" env:"STOA_CORS_ORIGINS" help:"Origins of other web pages that may call the API, or *. Default: none."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"STOA_TRUSTED_PROXIES" help:"Networks (CIDR) of proxies whose X-Forwarded-* headers count. Default: none."`

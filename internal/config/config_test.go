@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Serve{
-		HTTPAddr: ":8080", RTMPAddr: ":1935", DataDir: "./data", Bus: "mem:", Registry: "static:",
+		HTTPAddr: ":8080", RTMPAddr: ":1935", DataDir: "./data", Bus: "mem:", Registry: "static:", HTTP3: true,
 		MetricsAllow: []string{"127.0.0.0/8", "::1/128"}, RateLimit: 100, MaxBody: 1 << 20, MaxConnections: 18000, DrainTimeout: 10 * time.Second,
 		LiveMerge: 350 * time.Millisecond, LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: 15 * time.Second,
 		LiveStallTimeout: 10 * time.Second, LiveMaxViewers: 15000, FFmpeg: "ffmpeg",

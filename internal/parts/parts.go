@@ -144,12 +144,12 @@ func (r *Running) run(ctx context.Context) error {
 			err = errors.New("it has ended")
 		case <-ctx.Done():
 		}
-		return errors.Join(fmt.Errorf("%s does not answer: %w\n%s", r.Name, err, r.tail()), r.Stop())
+		return errors.Join(fmt.Errorf("%s does not answer: %w\n%s", r.Name, err, r.Tail()), r.Stop())
 	}
 }
 
-// tail is the end of what the part wrote.
-func (r *Running) tail() []byte {
+// Tail is the end of what the part wrote.
+func (r *Running) Tail() []byte {
 	b, _ := os.ReadFile(filepath.Join(r.folder, "log")) // without it, there is less to say
 	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
 	return bytes.Join(lines[max(0, len(lines)-20):], []byte("\n"))

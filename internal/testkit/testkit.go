@@ -26,7 +26,7 @@ import (
 func Config(t testing.TB) config.Serve {
 	t.Helper()
 	return config.Serve{
-		HTTPAddr: "127.0.0.1:0", RTMPAddr: "127.0.0.1:0", DataDir: t.TempDir(), Bus: "mem:", Registry: "static:",
+		HTTPAddr: "127.0.0.1:0", RTMPAddr: "127.0.0.1:0", DataDir: t.TempDir(), Bus: "mem:", Registry: "static:", HTTP3: true,
 		MetricsAllow: []string{"127.0.0.0/8"}, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
 		LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: time.Minute, LiveStallTimeout: 10 * time.Second,
 		LiveMaxViewers: 100, ChatUserRate: 3, ChatRoomRate: 200, EdgeFrameRate: 100, EdgeDevices: "any", FFmpeg: "ffmpeg", LogLevel: "debug",

@@ -25,3 +25,15 @@ func URL(t testing.TB, name string) string {
 	t.Skipf("needs %s: go run ./scripts/parts -only %s go test …", name, name)
 	return ""
 }
+
+// Installed skips a test, or fails it where parts are required, unless a program that tests start themselves is there.
+func Installed(t testing.TB, name string) {
+	t.Helper()
+	if parts.Installed(name) {
+		return
+	}
+	if os.Getenv(Required) != "" {
+		t.Fatalf("%s is not installed: run scripts/parts.sh", name)
+	}
+	t.Skipf("needs %s: run scripts/parts.sh", name)
+}
