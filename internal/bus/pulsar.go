@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +73,10 @@ func openPulsar(
 	if err := b.reach(ctx); err != nil {
 		b.giveUp()
 		go client.Close() // it may still be dialling
-		return nil, fmt.Errorf("pulsar: no broker answers at %s: %w", at.service, err)
+		if strings.Contains(err.Error(), "NotFound") {
+			return nil, fmt.Errorf("pulsar: there is no namespace %s at %s", at.namespace, at.service)
+		}
+		return nil, fmt.Errorf("pulsar: no broker answers at %s: %w", at.service, oneLine(err))
 	}
 	return b, nil
 }
@@ -91,6 +95,9 @@ func (b *pulsarBus) reach(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 }
+
+// oneLine is an error of the client, which joins several, for one line of a log.
+func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", ": ")) }
 
 // topic names a partition's Pulsar topic.
 func (b *pulsarBus) topic(topic string, partition int) string {
@@ -144,7 +151,7 @@ func (b *pulsarBus) Subscribe(topic, group string, handle Handler) (Subscription
 	defer b.entered.Done()
 	s := newPulsarSubscription(b, topic, group, handle)
 	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, oneLine(err))
 	}
 	b.mu.Lock()
 	closed := b.closed

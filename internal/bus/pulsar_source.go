@@ -37,7 +37,7 @@ type feed struct {
 	watched     atomic.Bool // by now a question for a policy means a loss
 	asked       atomic.Int32
 	left        chan struct{} // closed when nothing reads from it any longer
-	active      atomic.Bool // of its group, as far as is known
+	active      atomic.Bool   // of its group, as far as is known
 	next        func(ctx context.Context) (pulsar.Message, error)
 	acknowledge func(m pulsar.Message)
 	close       func()

@@ -30,6 +30,7 @@ const (
 //	?ca=/etc/ca.pem   certificates that sign the brokers' instead of the system's
 type pulsarURL struct {
 	service    string // for the client
+	namespace  string // tenant/namespace
 	topics     string // what stands before a topic's name, prefix and all
 	partitions int
 	queue      int
@@ -58,7 +59,7 @@ func parsePulsarURL(rawURL string) (*pulsarURL, error) {
 	if !ok || !nameOfNamespace.MatchString(tenant) || !nameOfNamespace.MatchString(namespace) {
 		return nil, errors.New("pulsar: the path has to be /tenant/namespace")
 	}
-	p := &pulsarURL{service: service, partitions: defaultPartitions, queue: defaultReceived}
+	p := &pulsarURL{service: service, namespace: path, partitions: defaultPartitions, queue: defaultReceived}
 	options, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, errors.New("pulsar: malformed options")
@@ -93,7 +94,7 @@ func parsePulsarURL(rawURL string) (*pulsarURL, error) {
 			return nil, fmt.Errorf("pulsar: %w", err)
 		}
 	}
-	p.topics = "persistent://" + tenant + "/" + namespace + "/" + prefix
+	p.topics = "persistent://" + path + "/" + prefix
 	return p, nil
 }
 
