@@ -24,7 +24,7 @@ type Serve struct {
 	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`
 
 	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
-	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem:."`
+	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem: inside of one process, or pulsar://host:6650,host2:6650/tenant/namespace for Apache Pulsar, pulsar+ssl:// by TLS. Options after ?, joined by &: partitions=4 divides each topic, and has to be the same in all processes for ever; token= or tokenFile=; ca= for a file of certificates; prefix= for names of topics; queue=500 events fetched ahead."`
 	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
 
 	TLSCert string `name:"tls-cert" env:"STOA_TLS_CERT" help:"Certificate chain (PEM file) for the HTTP address; plain HTTP without one."`
