@@ -92,7 +92,8 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 			return nil, err
 		}
 	}
-	events, err := bus.Open(ctx, cfg.Bus, log)
+	metrics := telemetry.NewMetrics()
+	events, err := bus.Open(ctx, cfg.Bus, log, bus.WithMetrics(metrics.Registry))
 	if err != nil {
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
@@ -106,7 +107,6 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	metrics := telemetry.NewMetrics()
 	h := &house{
 		App: a, cfg: cfg, registry: reg,
 		deps: service.Deps{Logger: log, Metrics: metrics, Bus: events, Registry: reg, StoreURL: cfg.Store, DataDir: cfg.DataDir, Now: time.Now},

@@ -87,16 +87,18 @@ func TestWrongConfiguration(t *testing.T) {
 		change func(*config.Serve)
 		want   []string // parts of the error
 	}{
-		"unknown bus":        {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
-		"malformed bus":      {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
-		"unknown store":      {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
-		"store with options": {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
-		"store in a file":    {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
-		"unknown registry":   {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
-		"malformed registry": {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
-		"HTTP port in use":   {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
-		"RTMP port in use":   {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
-		"edge port in use":   {func(c *config.Serve) { c.EdgeAddr = taken.Addr().String() }, []string{"open edge port", taken.Addr().String(), "in use"}},
+		"unknown bus":         {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
+		"malformed bus":       {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
+		"bus in no namespace": {func(c *config.Serve) { c.Bus = "pulsar://broker:6650?token=secret" }, []string{"open bus", "/tenant/namespace"}},
+		"bus with a password": {func(c *config.Serve) { c.Bus = "pulsar://me:secret@broker/a/b" }, []string{"open bus", "tokenFile"}},
+		"unknown store":       {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
+		"store with options":  {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
+		"store in a file":     {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
+		"unknown registry":    {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
+		"malformed registry":  {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
+		"HTTP port in use":    {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
+		"RTMP port in use":    {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
+		"edge port in use":    {func(c *config.Serve) { c.EdgeAddr = taken.Addr().String() }, []string{"open edge port", taken.Addr().String(), "in use"}},
 		"edge TLS port in use": {func(c *config.Serve) {
 			c.TLSCert, c.TLSKey, c.EdgeAddr, c.EdgeTLSAddr = certificate, key, "127.0.0.1:0", taken.Addr().String()
 		}, []string{"open edge TLS port", taken.Addr().String(), "in use"}},

@@ -36,6 +36,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // MaxDeliveries is how often an event is handed to a failing handler before it is given up.
@@ -101,23 +104,51 @@ func IsPermanent(err error) bool {
 	return ok
 }
 
+// Option is a choice for Open that is not the operator's.
+type Option func(*options)
+
+type options struct {
+	registerer prometheus.Registerer
+}
+
+// WithMetrics has the bus count what it does on r.
+func WithMetrics(r prometheus.Registerer) Option { return func(o *options) { o.registerer = r } }
+
 // Open opens the bus that rawURL names:
 //
 //	mem:             inside of this process
 //	mem:?queue=4096  with room for that many events in each group instead of 1024
-func Open(_ context.Context, rawURL string, logger *slog.Logger) (Bus, error) {
-	u, err := url.Parse(rawURL)
+//	pulsar://host:6650,host2:6650/tenant/namespace  on Apache Pulsar; pulsar+ssl:// by TLS; options are those of pulsarURL
+//
+// What it returns as an error never shows a token.
+func Open(ctx context.Context, rawURL string, logger *slog.Logger, chosen ...Option) (Bus, error) {
+	var o options
+	for _, choose := range chosen {
+		choose(&o)
+	}
+	counted, err := newMetrics(o.registerer)
 	if err != nil {
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
-	switch u.Scheme {
+	scheme, _, _ := strings.Cut(rawURL, ":")
+	switch scheme {
 	case "mem":
-		b, err := openMem(u, logger)
+		u, err := url.Parse(rawURL)
+		if err != nil {
+			return nil, fmt.Errorf("open bus: %w", err)
+		}
+		b, err := openMem(u, logger, counted)
 		if err != nil {
 			return nil, fmt.Errorf("open bus %q: %w", rawURL, err)
 		}
 		return b, nil
+	case "pulsar", "pulsar+ssl":
+		b, err := openPulsar(ctx, rawURL, logger, counted, o.registerer)
+		if err != nil {
+			return nil, fmt.Errorf("open bus: %w", err)
+		}
+		return b, nil
 	default:
-		return nil, fmt.Errorf("open bus: unknown scheme %q, want mem", u.Scheme)
+		return nil, fmt.Errorf("open bus: unknown scheme %q, want mem or pulsar", scheme)
 	}
 }

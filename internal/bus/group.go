@@ -2,11 +2,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -14,12 +11,6 @@ import (
 // lanes is into how many independent lines a group sorts its keys. Events of one lane are handled one after the other,
 // whichever member does it, which keeps the order of keys while members come and go.
 const lanes = 64
-
-// Pauses between two deliveries of an event to a failing handler.
-const (
-	firstPause = 10 * time.Millisecond
-	lastPause  = time.Second
-)
 
 // group holds the events of one group of a topic.
 type group struct {
@@ -39,8 +30,14 @@ type group struct {
 }
 
 type lane struct {
-	events []Event
+	events []heldEvent
 	taken  bool // in ready, or worked on
+}
+
+type heldEvent struct {
+	Event
+
+	published time.Time
 }
 
 func newGroup(queue int) *group {
@@ -66,6 +63,7 @@ func (g *group) put(ctx context.Context, closing <-chan struct{}, event Event) e
 			return fmt.Errorf("%w: %w", ErrFull, context.Cause(ctx))
 		}
 	}
+	held := heldEvent{Event: event, published: time.Now()}
 	at := int(maphash.String(g.seed, event.Key) % lanes) //nolint:gosec // below 64
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,7 +71,7 @@ func (g *group) put(ctx context.Context, closing <-chan struct{}, event Event) e
 		return nil
 	}
 	l := &g.lanes[at]
-	l.events = append(l.events, event)
+	l.events = append(l.events, held)
 	g.held++
 	if !l.taken {
 		l.taken = true
@@ -83,11 +81,11 @@ func (g *group) put(ctx context.Context, closing <-chan struct{}, event Event) e
 }
 
 // head returns the event to work on in a lane that was taken from ready.
-func (g *group) head(at int) (Event, bool) {
+func (g *group) head(at int) (heldEvent, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.dead {
-		return Event{}, false
+		return heldEvent{}, false
 	}
 	return g.lanes[at].events[0], true
 }
@@ -101,7 +99,7 @@ func (g *group) handled(at int, done bool) {
 	}
 	l := &g.lanes[at]
 	if done {
-		l.events[0] = Event{}
+		l.events[0] = heldEvent{}
 		l.events = l.events[1:]
 		<-g.room
 		if g.held--; g.held == 0 {
@@ -149,14 +147,13 @@ func (g *group) abandon() {
 
 // member is one subscription: a goroutine that works on one event at a time.
 type member struct {
-	group    *group
-	handle   Handler
-	logger   *slog.Logger
-	handling context.Context //nolint:containedctx // the bus's, parent of each call's
-	leave    func()
-	stop     chan struct{}
-	once     sync.Once
-	running  sync.WaitGroup
+	deliverer
+
+	group   *group
+	leave   func()
+	stop    chan struct{}
+	once    sync.Once
+	running sync.WaitGroup
 }
 
 // Close implements Subscription.
@@ -182,49 +179,8 @@ func (s *member) run() {
 			return
 		case at := <-s.group.ready:
 			if event, ok := s.group.head(at); ok {
-				s.group.handled(at, s.deliver(event))
+				s.group.handled(at, s.deliver(event.Event, event.published).done)
 			}
 		}
 	}
-}
-
-// deliver calls the handler until it takes the event. It returns false when the subscription ended first.
-func (s *member) deliver(event Event) bool {
-	pause := firstPause
-	for try := 1; ; try++ {
-		err := s.call(event)
-		if err == nil {
-			return true
-		}
-		if s.handling.Err() != nil {
-			return false
-		}
-		if IsPermanent(err) || try == MaxDeliveries {
-			s.logger.LogAttrs(s.handling, slog.LevelError, "event given up",
-				slog.String("key", event.Key), slog.Int("deliveries", try), slog.String("cause", err.Error()))
-			return true
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-s.stop:
-			timer.Stop()
-			return false
-		case <-s.handling.Done():
-			timer.Stop()
-			return false
-		}
-		pause = min(2*pause, lastPause)
-	}
-}
-
-func (s *member) call(event Event) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.logger.LogAttrs(s.handling, slog.LevelError, "event handler panicked",
-				slog.String("cause", fmt.Sprint(cause)), slog.String("stack", string(debug.Stack())))
-			err = errors.New("handler panicked")
-		}
-	}()
-	return s.handle(s.handling, event)
 }

@@ -16,8 +16,9 @@ const defaultQueue = 1024
 
 // mem is the bus of one process: topics are lists of groups, and a publisher fills each group's queue itself.
 type mem struct {
-	logger *slog.Logger
-	queue  int
+	logger  *slog.Logger
+	metrics *metrics
+	queue   int
 
 	handling context.Context // parent of the handlers' contexts
 	giveUp   context.CancelFunc
@@ -34,12 +35,12 @@ type topic struct {
 	groups map[string]*group // by name; unnamed ones under a name no caller can use
 }
 
-func openMem(u *url.URL, logger *slog.Logger) (*mem, error) {
+func openMem(u *url.URL, logger *slog.Logger, counted *metrics) (*mem, error) {
 	if u.Host != "" || u.Path != "" || u.Opaque != "" {
 		return nil, errors.New("mem: takes only options")
 	}
 	m := &mem{
-		logger: logger, queue: defaultQueue, closing: make(chan struct{}), topics: make(map[string]*topic),
+		logger: logger, metrics: counted, queue: defaultQueue, closing: make(chan struct{}), topics: make(map[string]*topic),
 	}
 	for name, values := range u.Query() {
 		switch name {
@@ -58,6 +59,10 @@ func openMem(u *url.URL, logger *slog.Logger) (*mem, error) {
 }
 
 func (m *mem) Publish(ctx context.Context, topicName, key string, payload []byte) error {
+	return m.metrics.publish(topicName, m.publish(ctx, topicName, key, payload))
+}
+
+func (m *mem) publish(ctx context.Context, topicName, key string, payload []byte) error {
 	m.mu.RLock()
 	if m.closed {
 		m.mu.RUnlock()
@@ -103,10 +108,13 @@ func (m *mem) Subscribe(topicName, groupName string, handle Handler) (Subscripti
 		g = newGroup(m.queue)
 		t.groups[name] = g
 	}
-	logger := m.logger.With(slog.String("topic", topicName), slog.String("group", groupName))
+	stop := make(chan struct{})
 	s := &member{
-		group: g, handle: handle, logger: logger, handling: m.handling, stop: make(chan struct{}),
-		leave: func() { m.leave(topicName, name, g) },
+		deliverer: deliverer{
+			handle: handle, logger: m.logger.With(slog.String("topic", topicName), slog.String("group", groupName)),
+			metrics: m.metrics, topic: topicName, group: groupName, handling: m.handling, stop: stop,
+		},
+		group: g, stop: stop, leave: func() { m.leave(topicName, name, g) },
 	}
 	g.members++
 	g.idle.Add(1)

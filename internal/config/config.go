@@ -25,7 +25,7 @@ type Serve struct {
 	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`
 
 	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
-	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem:."`
+	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem: inside of one process, or pulsar://host:6650,host2:6650/tenant/namespace for Apache Pulsar, pulsar+ssl:// by TLS. Options after ?, joined by &: partitions=4 divides each topic, and has to be the same in all processes for ever; token= or tokenFile=; ca= for a file of certificates; prefix= for names of topics; queue=500 events fetched ahead."`
 	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
 
 	Services     []string `name:"services" env:"STOA_SERVICES" help:"What this process runs, of auth, chat, presence, live, admin and edge; gateway alone for none of them. Default: all. It finds the others in the registry."`
