@@ -51,7 +51,7 @@ func startMesh(t *testing.T) *mesh {
 	t.Helper()
 	bus := partstest.URL(t, "pulsar")
 	m := &mesh{
-		t: t, bus: bus + "&prefix=" + strings.ToLower(rand.Text()), addresses: make(map[string]string),
+		t: t, bus: bus + "?prefix=" + rand.Text() + "-", addresses: make(map[string]string),
 		folders: make(map[string]string), running: make(map[string]*testkit.Server),
 	}
 	for _, p := range processes() {

@@ -21,12 +21,9 @@ const (
 
 // pulsar is one broker with a bookie and its metadata, which is what "standalone" is.
 func pulsar() part {
-	return part{name: "pulsar", ready: func(ctx context.Context, rawURL string) error {
-		u, err := url.Parse(rawURL)
-		if err != nil {
-			return err
-		}
-		return answers(ctx, "http://"+u.Query().Get("admin")+"/admin/v2/persistent/public/default", "[")
+	admin := "" // of the one that this is
+	return part{name: "pulsar", ready: func(ctx context.Context, _ string) error {
+		return answers(ctx, "http://127.0.0.1:"+admin+"/admin/v2/persistent/public/default", "[")
 	}, start: func(folder string) (*exec.Cmd, string, error) {
 		java, err := program("java", byScript)
 		if err != nil {
@@ -40,6 +37,7 @@ func pulsar() part {
 		if err != nil {
 			return nil, "", err
 		}
+		admin = ports[1]
 		config := filepath.Join(folder, "standalone.conf")
 		lines := append([]string{
 			"clusterName=standalone", "advertisedAddress=127.0.0.1", "bindAddress=127.0.0.1",
@@ -62,7 +60,7 @@ func pulsar() part {
 			"--no-functions-worker", "--no-stream-storage")
 		run := exec.Command(java, args...)
 		run.Dir = folder
-		return run, fmt.Sprintf("pulsar://127.0.0.1:%s?admin=127.0.0.1:%s", ports[0], ports[1]), nil
+		return run, fmt.Sprintf("pulsar://127.0.0.1:%s/public/default", ports[0]), nil
 	}}
 }
 
