@@ -23,6 +23,8 @@ const (
 	maxRooms = 20
 	// typingEvery is how often, at most, it is told that a user types in a conversation.
 	typingEvery = 2 * time.Second
+	// maxTypingTo is how many sessions of a conversation may be here for them to be told who types.
+	maxTypingTo = 500
 	// maxTyped is how many conversations a session remembers to have typed in.
 	maxTyped = 50
 	// askTimeout is how long a neighbour may take.
@@ -310,9 +312,11 @@ func (s *session) typing(r *edgev1.Typing) {
 	now := s.edge.deps.Now()
 	s.mu.Lock()
 	_, room := s.rooms[r.GetConversationId()]
-	member := false
+	var in *topic
 	for _, t := range s.topics {
-		member = member || t.id == r.GetConversationId()
+		if t.id == r.GetConversationId() {
+			in = t
+		}
 	}
 	last, told := s.typed[r.GetConversationId()]
 	fine := member && !room && (!told || now.Sub(last.at) >= typingEvery || now.Before(last.at))
@@ -326,9 +330,10 @@ func (s *session) typing(r *edgev1.Typing) {
 		s.typed[r.GetConversationId()] = typed{at: now, going: !r.GetStopped()}
 	}
 	s.mu.Unlock()
-	if !fine {
+	if !fine || in.crowded() {
 		return
 	}
+	member := in != nil
 	s.edge.begin(func() {
 		ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
 		defer cancel()

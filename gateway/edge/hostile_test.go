@@ -317,26 +317,6 @@ func TestBackEndsPush(t *testing.T) {
 	ann.quiet("another's end")
 }
 
-// TestBusyRoomsAreMerged counts frames: many messages cost few of them, and none is lost or late for ever.
-func TestBusyRoomsAreMerged(t *testing.T) {
-	t.Parallel()
-	w := serve(t, edge.Config{})
-	const people, messages = 40, 1000
-	var devices []*device
-	for i := range people {
-		user := fmt.Sprint("user-", i)
-		w.chat.set(func() { w.chat.conversations[user] = []string{"group"} })
-		devices = append(devices, w.signInAs((*world).webSocket, w.member(user)))
-	}
-	go w.say("group", 1, messages)
-	for _, d := range devices {
-		assertRun(t, d.seqs(messages), 1, messages)
-		if d.pushes > messages/4 {
-			t.Errorf("%d messages came in %d frames", messages, d.pushes)
-		}
-	}
-}
-
 func TestPackedFrames(t *testing.T) {
 	t.Parallel()
 	w := serve(t, edge.Config{})
