@@ -89,9 +89,10 @@ func (s *session) flood() {
 type turn int
 
 const (
-	atOnce turn = iota // it takes no time
-	inTurn             // after those before it of this kind: a Leave follows its Enter
-	aside              // whenever it is ready
+	atOnce  turn = iota // it takes no time
+	inTurn              // after those before it of this kind, and leaving
+	leaving             // as inTurn: a Leave follows its Enter
+	aside               // whenever it is ready
 )
 
 // errFrame is what is wrong with a frame that a client may not send now.
@@ -117,7 +118,7 @@ func (s *session) plan(f *edgev1.ClientFrame, send func(*frame)) (act func() *fr
 	case *edgev1.ClientFrame_Enter:
 		return func() *frame { return s.enter(id, kind.Enter) }, inTurn, nil
 	case *edgev1.ClientFrame_Leave:
-		return func() *frame { s.leave(kind.Leave.GetConversationId()); return done(id) }, inTurn, nil
+		return func() *frame { s.leave(kind.Leave.GetConversationId()); return done(id) }, leaving, nil
 	case *edgev1.ClientFrame_Call:
 		return func() *frame { return s.call(id, kind.Call) }, aside, nil
 	case *edgev1.ClientFrame_Watch:
@@ -135,8 +136,8 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	switch {
 	case err != nil:
 		s.end(goodbyeBadFrame(err.Error()), "bad_frame")
-	case when == inTurn:
-		s.takeTurn(f.GetId(), act)
+	case when == inTurn || when == leaving:
+		s.takeTurn(f.GetId(), when, act)
 	case when == aside:
 		s.inFlight(f.GetId(), act)
 	default:
@@ -146,11 +147,25 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	}
 }
 
-// answering counts an answer among those in flight, and returns what gives it; nil where too many are.
-func (s *session) answering(id uint32, act func() *frame) func() {
-	if s.calls.Add(1) > int32(s.edge.cfg.MaxCalls) { //nolint:gosec // a small number
+// countIn counts an answer among those in flight, until calls is counted down again. It returns an error where too many are.
+// A Leave finds a place above them, as long as there is no more than one for each room that was or may yet be entered: it ends
+// what costs something.
+func (s *session) countIn(when turn) error {
+	most := s.edge.cfg.MaxCalls
+	if when == leaving {
+		most += s.edge.cfg.MaxCalls + maxRooms
+	}
+	if s.calls.Add(1) > int32(most) { //nolint:gosec // a small number
 		s.calls.Add(-1)
-		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
+		return errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)
+	}
+	return nil
+}
+
+// answering counts an answer in, and returns what gives it; nil where too many are in flight.
+func (s *session) answering(id uint32, when turn, act func() *frame) func() {
+	if err := s.countIn(when); err != nil {
+		s.send(refusal(id, err))
 		return nil
 	}
 	s.mu.Lock()
@@ -166,14 +181,14 @@ func (s *session) answering(id uint32, act func() *frame) func() {
 
 // inFlight answers a frame in a goroutine, unless too many are in flight.
 func (s *session) inFlight(id uint32, act func() *frame) {
-	if run := s.answering(id, act); run != nil && !s.edge.hand(run) {
+	if run := s.answering(id, aside, act); run != nil && !s.edge.hand(run) {
 		s.calls.Add(-1)
 	}
 }
 
 // takeTurn is inFlight for frames of which each waits for the one before.
-func (s *session) takeTurn(id uint32, act func() *frame) {
-	run := s.answering(id, act)
+func (s *session) takeTurn(id uint32, when turn, act func() *frame) {
+	run := s.answering(id, when, act)
 	if run == nil {
 		return
 	}
@@ -318,6 +333,7 @@ func (s *session) typing(r *edgev1.Typing) {
 			in = t
 		}
 	}
+	member := in != nil
 	last, told := s.typed[r.GetConversationId()]
 	fine := member && !room && (!told || now.Sub(last.at) >= typingEvery || now.Before(last.at))
 	if r.GetStopped() { // at once, and once after each time that it was told
@@ -333,7 +349,6 @@ func (s *session) typing(r *edgev1.Typing) {
 	if !fine || in.crowded() {
 		return
 	}
-	member := in != nil
 	s.edge.begin(func() {
 		ctx, cancel := context.WithTimeout(s.edge.stopping, askTimeout)
 		defer cancel()

@@ -178,6 +178,7 @@ func (w *world) overTLS() wire {
 // streamWire is a Connect stream down and calls up. Its first frame opens it.
 type streamWire struct {
 	w       *world
+	enter   []*edgev1.Enter // with which it is opened
 	client  edgev1connect.EdgeServiceClient
 	stream  *connect.ServerStreamForClient[edgev1.ConnectResponse]
 	stop    context.CancelFunc
@@ -212,7 +213,9 @@ func (s *streamWire) connect(in *edgev1.SignIn) error {
 	s.w.t.Cleanup(s.cut)
 	s.answers, s.frames = make(chan *edgev1.ServerFrame, 100), make(chan *edgev1.ServerFrame, 1000)
 	var err error
-	s.stream, err = s.client.Connect(ctx, &edgev1.ConnectRequest{SignIn: &edgev1.SignIn{Resume: in.GetResume()}})
+	s.stream, err = s.client.Connect(ctx, &edgev1.ConnectRequest{
+		SignIn: &edgev1.SignIn{Resume: in.GetResume(), AcceptGzip: in.GetAcceptGzip()}, Enter: s.enter,
+	})
 	if err != nil {
 		return err
 	}
@@ -242,6 +245,18 @@ func (s *streamWire) receive() (*edgev1.ServerFrame, error) {
 		return f, nil
 	case <-limit.C:
 		return nil, errors.New("nothing came")
+	}
+}
+
+// end waits until the stream is over, and returns the error of its RPC.
+func (s *streamWire) end() error {
+	s.w.t.Helper()
+	for {
+		if _, err := s.receive(); errors.Is(err, io.EOF) {
+			return s.ended
+		} else if err != nil {
+			s.w.t.Fatal(err)
+		}
 	}
 }
 
@@ -288,6 +303,16 @@ func (w *world) resumeAs(open func(w *world) wire, p authn.Principal, r *edgev1.
 	w.must(d.send(f))
 	d.session = d.until("the sign-in", func(f *edgev1.ServerFrame) bool { return f.GetSignedIn() != nil }).GetSignedIn()
 	return d
+}
+
+// stream returns the stream that a device is connected by.
+func (d *device) stream() *streamWire {
+	d.t.Helper()
+	s, ok := d.wire.(*streamWire)
+	if !ok {
+		d.t.Fatal("no stream")
+	}
+	return s
 }
 
 // until reads frames up to the first that is wanted, and keeps what is pushed.
