@@ -51,7 +51,8 @@ func TestSendIsOnesOwn(t *testing.T) {
 		for name, p := range map[string]authn.Principal{"bob": w.member("bob"), "her tablet": tablet, "bob on her device": onHers} {
 			send := w.sender(p, ann.session.GetSessionId())
 			for _, f := range []*edgev1.ClientFrame{
-				ping(), leave("room"), enter("other"), watch("bob"), {Kind: &edgev1.ClientFrame_Ack{Ack: &edgev1.Ack{}}},
+				ping(), leave("room"), enter("other"), watch("bob"),
+				{Kind: &edgev1.ClientFrame_Ack{Ack: &edgev1.Ack{}}},
 				{Kind: &edgev1.ClientFrame_Typing{Typing: &edgev1.Typing{ConversationId: "group"}}},
 				{Kind: &edgev1.ClientFrame_Renew{Renew: &edgev1.Renew{AccessToken: w.Token(t, renewal)}}},
 			} {

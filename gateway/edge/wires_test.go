@@ -20,9 +20,11 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/stoa-live/stoa/gateway/edge"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // wire is a client's end of one connection.
@@ -34,6 +36,18 @@ type wire interface {
 	// cut ends the connection as a network does.
 	cut()
 }
+
+// Reasons of goodbyes.
+const (
+	badFrame  = edgev1.GoodbyeReason_GOODBYE_REASON_BAD_FRAME
+	full      = edgev1.GoodbyeReason_GOODBYE_REASON_FULL
+	draining  = edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING
+	expired   = edgev1.GoodbyeReason_GOODBYE_REASON_TOKEN_EXPIRED
+	revoked   = edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED
+	elsewhere = edgev1.GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE
+	kicked    = edgev1.GoodbyeReason_GOODBYE_REASON_KICKED
+	slow      = edgev1.GoodbyeReason_GOODBYE_REASON_SLOW_CONSUMER
+)
 
 // transport opens connections of one kind.
 type transport struct {
@@ -179,6 +193,7 @@ func (w *world) overTLS() wire {
 type streamWire struct {
 	w       *world
 	enter   []*edgev1.Enter // with which it is opened
+	bearer  *tokenClient
 	client  edgev1connect.EdgeServiceClient
 	stream  *connect.ServerStreamForClient[edgev1.ConnectResponse]
 	stop    context.CancelFunc
@@ -199,6 +214,9 @@ func (s *streamWire) send(f *edgev1.ClientFrame) error {
 	if err != nil {
 		return err
 	}
+	if res.GetFrame().GetDone() != nil && f.GetRenew() != nil {
+		s.bearer.token = f.GetRenew().GetAccessToken()
+	}
 	if res.GetFrame() != nil {
 		s.answers <- res.GetFrame()
 	}
@@ -206,8 +224,8 @@ func (s *streamWire) send(f *edgev1.ClientFrame) error {
 }
 
 func (s *streamWire) connect(in *edgev1.SignIn) error {
-	var bearer connect.HTTPClient = tokenClient{http.DefaultClient, in.GetAccessToken()}
-	s.client = edgev1connect.NewEdgeServiceClient(bearer, s.w.http.URL)
+	s.bearer = &tokenClient{http.DefaultClient, in.GetAccessToken()}
+	s.client = edgev1connect.NewEdgeServiceClient(s.bearer, s.w.http.URL)
 	ctx, stop := context.WithCancel(s.w.t.Context())
 	s.stop = stop
 	s.w.t.Cleanup(s.cut)
@@ -371,6 +389,31 @@ func (d *device) goodbye() *edgev1.Goodbye {
 	g := d.until("a goodbye", func(f *edgev1.ServerFrame) bool { return f.GetGoodbye() != nil }).GetGoodbye()
 	if f, err := d.receive(); err == nil {
 		d.t.Errorf("%v came after the goodbye", f)
+	}
+	return g
+}
+
+// endsBy waits for the last frame, and holds it and, over a stream, the end of the RPC to a reason.
+func (d *device) endsBy(reason edgev1.GoodbyeReason) *edgev1.Goodbye {
+	d.t.Helper()
+	g := d.goodbye()
+	if g.GetReason() != reason {
+		d.t.Errorf("got %v, want %v", g, reason)
+	}
+	if s, ok := d.wire.(*streamWire); ok {
+		want := map[edgev1.GoodbyeReason]struct {
+			code   connect.Code
+			reason string
+		}{
+			draining:  {connect.CodeUnavailable, edge.ReasonDraining},
+			expired:   {connect.CodeUnauthenticated, authn.ReasonTokenExpired},
+			revoked:   {connect.CodeUnauthenticated, authn.ReasonSessionRevoked},
+			elsewhere: {connect.CodeAborted, edge.ReasonSignedInElsewhere},
+			kicked:    {connect.CodePermissionDenied, errs.ReasonForbidden},
+		}[reason]
+		if !errs.Is(s.ended, want.code, want.reason) || want.reason == "" {
+			d.t.Errorf("the RPC ended with %v, want %v", s.ended, want)
+		}
 	}
 	return g
 }
