@@ -68,6 +68,8 @@ func reasonOf(why string) edgev1.GoodbyeReason {
 		return edgev1.GoodbyeReason_GOODBYE_REASON_SLOW_CONSUMER
 	case "elsewhere":
 		return edgev1.GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE
+	case "gave_way":
+		return edgev1.GoodbyeReason_GOODBYE_REASON_FULL
 	case "kicked":
 		return edgev1.GoodbyeReason_GOODBYE_REASON_KICKED
 	case "flood":

@@ -231,24 +231,21 @@ func (e *Edge) onDelivery(_ context.Context, _ string, d *edgev1.Delivery) error
 	return nil
 }
 
-// onTyping handles edge.typing: everyone in the conversation but who types.
+// onTyping handles edge.typing: everyone in the conversation but who types, unless too many would hear it.
 func (e *Edge) onTyping(_ context.Context, _ string, told *edgev1.TypingTold) error {
 	t := e.hub.topic(told.GetTyping().GetConversationId())
-	if t == nil {
+	if t == nil || t.crowded() {
 		return nil
 	}
-	b := e.encode(&edgev1.Event{Kind: &edgev1.Event_Typing{Typing: told.GetTyping()}})
-	if b == nil {
-		return nil
+	if b := e.encode(&edgev1.Event{Kind: &edgev1.Event_Typing{Typing: told.GetTyping()}}); b != nil {
+		t.tellOthers(b, told.GetTyping().GetUserId())
 	}
-	t.mu.Lock()
-	to := make([]*session, 0, len(t.sessions))
-	for s := range t.sessions {
-		if s.user() != told.GetTyping().GetUserId() {
-			to = append(to, s)
-		}
-	}
-	t.mu.Unlock()
-	e.deliver([][]byte{b}, to)
 	return nil
+}
+
+// crowded reports whether so many sessions are in a conversation here that nobody is told who types in it.
+func (t *topic) crowded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sessions) > maxTypingTo
 }

@@ -23,6 +23,8 @@ const (
 	maxRooms = 20
 	// typingEvery is how often, at most, it is told that a user types in a conversation.
 	typingEvery = 2 * time.Second
+	// maxTypingTo is how many sessions of a conversation may be here for them to be told who types.
+	maxTypingTo = 500
 	// maxTyped is how many conversations a session remembers to have typed in.
 	maxTyped = 50
 	// askTimeout is how long a neighbour may take.
@@ -87,9 +89,10 @@ func (s *session) flood() {
 type turn int
 
 const (
-	atOnce turn = iota // it takes no time
-	inTurn             // after those before it of this kind: a Leave follows its Enter
-	aside              // whenever it is ready
+	atOnce  turn = iota // it takes no time
+	inTurn              // after those before it of this kind, and leaving
+	leaving             // as inTurn: a Leave follows its Enter
+	aside               // whenever it is ready
 )
 
 // errFrame is what is wrong with a frame that a client may not send now.
@@ -115,7 +118,7 @@ func (s *session) plan(f *edgev1.ClientFrame, send func(*frame)) (act func() *fr
 	case *edgev1.ClientFrame_Enter:
 		return func() *frame { return s.enter(id, kind.Enter) }, inTurn, nil
 	case *edgev1.ClientFrame_Leave:
-		return func() *frame { s.leave(kind.Leave.GetConversationId()); return done(id) }, inTurn, nil
+		return func() *frame { s.leave(kind.Leave.GetConversationId()); return done(id) }, leaving, nil
 	case *edgev1.ClientFrame_Call:
 		return func() *frame { return s.call(id, kind.Call) }, aside, nil
 	case *edgev1.ClientFrame_Watch:
@@ -133,8 +136,8 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	switch {
 	case err != nil:
 		s.end(goodbyeBadFrame(err.Error()), "bad_frame")
-	case when == inTurn:
-		s.takeTurn(f.GetId(), act)
+	case when == inTurn || when == leaving:
+		s.takeTurn(f.GetId(), when, act)
 	case when == aside:
 		s.inFlight(f.GetId(), act)
 	default:
@@ -144,11 +147,25 @@ func (s *session) handle(f *edgev1.ClientFrame) {
 	}
 }
 
-// answering counts an answer among those in flight, and returns what gives it; nil where too many are.
-func (s *session) answering(id uint32, act func() *frame) func() {
-	if s.calls.Add(1) > int32(s.edge.cfg.MaxCalls) { //nolint:gosec // a small number
+// countIn counts an answer among those in flight, until calls is counted down again. It returns an error where too many are.
+// A Leave finds a place above them, as long as there is no more than one for each room that was or may yet be entered: it ends
+// what costs something.
+func (s *session) countIn(when turn) error {
+	most := s.edge.cfg.MaxCalls
+	if when == leaving {
+		most += s.edge.cfg.MaxCalls + maxRooms
+	}
+	if s.calls.Add(1) > int32(most) { //nolint:gosec // a small number
 		s.calls.Add(-1)
-		s.send(refusal(id, errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)))
+		return errs.ResourceExhausted(errs.ReasonRateLimited, "at most %d calls may be in flight", s.edge.cfg.MaxCalls)
+	}
+	return nil
+}
+
+// answering counts an answer in, and returns what gives it; nil where too many are in flight.
+func (s *session) answering(id uint32, when turn, act func() *frame) func() {
+	if err := s.countIn(when); err != nil {
+		s.send(refusal(id, err))
 		return nil
 	}
 	s.mu.Lock()
@@ -164,14 +181,14 @@ func (s *session) answering(id uint32, act func() *frame) func() {
 
 // inFlight answers a frame in a goroutine, unless too many are in flight.
 func (s *session) inFlight(id uint32, act func() *frame) {
-	if run := s.answering(id, act); run != nil && !s.edge.hand(run) {
+	if run := s.answering(id, aside, act); run != nil && !s.edge.hand(run) {
 		s.calls.Add(-1)
 	}
 }
 
 // takeTurn is inFlight for frames of which each waits for the one before.
-func (s *session) takeTurn(id uint32, act func() *frame) {
-	run := s.answering(id, act)
+func (s *session) takeTurn(id uint32, when turn, act func() *frame) {
+	run := s.answering(id, when, act)
 	if run == nil {
 		return
 	}
@@ -310,10 +327,13 @@ func (s *session) typing(r *edgev1.Typing) {
 	now := s.edge.deps.Now()
 	s.mu.Lock()
 	_, room := s.rooms[r.GetConversationId()]
-	member := false
+	var in *topic
 	for _, t := range s.topics {
-		member = member || t.id == r.GetConversationId()
+		if t.id == r.GetConversationId() {
+			in = t
+		}
 	}
+	member := in != nil
 	last, told := s.typed[r.GetConversationId()]
 	fine := member && !room && (!told || now.Sub(last.at) >= typingEvery || now.Before(last.at))
 	if r.GetStopped() { // at once, and once after each time that it was told
@@ -326,7 +346,7 @@ func (s *session) typing(r *edgev1.Typing) {
 		s.typed[r.GetConversationId()] = typed{at: now, going: !r.GetStopped()}
 	}
 	s.mu.Unlock()
-	if !fine {
+	if !fine || in.crowded() {
 		return
 	}
 	s.edge.begin(func() {

@@ -8,13 +8,16 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"connectrpc.com/connect"
 	"github.com/gobwas/ws"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-live/stoa/gateway/edge"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // last reads to the end of a connection and returns its Goodbye.
@@ -31,8 +34,6 @@ func last(t *testing.T, n wire) *edgev1.Goodbye {
 		}
 	}
 }
-
-const badFrame = edgev1.GoodbyeReason_GOODBYE_REASON_BAD_FRAME
 
 func TestFramesThatLie(t *testing.T) {
 	t.Parallel()
@@ -138,26 +139,46 @@ func TestOtherPagesMayNotConnect(t *testing.T) {
 
 func TestWhatWasNeverSentIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
-	w := serve(t, edge.Config{})
-	ann := w.signInAs((*world).webSocket, w.member("ann"))
-	w.must(ann.send(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ack{Ack: &edgev1.Ack{Received: 1}}}))
-	if g := ann.goodbye(); g.GetReason() != badFrame {
-		t.Errorf("got %v", g)
-	}
+	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
+		w := serve(t, edge.Config{})
+		ann := w.signInAs(open, w.member("ann"))
+		err := ann.send(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ack{Ack: &edgev1.Ack{Received: 1}}})
+		if _, ok := ann.wire.(*streamWire); ok { // it is told in the answer, and goes on
+			if !errs.Is(err, connect.CodeInvalidArgument, errs.ReasonInvalidArgument) {
+				t.Errorf("got %v", err)
+			}
+			ann.quiet("a refused ack")
+			return
+		}
+		w.must(err)
+		if g := ann.goodbye(); g.GetReason() != badFrame {
+			t.Errorf("got %v", g)
+		}
+	})
 }
 
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	w := serve(t, edge.Config{FrameRate: 10})
-	ann := w.signInAs((*world).webSocket, w.member("ann"))
-	for range 100 {
-		if ann.send(&edgev1.ClientFrame{Kind: &edgev1.ClientFrame_Ping{Ping: &edgev1.Ping{}}}) != nil {
-			break
+	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
+		w := serve(t, edge.Config{FrameRate: 0.5}) // no machine is slower than that
+		ann := w.signInAs(open, w.member("ann"))
+		for range 100 {
+			if ann.send(ping()) != nil {
+				break
+			}
 		}
-	}
-	if g := last(t, ann.wire); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_FLOOD || g.GetReconnectMs() < 1000 {
-		t.Errorf("got %v", g)
-	}
+		if s, ok := ann.wire.(*streamWire); ok { // it is told in the answer, and goes on
+			if err := s.send(ping()); !errs.Is(err, connect.CodeResourceExhausted, errs.ReasonRateLimited) {
+				t.Errorf("one more got %v", err)
+			}
+			w.clock.advance(10 * time.Second)
+			ann.quiet("a while later")
+			return
+		}
+		if g := last(t, ann.wire); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_FLOOD || g.GetReconnectMs() < 1000 {
+			t.Errorf("got %v", g)
+		}
+	})
 }
 
 // TestWhoIsTurnedAwayIsClosed: a client that does not close its connection does not keep one of the server's, either.
@@ -198,14 +219,20 @@ func TestUsersHaveABoundedNumberOfConnections(t *testing.T) {
 
 func TestChatIsAway(t *testing.T) {
 	t.Parallel()
-	w := serve(t, edge.Config{})
-	w.chat.set(func() { w.chat.down = true })
-	n := w.webSocket()
-	w.must(n.send(signIn(w.Token(t, w.member("ann")))))
-	if g := last(t, n); g.GetError().GetReason() != "UNAVAILABLE" || g.GetReconnectMs() < 1 {
-		t.Errorf("got %v", g)
-	}
-	w.eventually("nothing is left of it", func() bool { return w.metric("stoa_edge_sessions") == 0 })
+	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
+		w := serve(t, edge.Config{})
+		w.chat.set(func() { w.chat.down = true })
+		n := open(w)
+		w.must(n.send(signIn(w.Token(t, w.member("ann")))))
+		if s, ok := n.(*streamWire); ok {
+			if err := s.end(); !errs.Is(err, connect.CodeUnavailable, errs.ReasonUnavailable) {
+				t.Errorf("the RPC ended with %v", err)
+			}
+		} else if g := last(t, n); g.GetError().GetReason() != "UNAVAILABLE" || g.GetReconnectMs() < 1 {
+			t.Errorf("got %v", g)
+		}
+		w.eventually("nothing is left of it", func() bool { return w.metric("stoa_edge_sessions") == 0 })
+	})
 }
 
 // TestMembersComeAndGo holds who hears a conversation to who is in it, also while a session opens.
@@ -283,87 +310,38 @@ func TestTyping(t *testing.T) {
 
 func TestBackEndsPush(t *testing.T) {
 	t.Parallel()
-	w := serve(t, edge.Config{})
-	w.chat.set(func() { w.chat.conversations["ann"] = []string{"group"} })
-	ann, bob := w.signInAs((*world).webSocket, w.member("ann")), w.signInAs((*world).webSocket, w.member("bob"))
-	notice := &edgev1.Notice{Topic: "order.paid", Data: []byte("42")}
-	ctx := t.Context()
-	_, err := w.push.PushToUsers(ctx, &edgev1.PushToUsersRequest{UserIds: []string{"ann"}, Notice: notice})
-	w.must(err)
-	_, err = w.push.PushToDevices(ctx, &edgev1.PushToDevicesRequest{DeviceIds: []string{"device-bob"}, Notice: notice})
-	w.must(err)
-	_, err = w.push.PushToConversation(ctx, &edgev1.PushToConversationRequest{ConversationId: "group", Notice: notice})
-	w.must(err)
-	_, err = w.push.PushToEveryone(ctx, &edgev1.PushToEveryoneRequest{Notice: notice})
-	w.must(err)
-	for d, want := range map[*device]int{ann: 3, bob: 2} {
-		d.until("all notices", func(*edgev1.ServerFrame) bool { return len(d.events) == want })
-		for _, e := range d.events {
-			if e.GetNotice().GetTopic() != "order.paid" || string(e.GetNotice().GetData()) != "42" {
-				t.Errorf("got %v", e)
-			}
-		}
-	}
-	if _, err := w.push.PushToUsers(ctx, &edgev1.PushToUsersRequest{
-		UserIds: []string{"ann"}, Notice: &edgev1.Notice{Data: make([]byte, 64<<10+1)},
-	}); err == nil {
-		t.Error("a notice of any size is taken")
-	}
-	_, err = w.push.KickUsers(ctx, &edgev1.KickUsersRequest{UserIds: []string{"bob"}, Message: "bye"})
-	w.must(err)
-	if g := bob.goodbye(); g.GetReason() != edgev1.GoodbyeReason_GOODBYE_REASON_KICKED || g.GetMessage() != "bye" {
-		t.Errorf("got %v", g)
-	}
-	ann.quiet("another's end")
-}
-
-// TestBusyRoomsAreMerged counts frames: many messages cost few of them, and none is lost or late for ever.
-func TestBusyRoomsAreMerged(t *testing.T) {
-	t.Parallel()
-	w := serve(t, edge.Config{})
-	const people, messages = 40, 1000
-	var devices []*device
-	for i := range people {
-		user := fmt.Sprint("user-", i)
-		w.chat.set(func() { w.chat.conversations[user] = []string{"group"} })
-		devices = append(devices, w.signInAs((*world).webSocket, w.member(user)))
-	}
-	go w.say("group", 1, messages)
-	for _, d := range devices {
-		assertRun(t, d.seqs(messages), 1, messages)
-		if d.pushes > messages/4 {
-			t.Errorf("%d messages came in %d frames", messages, d.pushes)
-		}
-	}
-}
-
-func TestPackedFrames(t *testing.T) {
-	t.Parallel()
-	w := serve(t, edge.Config{})
-	w.chat.set(func() { w.chat.conversations["ann"] = []string{"group"} })
-	n := w.webSocket()
-	f := signIn(w.Token(t, w.member("ann")))
-	f.GetSignIn().AcceptGzip = true
-	w.must(n.send(f))
-	if f, err := n.receive(); err != nil || f.GetSignedIn() == nil {
-		t.Fatalf("got %v, %v", f, err)
-	}
-	tell(w, "chat.conversation_events", "group", &chatv1.ConversationEvents{ConversationId: "group", Events: []*chatv1.Event{{
-		ConversationId: "group", Kind: &chatv1.Event_Message{Message: &chatv1.Message{
-			Epoch: 1, Seq: 1, ClientMsgId: strings.Repeat("again and ", 1000),
-		}},
-	}}})
-	for {
-		got, err := n.receive()
+	everyTransport(t, func(t *testing.T, open func(w *world) wire) {
+		w := serve(t, edge.Config{})
+		w.chat.set(func() { w.chat.conversations["ann"] = []string{"group"} })
+		ann, bob := w.signInAs(open, w.member("ann")), w.signInAs(open, w.member("bob"))
+		notice := &edgev1.Notice{Topic: "order.paid", Data: []byte("42")}
+		ctx := t.Context()
+		_, err := w.push.PushToUsers(ctx, &edgev1.PushToUsersRequest{UserIds: []string{"ann"}, Notice: notice})
 		w.must(err)
-		if p := got.GetPacked(); p != nil {
-			if len(p.GetGzip()) > int(p.GetSize())/5 || unpack(t, p).GetPush().GetEvents()[0].GetChat().GetMessage().GetSeq() != 1 {
-				t.Errorf("packed %d bytes into %d", p.GetSize(), len(p.GetGzip()))
+		_, err = w.push.PushToDevices(ctx, &edgev1.PushToDevicesRequest{DeviceIds: []string{"device-bob"}, Notice: notice})
+		w.must(err)
+		_, err = w.push.PushToConversation(ctx, &edgev1.PushToConversationRequest{ConversationId: "group", Notice: notice})
+		w.must(err)
+		_, err = w.push.PushToEveryone(ctx, &edgev1.PushToEveryoneRequest{Notice: notice})
+		w.must(err)
+		for d, want := range map[*device]int{ann: 3, bob: 2} {
+			d.until("all notices", func(*edgev1.ServerFrame) bool { return len(d.events) == want })
+			for _, e := range d.events {
+				if e.GetNotice().GetTopic() != "order.paid" || string(e.GetNotice().GetData()) != "42" {
+					t.Errorf("got %v", e)
+				}
 			}
-			return
 		}
-		if got.GetPush() != nil {
-			t.Fatal("it came as it is")
+		if _, err := w.push.PushToUsers(ctx, &edgev1.PushToUsersRequest{
+			UserIds: []string{"ann"}, Notice: &edgev1.Notice{Data: make([]byte, 64<<10+1)},
+		}); err == nil {
+			t.Error("a notice of any size is taken")
 		}
-	}
+		_, err = w.push.KickUsers(ctx, &edgev1.KickUsersRequest{UserIds: []string{"bob"}, Message: "bye"})
+		w.must(err)
+		if g := bob.endsBy(kicked); g.GetMessage() != "bye" || g.GetReconnectMs() != -1 {
+			t.Errorf("got %v", g)
+		}
+		ann.quiet("another's end")
+	})
 }

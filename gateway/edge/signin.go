@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -73,12 +75,15 @@ func (e *Edge) open(
 		frames: rate.NewLimiter(rate.Limit(e.cfg.FrameRate), max(1, int(4*e.cfg.FrameRate))),
 	}
 	s.hear(now)
-	others, last := e.admit(s)
+	others, cut, last := e.admit(s)
 	if last != nil {
 		return nil, last
 	}
 	for _, other := range others {
 		other.end(goodbyeElsewhere(), "elsewhere")
+	}
+	if cut != nil {
+		cut.end(goodbyeFull(), "gave_way") // its client may have come back in this moment
 	}
 	s.unhook = e.deps.Revocations.OnRevoke(p.SessionID, func() { e.begin(func() { s.end(goodbyeRevoked(), "revoked") }) })
 	s.mu.Lock()
@@ -114,8 +119,9 @@ func (e *Edge) welcome(s *session, id uint32, ended edgev1.GoodbyeReason) {
 	s.flush()
 }
 
-// admit puts a session into the lists, and returns those whose place it takes.
-func (e *Edge) admit(s *session) (others []*session, last *frame) {
+// admit puts a session into the lists, and returns those whose place it takes: others by the policy of devices, and, where
+// there would be no room, that one of its user's which nobody has been connected to for longest.
+func (e *Edge) admit(s *session) (others []*session, cut *session, last *frame) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	mine := e.users[s.user()]
@@ -124,20 +130,46 @@ func (e *Edge) admit(s *session) (others []*session, last *frame) {
 			others = append(others, other)
 		}
 	}
-	switch {
-	case e.draining:
-		return nil, goodbyeDraining()
-	case len(e.sessions) >= e.cfg.MaxSessions:
-		return nil, goodbyeFull()
-	case len(mine)-len(others) >= e.cfg.MaxUserSessions:
-		return nil, goodbyeMany(e.cfg.MaxUserSessions)
+	if e.draining {
+		return nil, nil, goodbyeDraining()
+	}
+	if last = e.full(mine, len(others)); last != nil {
+		if cut = longestCut(mine, others); cut == nil || e.full(mine, len(others)+1) != nil {
+			return nil, nil, last
+		}
 	}
 	e.sessions[s.id] = s
 	e.users[s.user()] = append(without(mine, s), s)
 	e.devices[s.owner.DeviceID] = append(without(e.devices[s.owner.DeviceID], s), s)
 	e.metrics.sessions.Set(float64(len(e.sessions)))
 	e.metrics.opened.Inc()
-	return others, nil
+	return others, cut, nil
+}
+
+// full returns what a user is told for whom there is no room when some of theirs are gone; nil where there is. The lock is
+// held.
+func (e *Edge) full(mine []*session, gone int) *frame {
+	switch {
+	case len(e.sessions)-gone >= e.cfg.MaxSessions:
+		return goodbyeFull()
+	case len(mine)-gone >= e.cfg.MaxUserSessions:
+		return goodbyeMany(e.cfg.MaxUserSessions)
+	}
+	return nil
+}
+
+// longestCut returns the session that has been waiting for its client for longest, but for some; nil where none is.
+func longestCut(all, but []*session) (oldest *session) {
+	var since time.Time
+	for _, s := range all {
+		s.mu.Lock()
+		cut, at := s.link == nil && !s.last, s.cutAt
+		s.mu.Unlock()
+		if cut && !slices.Contains(but, s) && (oldest == nil || at.Before(since)) {
+			oldest, since = s, at
+		}
+	}
+	return oldest
 }
 
 // replaces is the policy of devices: whether a new connection takes an older one's place. A device has one, but for

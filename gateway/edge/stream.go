@@ -54,8 +54,8 @@ func (h *edgeHandler) Connect(
 	if last != nil {
 		return refusedStream(last)
 	}
-	for i, enter := range r.GetEnter() {
-		s.send(s.enter(uint32(i+1), enter)) //nolint:gosec // at most 20
+	if len(r.GetEnter()) > 0 {
+		e.hand(func() { s.enterAll(ctx, l, r.GetEnter()) }) // an edge that has stopped answers nobody
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -70,6 +70,17 @@ func (h *edgeHandler) Connect(
 			s.hear(e.deps.Now())
 			s.send(newFrame(&edgev1.ServerFrame{Kind: &edgev1.ServerFrame_Pong{Pong: &edgev1.Pong{}}}))
 		}
+	}
+}
+
+// enterAll enters the rooms that a stream was opened with, one after the other, as long as it is there.
+func (s *session) enterAll(ctx context.Context, l link, rooms []*edgev1.Enter) {
+	for i, room := range rooms {
+		if ctx.Err() != nil {
+			return
+		}
+		id := uint32(i + 1) //nolint:gosec // at most 20
+		s.answer(l, id, s.enter(id, room))
 	}
 }
 
@@ -88,6 +99,8 @@ func (s *session) reason() error {
 		return errs.ResourceExhausted(ReasonSlowConsumer, "this stream was read too slowly, come back and sync")
 	case edgev1.GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE:
 		return errs.New(connect.CodeAborted, ReasonSignedInElsewhere, "another connection took this one's place")
+	case edgev1.GoodbyeReason_GOODBYE_REASON_FULL:
+		return errs.ResourceExhausted(ReasonTooManySessions, "too many are connected here")
 	case edgev1.GoodbyeReason_GOODBYE_REASON_KICKED:
 		return errs.PermissionDenied(errs.ReasonForbidden, "a back end ended this connection")
 	default:
@@ -128,9 +141,15 @@ func (h *edgeHandler) Send(ctx context.Context, r *edgev1.SendRequest) (*edgev1.
 		return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame: this kind does not go here")
 	}
 	var out *frame
-	act, _, err := s.plan(f, func(f *frame) { out = f })
+	act, when, err := s.plan(f, func(f *frame) { out = f })
 	if err != nil {
 		return nil, errs.InvalidArgument(errs.ReasonInvalidArgument, "frame.%s", err.Error())
+	}
+	if when != atOnce {
+		if err := s.countIn(when); err != nil {
+			return nil, err
+		}
+		defer s.calls.Add(-1)
 	}
 	if answer := act(); answer != nil {
 		out = answer

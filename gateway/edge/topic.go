@@ -48,6 +48,7 @@ type topic struct {
 	sessions  map[*session]struct{}
 	list      []*session // of sessions; nil when it has to be made again
 	events    [][]byte   // that wait for the next frame
+	spared    spared     // which of them are not told to whom; nil for none
 	size      int
 	scheduled bool
 	rate      float64 // events a second, lately
@@ -58,6 +59,9 @@ type topic struct {
 
 	flushing sync.Mutex
 }
+
+// spared is by user which of a topic's events they are not told, because they are of their own doing.
+type spared map[string][]int
 
 // topic returns a conversation's topic, nil where nobody here is in it.
 func (h *hub) topic(id string) *topic {
@@ -100,8 +104,17 @@ func (h *hub) leave(t *topic, s *session) {
 }
 
 // tell adds an encoded event, which is shared: nobody may change it.
-func (t *topic) tell(event []byte) {
+func (t *topic) tell(event []byte) { t.tellOthers(event, "") }
+
+// tellOthers is tell for all but one user; "" spares nobody.
+func (t *topic) tellOthers(event []byte, user string) {
 	t.mu.Lock()
+	if user != "" {
+		if t.spared == nil {
+			t.spared = make(spared, 1)
+		}
+		t.spared[user] = append(t.spared[user], len(t.events))
+	}
 	t.events = append(t.events, event)
 	if t.size += len(event); t.size >= topicBytes { // who tells this much helps to write it
 		t.mu.Unlock()
@@ -132,11 +145,11 @@ func (t *topic) wait(now time.Time) time.Duration {
 }
 
 // take returns the events that wait and who is to have them.
-func (t *topic) take(now time.Time) (events [][]byte, to []*session) {
+func (t *topic) take(now time.Time) (events [][]byte, but spared, to []*session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	events = t.events
-	t.events, t.size, t.scheduled = nil, 0, false
+	events, but = t.events, t.spared
+	t.events, t.spared, t.size, t.scheduled = nil, nil, 0, false
 	if len(t.sessions) > mergeFrom { // events a second, each counted for about a second
 		passed := max(0, now.Sub(t.flushedAt).Seconds())
 		t.rate = t.rate*math.Exp(-passed) + float64(len(events))
@@ -150,15 +163,40 @@ func (t *topic) take(now time.Time) (events [][]byte, to []*session) {
 		// In the order in which they were opened, their memory lies nearly in a row, here and in the kernel.
 		slices.SortFunc(t.list, func(a, b *session) int { return a.opened.Compare(b.opened) })
 	}
-	return events, t.list
+	return events, but, t.list
 }
 
 // flush writes what waits.
 func (t *topic) flush() {
 	t.flushing.Lock()
 	defer t.flushing.Unlock()
-	events, to := t.take(t.hub.edge.deps.Now())
+	events, but, to := t.take(t.hub.edge.deps.Now())
+	if len(but) > 0 {
+		to = t.hub.edge.deliverBut(events, but, to)
+	}
 	t.hub.edge.deliver(events, to)
+}
+
+// deliverBut pushes to those who are spared something what is left for them, and returns all others.
+func (e *Edge) deliverBut(events [][]byte, but spared, to []*session) (others []*session) {
+	theirs := make(map[string][]*session, len(but))
+	for _, s := range to {
+		if _, ok := but[s.user()]; ok {
+			theirs[s.user()] = append(theirs[s.user()], s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	for user, sessions := range theirs {
+		left := make([][]byte, 0, len(events))
+		for i, event := range events {
+			if _, own := slices.BinarySearch(but[user], i); !own {
+				left = append(left, event)
+			}
+		}
+		e.deliver(left, sessions)
+	}
+	return others
 }
 
 // deliver pushes events to sessions in as few frames as their size allows.

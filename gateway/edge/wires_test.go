@@ -20,9 +20,11 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/stoa-live/stoa/gateway/edge"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/edge/v1/edgev1connect"
 	"github.com/stoa-live/stoa/internal/authn"
+	"github.com/stoa-live/stoa/internal/errs"
 )
 
 // wire is a client's end of one connection.
@@ -34,6 +36,18 @@ type wire interface {
 	// cut ends the connection as a network does.
 	cut()
 }
+
+// Reasons of goodbyes.
+const (
+	badFrame  = edgev1.GoodbyeReason_GOODBYE_REASON_BAD_FRAME
+	full      = edgev1.GoodbyeReason_GOODBYE_REASON_FULL
+	draining  = edgev1.GoodbyeReason_GOODBYE_REASON_DRAINING
+	expired   = edgev1.GoodbyeReason_GOODBYE_REASON_TOKEN_EXPIRED
+	revoked   = edgev1.GoodbyeReason_GOODBYE_REASON_SESSION_REVOKED
+	elsewhere = edgev1.GoodbyeReason_GOODBYE_REASON_SIGNED_IN_ELSEWHERE
+	kicked    = edgev1.GoodbyeReason_GOODBYE_REASON_KICKED
+	slow      = edgev1.GoodbyeReason_GOODBYE_REASON_SLOW_CONSUMER
+)
 
 // transport opens connections of one kind.
 type transport struct {
@@ -178,6 +192,8 @@ func (w *world) overTLS() wire {
 // streamWire is a Connect stream down and calls up. Its first frame opens it.
 type streamWire struct {
 	w       *world
+	enter   []*edgev1.Enter // with which it is opened
+	bearer  *tokenClient
 	client  edgev1connect.EdgeServiceClient
 	stream  *connect.ServerStreamForClient[edgev1.ConnectResponse]
 	stop    context.CancelFunc
@@ -198,6 +214,9 @@ func (s *streamWire) send(f *edgev1.ClientFrame) error {
 	if err != nil {
 		return err
 	}
+	if res.GetFrame().GetDone() != nil && f.GetRenew() != nil {
+		s.bearer.token = f.GetRenew().GetAccessToken()
+	}
 	if res.GetFrame() != nil {
 		s.answers <- res.GetFrame()
 	}
@@ -205,14 +224,16 @@ func (s *streamWire) send(f *edgev1.ClientFrame) error {
 }
 
 func (s *streamWire) connect(in *edgev1.SignIn) error {
-	var bearer connect.HTTPClient = tokenClient{http.DefaultClient, in.GetAccessToken()}
-	s.client = edgev1connect.NewEdgeServiceClient(bearer, s.w.http.URL)
+	s.bearer = &tokenClient{http.DefaultClient, in.GetAccessToken()}
+	s.client = edgev1connect.NewEdgeServiceClient(s.bearer, s.w.http.URL)
 	ctx, stop := context.WithCancel(s.w.t.Context())
 	s.stop = stop
 	s.w.t.Cleanup(s.cut)
 	s.answers, s.frames = make(chan *edgev1.ServerFrame, 100), make(chan *edgev1.ServerFrame, 1000)
 	var err error
-	s.stream, err = s.client.Connect(ctx, &edgev1.ConnectRequest{SignIn: &edgev1.SignIn{Resume: in.GetResume()}})
+	s.stream, err = s.client.Connect(ctx, &edgev1.ConnectRequest{
+		SignIn: &edgev1.SignIn{Resume: in.GetResume(), AcceptGzip: in.GetAcceptGzip()}, Enter: s.enter,
+	})
 	if err != nil {
 		return err
 	}
@@ -242,6 +263,18 @@ func (s *streamWire) receive() (*edgev1.ServerFrame, error) {
 		return f, nil
 	case <-limit.C:
 		return nil, errors.New("nothing came")
+	}
+}
+
+// end waits until the stream is over, and returns the error of its RPC.
+func (s *streamWire) end() error {
+	s.w.t.Helper()
+	for {
+		if _, err := s.receive(); errors.Is(err, io.EOF) {
+			return s.ended
+		} else if err != nil {
+			s.w.t.Fatal(err)
+		}
 	}
 }
 
@@ -288,6 +321,16 @@ func (w *world) resumeAs(open func(w *world) wire, p authn.Principal, r *edgev1.
 	w.must(d.send(f))
 	d.session = d.until("the sign-in", func(f *edgev1.ServerFrame) bool { return f.GetSignedIn() != nil }).GetSignedIn()
 	return d
+}
+
+// stream returns the stream that a device is connected by.
+func (d *device) stream() *streamWire {
+	d.t.Helper()
+	s, ok := d.wire.(*streamWire)
+	if !ok {
+		d.t.Fatal("no stream")
+	}
+	return s
 }
 
 // until reads frames up to the first that is wanted, and keeps what is pushed.
@@ -346,6 +389,31 @@ func (d *device) goodbye() *edgev1.Goodbye {
 	g := d.until("a goodbye", func(f *edgev1.ServerFrame) bool { return f.GetGoodbye() != nil }).GetGoodbye()
 	if f, err := d.receive(); err == nil {
 		d.t.Errorf("%v came after the goodbye", f)
+	}
+	return g
+}
+
+// endsBy waits for the last frame, and holds it and, over a stream, the end of the RPC to a reason.
+func (d *device) endsBy(reason edgev1.GoodbyeReason) *edgev1.Goodbye {
+	d.t.Helper()
+	g := d.goodbye()
+	if g.GetReason() != reason {
+		d.t.Errorf("got %v, want %v", g, reason)
+	}
+	if s, ok := d.wire.(*streamWire); ok {
+		want := map[edgev1.GoodbyeReason]struct {
+			code   connect.Code
+			reason string
+		}{
+			draining:  {connect.CodeUnavailable, edge.ReasonDraining},
+			expired:   {connect.CodeUnauthenticated, authn.ReasonTokenExpired},
+			revoked:   {connect.CodeUnauthenticated, authn.ReasonSessionRevoked},
+			elsewhere: {connect.CodeAborted, edge.ReasonSignedInElsewhere},
+			kicked:    {connect.CodePermissionDenied, errs.ReasonForbidden},
+		}[reason]
+		if !errs.Is(s.ended, want.code, want.reason) || want.reason == "" {
+			d.t.Errorf("the RPC ended with %v, want %v", s.ended, want)
+		}
 	}
 	return g
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,6 +34,9 @@ import (
 )
 
 const patience = 20 * time.Second
+
+// largeAnswer is how many bytes the title has of the conversation "large", which may be answered by a call, just so.
+const largeAnswer = 8<<20 - 100
 
 // neighbours are chat and presence, as far as an edge asks them.
 type neighbours struct {
@@ -89,6 +93,14 @@ func (n *neighbours) GetConversation(
 	switch r.GetConversationId() {
 	case "refused":
 		return nil, errs.ResourceExhausted(errs.ReasonRateLimited, "slow down").With("retry_after_ms", "250")
+	case "large":
+		return &chatv1.GetConversationResponse{State: &chatv1.ConversationState{
+			Conversation: &chatv1.Conversation{Title: strings.Repeat("x", largeAnswer)},
+		}}, nil
+	case "too large":
+		return &chatv1.GetConversationResponse{State: &chatv1.ConversationState{
+			Conversation: &chatv1.Conversation{Title: strings.Repeat("x", 8<<20)},
+		}}, nil
 	case "hangs":
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -715,7 +715,8 @@ type SignedIn struct {
 	ResumeMs int32 `protobuf:"varint,4,opt,name=resume_ms,json=resumeMs,proto3" json:"resume_ms,omitempty"`
 	// The largest ClientFrame in bytes.
 	MaxFrameBytes int32 `protobuf:"varint,5,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
-	// Calls that may be in flight at once.
+	// How many of Call, Watch, Renew and Enter may be in flight at once; more are refused with RESOURCE_EXHAUSTED (RATE_LIMITED).
+	// A Leave counts too, but is not refused for that.
 	MaxCalls int32 `protobuf:"varint,6,opt,name=max_calls,json=maxCalls,proto3" json:"max_calls,omitempty"`
 	// Whose session it is.
 	UserId string `protobuf:"bytes,7,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
@@ -1309,7 +1310,8 @@ func (x *Entered) GetLastChange() int64 {
 	return 0
 }
 
-// Leave ends an Enter; leaving what was not entered is no error.
+// Leave ends an Enter; leaving what was not entered is no error. A client that leaves what it entered, and each once, is never
+// refused for what is in flight.
 type Leave struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Conversation of the room.
@@ -1448,7 +1450,9 @@ func (x *Watching) GetPresences() []*v11.Presence {
 	return nil
 }
 
-// Typing tells the members of a conversation that the user is writing, once in two seconds at most, or stopped after that.
+// Typing tells the other members of a conversation that the user is writing, once in two seconds at most, or stopped after
+// that. It is merged with what else happens there. Where more than 500 connections of its members lead to one node, nobody is
+// told there. Whether the user may write in it (a muted member, a group that has ended) is not asked: SendMessage is refused.
 type Typing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A direct conversation or group of the user's.

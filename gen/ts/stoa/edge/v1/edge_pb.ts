@@ -351,7 +351,8 @@ export type SignedIn = Message<"stoa.edge.v1.SignedIn"> & {
   maxFrameBytes: number;
 
   /**
-   * Calls that may be in flight at once.
+   * How many of Call, Watch, Renew and Enter may be in flight at once; more are refused with RESOURCE_EXHAUSTED (RATE_LIMITED).
+   * A Leave counts too, but is not refused for that.
    *
    * @generated from field: int32 max_calls = 6;
    */
@@ -637,7 +638,8 @@ export const EnteredSchema: GenMessage<Entered> = /*@__PURE__*/
   messageDesc(file_stoa_edge_v1_edge, 13);
 
 /**
- * Leave ends an Enter; leaving what was not entered is no error.
+ * Leave ends an Enter; leaving what was not entered is no error. A client that leaves what it entered, and each once, is never
+ * refused for what is in flight.
  *
  * @generated from message stoa.edge.v1.Leave
  */
@@ -701,7 +703,9 @@ export const WatchingSchema: GenMessage<Watching> = /*@__PURE__*/
   messageDesc(file_stoa_edge_v1_edge, 16);
 
 /**
- * Typing tells the members of a conversation that the user is writing, once in two seconds at most, or stopped after that.
+ * Typing tells the other members of a conversation that the user is writing, once in two seconds at most, or stopped after
+ * that. It is merged with what else happens there. Where more than 500 connections of its members lead to one node, nobody is
+ * told there. Whether the user may write in it (a muted member, a group that has ended) is not asked: SendMessage is refused.
  *
  * @generated from message stoa.edge.v1.Typing
  */

@@ -187,7 +187,8 @@ export const EdgeService: GenService<{
   },
   /**
    * Send takes a frame of a session that Connect opened, and returns its answer. Errors: NOT_FOUND (SESSION_NOT_FOUND), also
-   * for other people's, INVALID_ARGUMENT, and what the frame is refused with.
+   * for other people's and other devices', INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED: too many frames, or more than
+   * max_calls at once), and what the frame is refused with.
    *
    * @generated from rpc stoa.edge.v1.EdgeService.Send
    */

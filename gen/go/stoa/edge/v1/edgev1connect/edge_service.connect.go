@@ -53,7 +53,8 @@ type EdgeServiceClient interface {
 	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest) (*connect.ServerStreamForClient[v1.ConnectResponse], error)
 	// Send takes a frame of a session that Connect opened, and returns its answer. Errors: NOT_FOUND (SESSION_NOT_FOUND), also
-	// for other people's, INVALID_ARGUMENT, and what the frame is refused with.
+	// for other people's and other devices', INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED: too many frames, or more than
+	// max_calls at once), and what the frame is refused with.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
 }
 
@@ -131,7 +132,8 @@ type EdgeServiceHandler interface {
 	// back end ended it), UNAVAILABLE (DRAINING).
 	Connect(context.Context, *v1.ConnectRequest, *connect.ServerStream[v1.ConnectResponse]) error
 	// Send takes a frame of a session that Connect opened, and returns its answer. Errors: NOT_FOUND (SESSION_NOT_FOUND), also
-	// for other people's, INVALID_ARGUMENT, and what the frame is refused with.
+	// for other people's and other devices', INVALID_ARGUMENT, RESOURCE_EXHAUSTED (RATE_LIMITED: too many frames, or more than
+	// max_calls at once), and what the frame is refused with.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
 }
 
