@@ -41,20 +41,20 @@ func TestFullDisk(t *testing.T) {
 		if n == 10_000 {
 			t.Fatal("a full disk takes everything")
 		}
-		id := stoa.NewMessageID()
-		log.Sent(group, people[0].id, id)
-		resp, err := people[0].chat.Service.SendMessage(within(t), sending(group, id, text))
+		r := sending(group, stoa.NewMessageID(), text)
+		log.Sent(group, people[0].unsent(r))
+		resp, err := people[0].chat.Service.SendMessage(within(t), r)
 		if refused = err; err == nil {
-			log.Acked(group, people[0].id, id, logged(resp.GetMessage()).Place)
+			log.Acked(group, people[0].answered(r, resp.GetMessage()))
 		}
 	}
 	for range 20 {
 		if connect.CodeOf(refused) != connect.CodeUnavailable || stoa.Reason(refused) != errs.ReasonUnavailable {
 			t.Fatalf("on a full disk, a send is refused by %v (%s)", refused, stoa.Reason(refused))
 		}
-		id := stoa.NewMessageID()
-		log.Sent(group, people[0].id, id)
-		if _, refused = people[0].chat.Service.SendMessage(within(t), sending(group, id, text)); refused == nil {
+		r := sending(group, stoa.NewMessageID(), text)
+		log.Sent(group, people[0].unsent(r))
+		if _, refused = people[0].chat.Service.SendMessage(within(t), r); refused == nil {
 			t.Fatal("a disk was full and is not")
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	stoa "github.com/stoa-live/stoa/clients/go"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/gen/go/stoa/chat/v1/chatv1connect"
@@ -126,10 +128,32 @@ func (s *server) talkers(log *history.Log, n int) []*talker {
 func logged(m *chatv1.Message) history.Message {
 	out := history.Message{
 		Sender: m.GetSender().GetId(), ID: m.GetClientMsgId(), Place: history.Place{Epoch: m.GetEpoch(), Seq: m.GetSeq()},
+		Content: digest(m.GetContent()),
 	}
 	if m.GetContent().GetSystem() != nil {
 		out.Sender, out.ID = "the house", fmt.Sprintf("system-%d", m.GetSeq())
 	}
+	return out
+}
+
+// digest is what a log keeps of a content; 0 where there is none.
+func digest(content *chatv1.Content) uint64 {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(content)
+	if err != nil {
+		return 0
+	}
+	return history.Digest(encoded)
+}
+
+// unsent is a message as a log has it before it is sent.
+func (p *talker) unsent(r *chatv1.SendMessageRequest) history.Message {
+	return history.Message{Sender: p.id, ID: r.GetClientMsgId(), Content: digest(r.GetContent())}
+}
+
+// answered is a message that was sent by r, at the place and with the content that its answer has.
+func (p *talker) answered(r *chatv1.SendMessageRequest, m *chatv1.Message) history.Message {
+	out := logged(m)
+	out.Sender, out.ID = p.id, r.GetClientMsgId()
 	return out
 }
 
@@ -186,13 +210,13 @@ func (p *talker) makeRoom(others ...*talker) string {
 
 // say sends a message until it is acknowledged, and logs both.
 func (p *talker) say(ctx context.Context, conversation, text string) error {
-	id := stoa.NewMessageID()
-	p.log.Sent(conversation, p.id, id)
-	m, err := p.chat.Send(ctx, sending(conversation, id, text))
+	r := sending(conversation, stoa.NewMessageID(), text)
+	p.log.Sent(conversation, p.unsent(r))
+	m, err := p.chat.Send(ctx, r)
 	if err != nil {
 		return err
 	}
-	p.log.Acked(conversation, p.id, id, history.Place{Epoch: m.GetEpoch(), Seq: m.GetSeq()})
+	p.log.Acked(conversation, p.answered(r, m))
 	return nil
 }
 
@@ -212,7 +236,7 @@ func verdict(t *testing.T, log *history.Log, talks map[string][]*talker) {
 		messages := people[0].stored(id)
 		for _, m := range messages {
 			if m.Sender == "the house" {
-				log.Sent(id, m.Sender, m.ID)
+				log.Sent(id, m)
 			}
 		}
 		stored[id] = messages

@@ -94,7 +94,7 @@ func (d *device) Save(_ context.Context, u stoa.Update) error {
 		switch {
 		case m.GetSeq() < v.first:
 			fault("%d is shown, which is before %d", m.GetSeq(), v.first)
-		case m.GetSeq() <= at || v.ids[m.GetClientMsgId()]:
+		case m.GetSeq() <= at || (m.GetClientMsgId() != "" && v.ids[m.GetClientMsgId()]): // the house's have none
 			fault("%d comes again after %d", m.GetSeq(), at)
 		case m.GetSeq() > at+1:
 			fault("%d follows %d", m.GetSeq(), at)

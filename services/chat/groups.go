@@ -130,9 +130,6 @@ func (s *Service) CreateGroup(
 	if err != nil {
 		return nil, err
 	}
-	if err := allKnown(users, ids); err != nil {
-		return nil, err
-	}
 	var c Conversation
 	err = s.writer.changeMuch(ctx, memberWeight*(1+len(ids)), func(b *batch) (err error) {
 		c, err = s.makeGroup(b, users[p.UserID], p.UserID, ids, users, title, r)
@@ -155,6 +152,10 @@ func (s *Service) makeGroup(
 	}
 	if len(found) > 0 {
 		return b.conversation(found[0])
+	}
+	// Of a repeat that is no question: whom the first one named may have been deleted since.
+	if err := allKnown(users, ids); err != nil {
+		return Conversation{}, err
 	}
 	if err := b.mayOwn(ownerID); err != nil {
 		return Conversation{}, err

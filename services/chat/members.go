@@ -235,11 +235,16 @@ func (s *Service) ConversationIDs(
 	if err != nil {
 		return nil, "", err
 	}
-	ids, last, err := s.store.conversationIDs(ctx, userID, cursor.Row, size)
-	if err != nil || len(ids) < size {
-		return ids, "", err
+	rows, err := s.store.conversationIDs(ctx, userID, cursor.Row, size+1)
+	if err != nil {
+		return nil, "", err
 	}
-	return ids, pagination.Encode(rowCursor{Row: last}), nil
+	rows, next = pagination.Page(rows, size, func(last memberRow) rowCursor { return rowCursor{Row: last.row} })
+	ids = make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.conversationID
+	}
+	return ids, next, nil
 }
 
 // FilterContacts returns those of userIDs with whom a user has a direct conversation.

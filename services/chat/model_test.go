@@ -3,7 +3,9 @@ package chat_test
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -15,324 +17,221 @@ import (
 type said struct {
 	sender, text string // of what the server says, nobody
 	doer         string // who wrote it, or whose act it tells
+	origin       string // who wrote what was forwarded
 	answers      int64  // the message that it answers
 	excerpt      string // what it quotes of that
-	gone         bool
+	gone, pinned bool
 	signs        map[string]bool // who gave the one sign
+	means        []string        // whom it mentions
+	meansAll     bool
 }
 
-// model is a group as it must be, however the service stores it.
-type model struct {
-	messages []said           // by seq, from 1
-	since    map[string]int64 // the first message that each member sees
+// side is how one user has a conversation; it stays when they leave.
+type side struct {
+	role           chatv1.MemberRole // 0 for who is no member
+	first, cleared int64             // what they see begins with first, and after cleared
+	read           int64
+	hidden         map[int64]bool
+	muted, banned  bool
+}
+
+// talk is a conversation as it must be, however the service stores it.
+type talk struct {
+	id       string
+	pair     bool
+	open     bool // whoever wants may join
+	all      bool // newcomers see all of it
+	mutedAll bool
+	messages []said // by seq, from 1
+	sides    map[string]*side
 	ids      map[string]int64 // seq by sender and client_msg_id
-	hidden   map[string]map[int64]bool
-	read     map[string]int64
-	shared   int64 // the first message that all members see, whoever they were
+	pins     []int64          // in the order of pinning
+	shared   int64            // from there on everybody sees everything, whoever they were
+	raised   []int64          // what shared was, one after the other
 }
 
-// TestDevicesAgreeWithAModel drives random things by several users and devices, and holds every device that syncs to a
-// model of a few lines: nothing lost, doubled or out of order, and everything as it is now.
+const (
+	nobody = chatv1.MemberRole(0)
+	plain  = chatv1.MemberRole_MEMBER_ROLE_MEMBER
+	admin  = chatv1.MemberRole_MEMBER_ROLE_ADMIN
+	owner  = chatv1.MemberRole_MEMBER_ROLE_OWNER
+)
+
+// side returns how a user has the conversation.
+func (c *talk) side(user string) *side { return c.sides[user] }
+
+func (c *talk) member(user string) bool { return c.side(user).role != nobody }
+
+func (c *talk) last() int64 { return int64(len(c.messages)) }
+
+func (c *talk) at(seq int64) *said { return &c.messages[seq-1] }
+
+func (c *talk) add(s said) int64 {
+	s.signs = make(map[string]bool)
+	c.messages = append(c.messages, s)
+	return c.last()
+}
+
+// tell adds a message of the server's about somebody's act.
+func (c *talk) tell(doer string) { c.add(said{doer: doer}) }
+
+// from is the first message that somebody sees.
+func (s *side) from() int64 { return max(s.first, s.cleared+1) }
+
+// sees reports whether a user is a member who may see a message.
+func (c *talk) sees(user string, seq int64) bool {
+	return c.member(user) && seq >= c.side(user).from() && seq <= c.last()
+}
+
+// mayWrite reports whether a user is a member who may say something now.
+func (c *talk) mayWrite(user string) bool {
+	s := c.side(user)
+	return s.role != nobody && !s.muted && (!c.mutedAll || s.role >= admin)
+}
+
+// mayMean reports whether a user may mention others.
+func (c *talk) mayMean(user string, means []string, all bool) bool {
+	return (!all || (!c.pair && c.side(user).role >= admin)) &&
+		!slices.ContainsFunc(means, func(other string) bool { return !c.member(other) })
+}
+
+// unread counts what a member has not read that is not of their own doing, and what of it means them.
+func (c *talk) unread(user string) (n, mentions int32) {
+	s := c.side(user)
+	for seq := max(s.read+1, s.from()); seq <= c.last(); seq++ {
+		m := c.at(seq)
+		if m.gone || m.doer == user || s.hidden[seq] {
+			continue
+		}
+		n++
+		if m.meansAll || slices.Contains(m.means, user) {
+			mentions++
+		}
+	}
+	return n, mentions
+}
+
+// takeAway empties a message, and the quotes of it.
+func (c *talk) takeAway(seq int64) {
+	m := c.at(seq)
+	*m = said{sender: m.sender, doer: m.doer, gone: true, signs: make(map[string]bool)}
+	c.pins = slices.DeleteFunc(c.pins, func(pin int64) bool { return pin == seq })
+	for i := range c.messages {
+		if c.messages[i].answers == seq {
+			c.messages[i].excerpt = ""
+		}
+	}
+}
+
+// come makes a user a member.
+func (c *talk) come(user string) {
+	s := c.side(user)
+	s.role = plain
+	if c.all {
+		if s.first > 1 { // they saw less before
+			s.read = 0
+		}
+		s.first = 1
+		return
+	}
+	s.first, s.read = c.last()+1, c.last()
+	c.shared = max(c.shared, s.first)
+	c.raised = append(c.raised, c.shared)
+}
+
+// run is one try of the property: some conversations, and the devices of those who are in them.
+type run struct {
+	*rapid.T
+
+	n       *node
+	number  int // of the run
+	people  []string
+	talks   []*talk
+	devices map[string]*phone // by name: the user's, and which of theirs
+}
+
+// begin makes a closed group, an open one with its whole history, and a pair.
+func begin(t *rapid.T, n *node, number int) *run {
+	r := &run{T: t, n: n, number: number, devices: make(map[string]*phone)}
+	for _, name := range []string{"ann", "bob", "cid", "dan"} {
+		r.people = append(r.people, fmt.Sprint(name, "-", number))
+	}
+	ann, bob, cid := r.people[0], r.people[1], r.people[2]
+	r.know(&talk{id: n.group(ann, nil, bob, cid)}, ann, bob, cid)
+	r.know(&talk{id: n.group(ann, &chatv1.GroupSettings{
+		History: chatv1.HistoryVisibility_HISTORY_VISIBILITY_ALL, Join: chatv1.JoinPolicy_JOIN_POLICY_OPEN,
+	}, bob, cid), open: true, all: true}, ann, bob, cid)
+	r.know(&talk{id: n.direct(ann, bob), pair: true}, ann, bob)
+	return r
+}
+
+// know takes in a new conversation, whose first member owns it unless it is a pair's.
+func (r *run) know(c *talk, members ...string) {
+	c.sides, c.ids, c.shared = make(map[string]*side), make(map[string]int64), 1
+	for _, user := range r.people {
+		c.sides[user] = &side{hidden: make(map[int64]bool)}
+	}
+	for _, user := range members {
+		c.side(user).role, c.side(user).first = plain, 1
+	}
+	if !c.pair {
+		c.side(members[0]).role = owner
+		c.tell(members[0])
+	}
+	r.talks = append(r.talks, c)
+}
+
+// TestDevicesAgreeWithAModel drives random things by several users and devices in several conversations, and holds every
+// device that syncs, and what is read in pages, to a model of a few lines: nothing lost, doubled or out of order, everything
+// as it is now, and nobody does what they may not do.
 func TestDevicesAgreeWithAModel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	n := w.boot(fast())
 	told := collect[chatv1.ConversationEvents](w, chat.TopicConversationEvents)
-	users := []string{"ann", "bob", "cid", "dan"}
-	round := 0
+	number := 0
 	// Enough for each run; -rapid.checks=1000 looks longer.
 	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
-		w.must(checks.Value.Set("30"))
+		w.must(checks.Value.Set("20"))
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		round++
-		id := n.group("ann", nil)
-		m := &model{
-			since: map[string]int64{"ann": 1}, ids: make(map[string]int64), hidden: make(map[string]map[int64]bool),
-			read: make(map[string]int64), shared: 1,
-		}
-		m.add(said{doer: "ann"})
-		devices := make(map[string]*phone)
-		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
-			user := rapid.SampledFrom(users).Draw(rt, "user")
-			if rapid.IntRange(0, 40).Draw(rt, "restart") == 0 {
+		number++
+		r := begin(rt, n, number)
+		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
+			if rapid.IntRange(0, 80).Draw(rt, "restart") == 0 {
 				n.close()
 				*n = *w.boot(fast()) // the devices' server, too
 			}
-			step(rt, n, m, id, user, round)
-			if rapid.Bool().Draw(rt, "sync") {
-				name := fmt.Sprint(user, rapid.IntRange(1, 2).Draw(rt, "device"))
-				if devices[name] == nil {
-					devices[name] = n.phone(user)
-				}
-				devices[name].sync(int32(rapid.IntRange(1, 5).Draw(rt, "page")))
-				m.assert(rt, devices[name], id)
+			w.clock.advance(500 * time.Millisecond) // nobody does so much at once that they are stopped
+			c := r.pick("conversation")
+			user := rapid.SampledFrom(r.people).Draw(rt, "user")
+			r.step(c, user)
+			if rapid.IntRange(0, 2).Draw(rt, "sync") == 0 {
+				r.sync(user, int32(rapid.IntRange(1, 5).Draw(rt, "page")))
 			}
 		}
-		for _, d := range devices {
+		for _, d := range r.devices {
 			d.sync(100)
-			m.assert(rt, d, id)
+			r.assertDevice(d)
 		}
-		m.assertPages(rt, n, id)
-		last := n.state("ann", id).GetConversation().GetLastChange()
-		if last > 0 {
-			n.toldTo(told, id, last)
+		for _, c := range r.talks {
+			r.assertPages(c)
+			r.assertUnread(c)
+			last := r.lastChange(c)
+			if last > 0 {
+				n.toldTo(told, c.id, last)
+			}
+			r.assertTold(c, told(), last)
 		}
-		assertToldToAll(rt, told(), id, last)
 	})
 }
 
-func (m *model) add(s said) int64 {
-	s.signs = make(map[string]bool)
-	m.messages = append(m.messages, s)
-	return int64(len(m.messages))
-}
-
-// join makes a user a member, who sees what comes from now on.
-func (m *model) join(user string) {
-	m.since[user], m.read[user] = int64(len(m.messages))+1, int64(len(m.messages))
-	m.shared = m.since[user]
-}
-
-// unread is how many messages a member has not read that are not of their own doing.
-func (m *model) unread(user string) (n int32) {
-	for seq := max(m.read[user]+1, m.since[user]); seq <= int64(len(m.messages)); seq++ {
-		if s := m.messages[seq-1]; !s.gone && s.doer != user && !m.hidden[user][seq] {
-			n++
-		}
+// sync brings one of a user's devices up to date.
+func (r *run) sync(user string, page int32) {
+	name := fmt.Sprint(user, " ", rapid.IntRange(1, 2).Draw(r.T, "device"))
+	if r.devices[name] == nil {
+		r.devices[name] = r.n.phone(user)
 	}
-	return n
-}
-
-// sees reports whether a user is a member who may see a message.
-func (m *model) sees(user string, seq int64) bool {
-	since, ok := m.since[user]
-	return ok && seq >= since && seq <= int64(len(m.messages))
-}
-
-// step does one thing, in the service and in the model; what is not allowed must be refused.
-func step(rt *rapid.T, n *node, m *model, id, user string, round int) {
-	ctx := n.t.Context()
-	seq := int64(rapid.IntRange(1, len(m.messages)+1).Draw(rt, "seq"))
-	_, member := m.since[user]
-	var err error
-	fine := false
-	switch what := rapid.SampledFrom([]string{
-		"send", "answer", "repeat", "edit", "recall", "react", "add", "remove", "leave", "hide", "read",
-	}).Draw(rt, "what"); what {
-	case "send", "answer", "repeat":
-		key := fmt.Sprintf("round-%d-%d", round, len(m.messages))
-		if what == "repeat" {
-			key = fmt.Sprintf("round-%d-%d", round, seq)
-		}
-		next := said{sender: user, doer: user, text: key}
-		r := sending(id, key, key)
-		fine = member
-		if what == "answer" {
-			if fine = m.sees(user, seq); fine {
-				next.answers = seq
-				if quoted := m.messages[seq-1]; quoted.sender != "" && !quoted.gone && seq >= m.shared {
-					next.excerpt = quoted.text
-				}
-			}
-			r.ReplyToSeq = seq
-		}
-		if _, stored := m.ids[user+key]; stored { // whatever it would be refused for now
-			fine = member
-		}
-		var res *chatv1.SendMessageResponse
-		res, err = n.as(user).SendMessage(ctx, r)
-		if fine && err == nil {
-			known, ok := m.ids[user+key]
-			if !ok {
-				known = m.add(next)
-				m.ids[user+key] = known
-			}
-			if got := res.GetMessage().GetSeq(); got != known {
-				rt.Fatalf("%s is message %d, want %d", key, got, known)
-			}
-		}
-	case "edit":
-		text := fmt.Sprint("edited ", rapid.IntRange(1, 3).Draw(rt, "version"))
-		_, err = n.as(user).EditMessage(ctx, &chatv1.EditMessageRequest{ConversationId: id, Seq: seq, Content: &chatv1.Content{
-			Kind: &chatv1.Content_Text{Text: &chatv1.TextContent{Text: text}},
-		}})
-		if fine = m.sees(user, seq) && m.messages[seq-1].sender == user && !m.messages[seq-1].gone; fine {
-			m.messages[seq-1].text = text
-		}
-	case "recall":
-		_, err = n.as(user).RecallMessage(ctx, &chatv1.RecallMessageRequest{ConversationId: id, Seq: seq})
-		fine = m.sees(user, seq) && (m.messages[seq-1].gone || (m.messages[seq-1].sender != "" && (m.messages[seq-1].sender == user || user == "ann")))
-		if fine {
-			m.takeAway(seq)
-		}
-	case "react":
-		remove := rapid.Bool().Draw(rt, "remove")
-		_, err = n.as(user).SetReaction(ctx, &chatv1.SetReactionRequest{ConversationId: id, Seq: seq, Key: "+1", Remove: remove})
-		if fine = m.sees(user, seq) && !m.messages[seq-1].gone && m.messages[seq-1].sender != ""; fine {
-			if delete(m.messages[seq-1].signs, user); !remove {
-				m.messages[seq-1].signs[user] = true
-			}
-		}
-	case "add":
-		_, err = n.groups("ann").AddMembers(ctx, &chatv1.AddMembersRequest{ConversationId: id, UserIds: []string{user}})
-		if fine = true; !member {
-			m.join(user)
-			m.add(said{doer: "ann"})
-		}
-	case "remove":
-		if user == "ann" {
-			return
-		}
-		_, err = n.groups("ann").RemoveMembers(ctx, &chatv1.RemoveMembersRequest{ConversationId: id, UserIds: []string{user}})
-		if fine = true; member {
-			delete(m.since, user)
-			m.add(said{doer: "ann"})
-		}
-	case "leave":
-		_, err = n.groups(user).LeaveGroup(ctx, &chatv1.LeaveGroupRequest{ConversationId: id})
-		if fine = member && user != "ann"; fine { // who is the owner
-			delete(m.since, user)
-			m.add(said{doer: user})
-		}
-	case "hide":
-		_, err = n.as(user).HideMessages(ctx, &chatv1.HideMessagesRequest{ConversationId: id, Seqs: []int64{seq}})
-		if fine = member; fine && m.sees(user, seq) {
-			if m.hidden[user] == nil {
-				m.hidden[user] = make(map[int64]bool)
-			}
-			m.hidden[user][seq] = true
-		}
-	case "read":
-		if !member {
-			return
-		}
-		_, err = n.as(user).AdvancePositions(ctx, &chatv1.AdvancePositionsRequest{
-			Advances: []*chatv1.Advance{{ConversationId: id, ReadSeq: seq}},
-		})
-		if fine = seq <= int64(len(m.messages)); fine {
-			m.read[user] = max(m.read[user], seq)
-		}
-	}
-	if (err == nil) != fine {
-		rt.Fatalf("%s, message %d: %v, and allowed is %v", user, seq, err, fine)
-	}
-}
-
-// takeAway empties a message, and the quotes of it.
-func (m *model) takeAway(seq int64) {
-	m.messages[seq-1].gone = true
-	clear(m.messages[seq-1].signs)
-	for i := range m.messages {
-		if m.messages[i].answers == seq {
-			m.messages[i].excerpt = ""
-		}
-	}
-}
-
-// assert holds a device that just synced to the model. What its user hid it has all the same: ListHidden tells.
-func (m *model) assert(rt *rapid.T, p *phone, id string) {
-	since, member := m.since[p.user]
-	if (p.states[id] != nil) != member {
-		rt.Fatalf("%s is a member: %v, and the device says %v", p.user, member, p.states[id])
-	}
-	if !member {
-		return
-	}
-	if want := int64(len(m.messages)) - since + 1; int64(len(p.said[id])) != want {
-		rt.Fatalf("%s has %d messages, want %d", p.user, len(p.said[id]), want)
-	}
-	for seq := since; seq <= int64(len(m.messages)); seq++ {
-		m.compare(rt, p.user, seq, p.said[id][seq])
-	}
-	if got, want := p.n.state(p.user, id).GetMembership().GetUnreadCount(), m.unread(p.user); got != want {
-		rt.Fatalf("%s has %d unread messages, want %d", p.user, got, want)
-	}
-}
-
-func (m *model) compare(rt *rapid.T, user string, seq int64, got *chatv1.Message) {
-	want := m.messages[seq-1]
-	switch {
-	case got.GetSeq() != seq || got.GetDeleted() != want.gone:
-		rt.Fatalf("%s: message %d is %v, want %v", user, seq, got, want)
-	case want.gone && got.GetContent() != nil, want.sender != "" && !want.gone && got.GetContent().GetText().GetText() != want.text:
-		rt.Fatalf("%s: message %d says %v, want %v", user, seq, got, want)
-	}
-	if !want.gone && (got.GetReplyTo().GetSeq() != want.answers || got.GetReplyTo().GetExcerpt() != want.excerpt ||
-		(got.GetReplyTo().GetSender() != nil) != (want.excerpt != "")) {
-		rt.Fatalf("%s: message %d quotes %v, want %q of %d", user, seq, got.GetReplyTo(), want.excerpt, want.answers)
-	}
-	signs := 0
-	for _, r := range got.GetReactions() {
-		signs += int(r.GetCount())
-	}
-	if signs != len(want.signs) {
-		rt.Fatalf("%s: message %d has %d signs, want %v", user, seq, signs, want.signs)
-	}
-}
-
-// assertPages holds what members read in pages to the model.
-func (m *model) assertPages(rt *rapid.T, n *node, id string) {
-	for user, since := range m.since {
-		res, err := n.as(user).ListMessages(n.t.Context(), &chatv1.ListMessagesRequest{ConversationId: id, PageSize: 200})
-		if err != nil {
-			rt.Fatal(err)
-		}
-		shown := res.GetMessages()
-		for seq := since; seq <= int64(len(m.messages)); seq++ {
-			if m.hidden[user][seq] {
-				continue
-			}
-			if len(shown) == 0 {
-				rt.Fatalf("%s reads no message %d", user, seq)
-			}
-			m.compare(rt, user, seq, shown[0])
-			shown = shown[1:]
-		}
-		if len(shown) != 0 {
-			rt.Fatalf("%s reads too much: %v", user, shown)
-		}
-	}
-}
-
-// assertToldToAll holds what was told of a conversation to those who hear it: changes come without gaps, and nothing shows
-// what lies before the last member who came.
-func assertToldToAll(rt *rapid.T, told []*chatv1.ConversationEvents, id string, last int64) {
-	var seq, change, commit int64
-	shared := int64(1)
-	sees := func(m *chatv1.Message) bool {
-		return m.GetSeq() >= shared && (m.GetReplyTo().GetSender() == nil || m.GetReplyTo().GetSeq() >= shared)
-	}
-	for _, events := range told {
-		if events.GetConversationId() != id {
-			continue
-		}
-		for _, e := range events.GetEvents() {
-			switch kind := e.GetKind().(type) {
-			case *chatv1.Event_Message:
-				if seq = max(seq, kind.Message.GetSeq()); !sees(kind.Message) {
-					rt.Fatalf("from message %d on all see everything, and all are told of %v", shared, kind.Message)
-				}
-			case *chatv1.Event_MessageChanged:
-				if number := kind.MessageChanged.GetChange(); number > change+1 {
-					rt.Fatalf("change %d is told after %d", number, change)
-				}
-				if change = max(change, kind.MessageChanged.GetChange()); !sees(kind.MessageChanged) {
-					rt.Fatalf("from message %d on all see everything, and all are told of %v", shared, kind.MessageChanged)
-				}
-			case *chatv1.Event_ChangedTo:
-				change = max(change, kind.ChangedTo)
-			case *chatv1.Event_Members:
-				if again := e.GetCommit() <= commit; again {
-					continue
-				}
-				if commit = e.GetCommit(); kind.Members.GetMembers()[0].GetRole() != chatv1.MemberRole_MEMBER_ROLE_UNSPECIFIED {
-					shared = seq + 1
-				}
-			}
-		}
-	}
-	if change != last {
-		rt.Fatalf("told of changes up to %d, and there are %d", change, last)
-	}
+	r.devices[name].sync(page)
+	r.assertDevice(r.devices[name])
 }

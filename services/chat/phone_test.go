@@ -43,8 +43,9 @@ func (p *phone) sync(page int32) {
 				delete(p.said, id)
 				continue
 			}
+			before := p.states[id].GetMembership().GetFirstSeq()
 			p.states[id] = s
-			if p.has[id] == nil {
+			if p.has[id] == nil || s.GetMembership().GetFirstSeq() < before { // what shows more now is as good as new
 				p.has[id] = &chatv1.Have{ConversationId: id, Position: &chatv1.Position{}}
 				p.said[id] = make(map[int64]*chatv1.Message)
 			}

@@ -175,25 +175,22 @@ func (s *Service) UpdateSettings(
 	}
 	var m Member
 	err := s.writer.change(ctx, func(b *batch) error {
-		c, err := b.conversation(id)
+		v, err := b.see(p, id)
 		if err != nil {
 			return err
 		}
-		if m, err = b.member(id, p.UserID); err != nil {
-			return err
-		}
-		if !m.here() {
+		if !v.hasMembers() {
 			return conversationNotFound()
 		}
-		before := m
-		if err := m.set(settings, mask); err != nil || m == before {
+		m = v.Member
+		if err := m.set(settings, mask); err != nil || m == v.Member {
 			return err
 		}
 		m.Version = b.number
 		if err := b.putMember(m); err != nil {
 			return err
 		}
-		return s.tellOwn(b, c, m)
+		return s.tellOwn(b, v.Conversation, m)
 	})
 	if err != nil {
 		return nil, err

@@ -263,21 +263,27 @@ func (s *store) changedMembers(
 	return members, nil
 }
 
-// conversationIDs returns up to limit conversations of a user after a row, and the last row.
+// memberRow is a conversation of a user, and the row that says so.
+type memberRow struct {
+	row            int64
+	conversationID string
+}
+
+// conversationIDs returns up to limit conversations of a user after a row.
 func (s *store) conversationIDs(
 	ctx context.Context, userID string, after int64, limit int,
-) (ids []string, last int64, err error) {
+) (list []memberRow, err error) {
 	rows, err := s.conversations.ids.QueryContext(ctx, userID, after, limit)
 	if err != nil {
-		return nil, 0, fmt.Errorf("list conversation ids: %w", err)
+		return nil, fmt.Errorf("list conversation ids: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&last, &id); err != nil {
-			return nil, 0, fmt.Errorf("list conversation ids: %w", err)
+		var r memberRow
+		if err := rows.Scan(&r.row, &r.conversationID); err != nil {
+			return nil, fmt.Errorf("list conversation ids: %w", err)
 		}
-		ids = append(ids, id)
+		list = append(list, r)
 	}
-	return ids, last, nil
+	return list, nil
 }

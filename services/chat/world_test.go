@@ -48,6 +48,7 @@ type directory struct {
 
 	mu    sync.Mutex
 	names map[string]string // nicknames that differ from the id
+	gone  map[string]bool   // who was deleted
 	down  bool
 	asked int
 }
@@ -63,7 +64,7 @@ func (d *directory) BatchGetUsers(
 	}
 	res := &authv1.BatchGetUsersResponse{}
 	for _, id := range r.GetUserIds() {
-		if id == "ghost" {
+		if id == "ghost" || d.gone[id] {
 			continue
 		}
 		name := id
@@ -131,7 +132,7 @@ func newWorld(t testing.TB) *world {
 	logger := slog.New(slog.DiscardHandler)
 	w := &world{
 		t: t, House: authntest.New(t), storeURL: storetest.URL(t),
-		users: &directory{names: make(map[string]string)}, clock: &clock{},
+		users: &directory{names: make(map[string]string), gone: make(map[string]bool)}, clock: &clock{},
 	}
 	w.rpc = rpc.Deps{
 		Logger: logger, Metrics: telemetry.NewMetrics(), Verifier: w.Verifier, ServiceTokens: w.Services,

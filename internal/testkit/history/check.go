@@ -50,11 +50,11 @@ func Check(l *Log, stored map[string][]Message) []Fault {
 type conversation struct {
 	id      string
 	byPlace map[Place]Message
-	byName  map[name]Place // the first place of each
-	last    Place          // the last message's; zero when there is none
+	byName  map[name]Message // each, at its first place
+	last    Place            // the last message's; zero when there is none
 	lasts   map[int64]int64
 
-	sent    map[name]bool
+	sent    map[name]uint64 // what each says
 	acked   map[name]Place
 	highest map[string]Place          // acknowledged place of each sender so far
 	floor   map[name]Place            // what a message must stand after
@@ -67,8 +67,8 @@ type conversation struct {
 
 func newConversation(id string) *conversation {
 	return &conversation{
-		id: id, byPlace: make(map[Place]Message), byName: make(map[name]Place), lasts: make(map[int64]int64),
-		sent: make(map[name]bool), acked: make(map[name]Place), highest: make(map[string]Place),
+		id: id, byPlace: make(map[Place]Message), byName: make(map[name]Message), lasts: make(map[int64]int64),
+		sent: make(map[name]uint64), acked: make(map[name]Place), highest: make(map[string]Place),
 		floor: make(map[name]Place), begins: make(map[string]Place), firsts: make(map[string]Place),
 		devices: make(map[string]Place), seen: make(map[string]map[Place]bool),
 	}
@@ -86,10 +86,10 @@ func (c *conversation) store(messages []Message) {
 		} else {
 			c.byPlace[m.Place] = m
 		}
-		if place, ok := c.byName[m.name()]; ok {
-			c.fault(Doubled, "%v is also at %v", m, place)
+		if first, ok := c.byName[m.name()]; ok {
+			c.fault(Doubled, "%v is also at %v", m, first.Place)
 		} else {
-			c.byName[m.name()] = m.Place
+			c.byName[m.name()] = m
 		}
 		if c.last.less(m.Place) {
 			c.last = m.Place
@@ -110,7 +110,7 @@ func (c *conversation) take(a act) {
 	m := a.message
 	switch a.kind {
 	case sent:
-		c.sent[m.name()] = true
+		c.sent[m.name()] = m.Content
 		c.floor[m.name()] = c.highest[m.Sender]
 	case acked:
 		if before, ok := c.acked[m.name()]; ok && before != m.Place {
@@ -123,6 +123,7 @@ func (c *conversation) take(a act) {
 		if stored, ok := c.byPlace[m.Place]; !ok || stored.name() != m.name() {
 			c.fault(AckedLost, "%v; %s", m, c.whereabouts(m))
 		}
+		c.says("acknowledged", m)
 	case received:
 		c.receive(a.device, m)
 	case complete:
@@ -134,11 +135,18 @@ func (c *conversation) take(a act) {
 	}
 }
 
+// says holds what somebody has of a message to what its sender said.
+func (c *conversation) says(where string, m Message) {
+	if said, ok := c.sent[m.name()]; ok && (m.Content != said || said == 0) {
+		c.fault(OtherContent, "%v was sent as %x and is %s as %x", m, said, where, m.Content)
+	}
+}
+
 // whereabouts says where a message is, and what is in its place.
 func (c *conversation) whereabouts(m Message) string {
 	text := "it is nowhere"
-	if place, ok := c.byName[m.name()]; ok {
-		text = "it is at " + place.String()
+	if stored, ok := c.byName[m.name()]; ok {
+		text = "it is at " + stored.Place.String()
 	}
 	if other, ok := c.byPlace[m.Place]; ok {
 		text += ", there is " + other.ID + " of " + other.Sender
@@ -150,6 +158,7 @@ func (c *conversation) receive(device string, m Message) {
 	if stored, ok := c.byPlace[m.Place]; !ok || stored.name() != m.name() {
 		c.fault(NeverStored, "%s was shown %v; %s", device, m, c.whereabouts(m))
 	}
+	c.says("shown to "+device, m)
 	seen := c.seen[device]
 	if seen == nil {
 		seen = make(map[Place]bool)
@@ -185,13 +194,14 @@ func (c *conversation) beginnings() {
 
 // finish holds what is stored to what was sent.
 func (c *conversation) finish() {
-	for n, place := range c.byName {
-		if !c.sent[n] {
-			c.fault(Invented, "%v", Message{n.sender, n.id, place})
+	for n, m := range c.byName {
+		if _, ok := c.sent[n]; !ok {
+			c.fault(Invented, "%v", m)
 			continue
 		}
-		if floor := c.floor[n]; !floor.less(place) {
-			c.fault(SenderOrder, "%v was sent after the one at %v was acknowledged", Message{n.sender, n.id, place}, floor)
+		if floor := c.floor[n]; !floor.less(m.Place) {
+			c.fault(SenderOrder, "%v was sent after the one at %v was acknowledged", m, floor)
 		}
+		c.says("stored", m)
 	}
 }

@@ -17,7 +17,23 @@ type world struct {
 }
 
 func message(sender, id string, seq int64) history.Message {
-	return history.Message{Sender: sender, ID: id, Place: history.Place{Epoch: 1, Seq: seq}}
+	return history.Message{Sender: sender, ID: id, Place: history.Place{Epoch: 1, Seq: seq}, Content: says(id)}
+}
+
+func says(id string) uint64 { return history.Digest([]byte("the text of " + id)) }
+
+// other is the message with something else in it.
+func other(m history.Message, content uint64) history.Message {
+	m.Content = content
+	return m
+}
+
+func (w *world) sent(conversation, sender, id string) {
+	w.log.Sent(conversation, message(sender, id, 0))
+}
+
+func (w *world) acked(conversation, sender, id string, seq int64) {
+	w.log.Acked(conversation, message(sender, id, seq))
 }
 
 // clean is a talk of two senders and two devices, of which one came late, with one message that was never acknowledged and
@@ -27,13 +43,13 @@ func clean() *world {
 		message("ann", "a1", 1), message("bob", "b1", 2), message("ann", "a2", 3), message("bob", "b2", 4),
 	}}}
 	for _, m := range w.stored["c"] {
-		w.log.Sent("c", m.Sender, m.ID)
+		w.sent("c", m.Sender, m.ID)
 		if m.ID != "a2" {
-			w.log.Acked("c", m.Sender, m.ID, m.Place)
+			w.log.Acked("c", m)
 		}
 	}
-	w.log.Acked("c", "bob", "b1", history.Place{Epoch: 1, Seq: 2}) // it was sent again
-	w.log.Sent("c", "ann", "a3")
+	w.acked("c", "bob", "b1", 2) // it was sent again
+	w.sent("c", "ann", "a3")
 	w.receive("early", 0)
 	w.receive("late", 2)
 	return w
@@ -64,51 +80,55 @@ func TestPlantedFaults(t *testing.T) {
 		"none": {func(*world) {}, nil},
 		"acked, and nowhere": {
 			func(w *world) {
-				w.log.Sent("c", "ann", "lost")
-				w.log.Acked("c", "ann", "lost", history.Place{Epoch: 1, Seq: 5})
+				w.sent("c", "ann", "lost")
+				w.acked("c", "ann", "lost", 5)
 			},
 			[]history.FaultKind{history.AckedLost},
 		},
 		"acked elsewhere": {
-			func(w *world) { w.log.Acked("c", "ann", "a2", history.Place{Epoch: 1, Seq: 4}) },
+			func(w *world) { w.acked("c", "ann", "a2", 4) },
 			[]history.FaultKind{history.AckedLost},
 		},
 		"acked in another epoch": {
-			func(w *world) { w.log.Acked("c", "ann", "a2", history.Place{Epoch: 2, Seq: 3}) },
+			func(w *world) {
+				w.log.Acked("c", history.Message{
+					Sender: "ann", ID: "a2", Place: history.Place{Epoch: 2, Seq: 3}, Content: says("a2"),
+				})
+			},
 			[]history.FaultKind{history.AckedLost},
 		},
 		"acked in a conversation of which nothing is stored": {
 			func(w *world) {
-				w.log.Sent("d", "ann", "a9")
-				w.log.Acked("d", "ann", "a9", history.Place{Epoch: 1, Seq: 1})
+				w.sent("d", "ann", "a9")
+				w.acked("d", "ann", "a9", 1)
 			},
 			[]history.FaultKind{history.AckedLost},
 		},
 		"stored twice": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{message("ann", "x", 1), message("ann", "x", 2)}
-				w.log.Sent("d", "ann", "x")
+				w.sent("d", "ann", "x")
 			},
 			[]history.FaultKind{history.Doubled},
 		},
 		"acked at two places": {
 			func(w *world) {
-				w.log.Acked("c", "bob", "b1", history.Place{Epoch: 1, Seq: 4})
+				w.acked("c", "bob", "b1", 4)
 			},
 			[]history.FaultKind{history.AckedLost, history.Doubled},
 		},
 		"a gap": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{message("ann", "x", 1), message("ann", "y", 3)}
-				w.log.Sent("d", "ann", "x")
-				w.log.Sent("d", "ann", "y")
+				w.sent("d", "ann", "x")
+				w.sent("d", "ann", "y")
 			},
 			[]history.FaultKind{history.Gap},
 		},
 		"the first is missing": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{message("ann", "x", 2)}
-				w.log.Sent("d", "ann", "x")
+				w.sent("d", "ann", "x")
 			},
 			[]history.FaultKind{history.Gap},
 		},
@@ -127,18 +147,18 @@ func TestPlantedFaults(t *testing.T) {
 		"sender's order": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{message("ann", "second", 1), message("ann", "first", 2)}
-				w.log.Sent("d", "ann", "first")
-				w.log.Acked("d", "ann", "first", history.Place{Epoch: 1, Seq: 2})
-				w.log.Sent("d", "ann", "second")
+				w.sent("d", "ann", "first")
+				w.acked("d", "ann", "first", 2)
+				w.sent("d", "ann", "second")
 			},
 			[]history.FaultKind{history.SenderOrder},
 		},
 		"sent without waiting has no order": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{message("ann", "second", 1), message("ann", "first", 2)}
-				w.log.Sent("d", "ann", "first")
-				w.log.Sent("d", "ann", "second")
-				w.log.Acked("d", "ann", "first", history.Place{Epoch: 1, Seq: 2})
+				w.sent("d", "ann", "first")
+				w.sent("d", "ann", "second")
+				w.acked("d", "ann", "first", 2)
 			},
 			nil,
 		},
@@ -185,10 +205,11 @@ func TestPlantedFaults(t *testing.T) {
 		"the epoch before missed by a device": {
 			func(w *world) {
 				w.stored["d"] = []history.Message{
-					message("ann", "x", 1), {Sender: "ann", ID: "y", Place: history.Place{Epoch: 2, Seq: 1}},
+					message("ann", "x", 1),
+					{Sender: "ann", ID: "y", Place: history.Place{Epoch: 2, Seq: 1}, Content: says("y")},
 				}
-				w.log.Sent("d", "ann", "x")
-				w.log.Sent("d", "ann", "y")
+				w.sent("d", "ann", "x")
+				w.sent("d", "ann", "y")
 				w.log.Received("odd", "d", w.stored["d"][1])
 				w.log.From("odd", "d", history.Place{Epoch: 1, Seq: 1})
 			},
@@ -200,6 +221,38 @@ func TestPlantedFaults(t *testing.T) {
 				w.log.From("early", "c", history.Place{Epoch: 1, Seq: 3})
 			},
 			nil,
+		},
+		"stored with nothing in it": {
+			func(w *world) {
+				w.stored["d"] = []history.Message{other(message("ann", "x", 1), 0)}
+				w.sent("d", "ann", "x")
+				w.acked("d", "ann", "x", 1)
+			},
+			[]history.FaultKind{history.OtherContent},
+		},
+		"stored with the content of another": {
+			func(w *world) {
+				w.stored["d"] = []history.Message{other(message("ann", "x", 1), says("y")), message("ann", "y", 2)}
+				w.sent("d", "ann", "x")
+				w.sent("d", "ann", "y")
+			},
+			[]history.FaultKind{history.OtherContent},
+		},
+		"acked with the content of another": {
+			func(w *world) { w.log.Acked("c", other(message("bob", "b1", 2), says("a1"))) },
+			[]history.FaultKind{history.OtherContent},
+		},
+		"received with nothing in it": {
+			func(w *world) { w.log.Received("odd", "c", other(message("ann", "a1", 1), 0)) },
+			[]history.FaultKind{history.OtherContent},
+		},
+		"sent with nothing in it": {
+			func(w *world) {
+				empty := other(message("ann", "x", 1), 0)
+				w.stored["d"] = []history.Message{empty}
+				w.log.Sent("d", empty)
+			},
+			[]history.FaultKind{history.OtherContent},
 		},
 		"received and nowhere": {
 			func(w *world) { w.log.Received("early", "c", message("ann", "a3", 5)) },
@@ -241,7 +294,7 @@ func TestRandomRuns(t *testing.T) {
 		messages := w.stored[id]
 		at := rapid.IntRange(0, len(messages)-2).Draw(t, "at")
 		var want history.FaultKind
-		switch rapid.IntRange(0, 4).Draw(t, "fault") {
+		switch rapid.IntRange(0, 6).Draw(t, "fault") {
 		case 0: // it vanishes
 			w.stored[id] = slices.Delete(messages, at, at+1)
 			want = history.Gap
@@ -262,6 +315,12 @@ func TestRandomRuns(t *testing.T) {
 			}
 			w.log.From("odd", id, messages[0].Place)
 			want = history.DeviceMissed
+		case 5: // it is stored with the content of the next one
+			messages[at].Content = messages[at+1].Content
+			want = history.OtherContent
+		case 6: // a device sees nothing in it
+			w.log.Received("odd", id, other(messages[at], 0))
+			want = history.OtherContent
 		}
 		if faults := history.Check(w.log, w.stored); !slices.Contains(kinds(faults), want) {
 			t.Fatalf("it found %v, want %q among them", faults, want)
@@ -298,24 +357,24 @@ func draw(t *rapid.T) *world {
 			sent++
 			p = &pending{
 				conversation: rapid.SampledFrom([]string{"c", "d"}).Draw(t, "conversation"),
-				m:            history.Message{Sender: sender, ID: fmt.Sprint(sent)},
+				m:            message(sender, fmt.Sprint(sent), 0),
 			}
-			w.log.Sent(p.conversation, sender, p.m.ID)
+			w.log.Sent(p.conversation, p.m)
 			waiting[sender] = p
 		case !p.placed:
 			p.m.Place = history.Place{Epoch: 1, Seq: int64(len(w.stored[p.conversation])) + 1}
 			w.stored[p.conversation] = append(w.stored[p.conversation], p.m)
 			p.placed = true
 		default:
-			w.log.Acked(p.conversation, sender, p.m.ID, p.m.Place)
+			w.log.Acked(p.conversation, p.m)
 			delete(waiting, sender)
 		}
 		device := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "device")
 		catchUp(reader{device, rapid.SampledFrom([]string{"c", "d"}).Draw(t, "reads")}, rapid.IntRange(0, 3).Draw(t, "reads"))
 	}
-	for sender, p := range waiting {
+	for _, p := range waiting {
 		if p.placed {
-			w.log.Acked(p.conversation, sender, p.m.ID, p.m.Place)
+			w.log.Acked(p.conversation, p.m)
 		}
 	}
 	for id := range w.stored {

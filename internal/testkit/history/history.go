@@ -10,6 +10,7 @@ package history
 
 import (
 	"fmt"
+	"hash/fnv"
 	"sync"
 )
 
@@ -25,11 +26,22 @@ func (p Place) less(q Place) bool {
 // String returns "epoch/seq".
 func (p Place) String() string { return fmt.Sprintf("%d/%d", p.Epoch, p.Seq) }
 
-// Message is a stored or received message.
+// Message is a message as somebody has it: its sender, the store or a device.
 type Message struct {
-	Sender string
-	ID     string // client_msg_id, unique among the sender's
-	Place  Place
+	Sender  string
+	ID      string // client_msg_id, unique among the sender's
+	Place   Place  // zero before it is acknowledged
+	Content uint64 // Digest of what it says
+}
+
+// Digest stands for the encoded content of a message in a log; 0 is nothing.
+func Digest(content []byte) uint64 {
+	if len(content) == 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(content) // a hash takes all
+	return max(h.Sum64(), 1)
 }
 
 // act is one thing that a client did.
@@ -64,13 +76,13 @@ func (l *Log) add(a act) {
 }
 
 // Sent says that a sender is about to send a message for the first time.
-func (l *Log) Sent(conversation, sender, id string) {
-	l.add(act{kind: sent, conversation: conversation, message: Message{Sender: sender, ID: id}})
+func (l *Log) Sent(conversation string, m Message) {
+	l.add(act{kind: sent, conversation: conversation, message: m})
 }
 
-// Acked says that the server has acknowledged a message.
-func (l *Log) Acked(conversation, sender, id string, place Place) {
-	l.add(act{kind: acked, conversation: conversation, message: Message{Sender: sender, ID: id, Place: place}})
+// Acked says that the server has acknowledged a message, which is as its answer has it.
+func (l *Log) Acked(conversation string, m Message) {
+	l.add(act{kind: acked, conversation: conversation, message: m})
 }
 
 // Received says that a device was shown a message.
@@ -120,6 +132,8 @@ type FaultKind string
 const (
 	// AckedLost: an acknowledged message is not stored, or not where the acknowledgement said.
 	AckedLost FaultKind = "acked and lost"
+	// OtherContent: a message is stored, acknowledged or shown with nothing in it, or with what its sender did not say.
+	OtherContent FaultKind = "says something else"
 	// Doubled: a message is stored twice, or was acknowledged at two places.
 	Doubled FaultKind = "doubled"
 	// Gap: a number is missing among the stored messages.
