@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -99,6 +100,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.listenEdge(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if cfg.Node == "" {
+		cfg.Node = rand.Text()[:12]
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
@@ -112,16 +116,19 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
 	a.onClose("bus", events.Close)
-	reg, err := registry.Open(ctx, cfg.Registry)
+	metrics := telemetry.NewMetrics()
+	reg, err := registry.Open(ctx, cfg.Registry,
+		registry.WithNode(registry.Node{ID: cfg.Node, Zone: cfg.Zone, Version: cfg.Version, Address: cfg.Advertise}),
+		registry.WithLogger(log.With("part", "registry")), registry.WithMetrics(metrics.Registry),
+	)
 	if err != nil {
-		return nil, fmt.Errorf("open registry: %w", err)
+		return nil, err
 	}
 	a.onClose("registry", func(context.Context) error { return reg.Close() })
 	serviceKey, err := authn.NewServiceKey()
 	if err != nil {
 		return nil, fmt.Errorf("make service key: %w", err)
 	}
-	metrics := telemetry.NewMetrics()
 	deps := service.Deps{Logger: log, Metrics: metrics, Bus: events, Registry: reg, StoreURL: cfg.Store, DataDir: cfg.DataDir, Now: time.Now}
 	stack := rpc.Deps{
 		Logger: log, Metrics: metrics,
@@ -182,7 +189,7 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	memory := memhttp.NewServer(mux, memhttp.WithName("stoa"), memhttp.WithLogger(log))
 	a.onClose("memory transport", func(context.Context) error { return memory.Close() })
 	for _, s := range services {
-		if err := register(ctx, reg, s, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
+		if err := a.register(ctx, reg, s, registry.Endpoint{BaseURL: memory.URL(), Client: memory.Client()}); err != nil {
 			return nil, err
 		}
 	}

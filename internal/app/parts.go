@@ -26,8 +26,8 @@ func setHealth(checker *grpchealth.StaticChecker, names []string, serving bool) 
 	checker.SetStatus("", status)
 }
 
-// register makes every protobuf service of s found under its name: "live" for stoa.live.v1.
-func register(ctx context.Context, reg registry.Registry, s service.Service, endpoint registry.Endpoint) error {
+// register makes every protobuf service of s found under its name, "live" for stoa.live.v1, until calls were drained.
+func (a *App) register(ctx context.Context, reg registry.Registry, s service.Service, endpoint registry.Endpoint) error {
 	seen := make(map[string]bool)
 	for _, full := range s.Names() {
 		name, err := registry.NameOf(full)
@@ -39,8 +39,9 @@ func register(ctx context.Context, reg registry.Registry, s service.Service, end
 		}
 		seen[name] = true
 		if err := reg.Register(ctx, name, endpoint); err != nil {
-			return fmt.Errorf("register %s: %w", name, err)
+			return err
 		}
+		a.onClose("registration of "+name, func(ctx context.Context) error { return reg.Deregister(ctx, name) })
 	}
 	return nil
 }

@@ -98,6 +98,8 @@ func TestOpenRefuses(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                                   `unknown scheme ""`,
 		"etcd://x":                           `unknown scheme "etcd"`,
+		"static:?auth=http://x,":             "no http or https address",
+		"static:?auth=http://x,http://x":     "is there twice",
 		"static:auth":                        "only ?name=address",
 		"static://x":                         "only ?name=address",
 		"static:?auth=":                      "no http or https address",
@@ -105,7 +107,7 @@ func TestOpenRefuses(t *testing.T) {
 		"static:?auth=http://x/path":         "more than a host",
 		"static:?auth=http://u:p@x":          "more than a host",
 		"static:?Auth=http://x":              "bad service name",
-		"static:?auth=http://x&auth=http://": "2 addresses",
+		"static:?auth=http://x&auth=http://": "separate its addresses by commas",
 	} {
 		if _, err := registry.Open(t.Context(), url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(%q): %v, want %q", url, err, want)
