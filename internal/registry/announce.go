@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -161,13 +162,17 @@ func (c *consul) Deregister(ctx context.Context, name string) error {
 // withdraw is called with announcing held. What was not told is not told again: the check will fail.
 func (c *consul) withdraw(ctx context.Context, name string) error {
 	c.announced = slices.DeleteFunc(c.announced, func(n string) bool { return n == name })
-	if c.taken[name] {
-		return nil // it is another's
-	}
 	ctx, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	err := c.client.Agent().ServiceDeregisterOpts(c.id(name), (&api.QueryOptions{}).WithContext(ctx))
-	if status, ok := errors.AsType[api.StatusError](err); ok && status.Code == 404 {
+	options := (&api.QueryOptions{}).WithContext(ctx)
+	known, _, err := c.client.Agent().Service(c.id(name), options)
+	if err == nil && known.Meta[metaInstance] != c.instance {
+		return nil // it is another's
+	}
+	if err == nil {
+		err = c.client.Agent().ServiceDeregisterOpts(c.id(name), options)
+	}
+	if status, ok := errors.AsType[api.StatusError](err); ok && status.Code == http.StatusNotFound {
 		return nil // Consul has forgotten it
 	}
 	if err != nil {

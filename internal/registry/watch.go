@@ -37,7 +37,7 @@ type watch struct {
 
 	index     uint64
 	last      map[string]Instance // by id, as published
-	skipped   map[string]string   // reasons that were logged, by id
+	skipped   map[[2]string]bool  // ids and reasons that were logged
 	failures  int                 // in a row
 	keepUntil time.Time           // what is missing stays until then
 }
@@ -119,18 +119,18 @@ func (w *watch) publish(found map[string]Instance) error {
 
 // read takes what is an instance, and says once of each other entry why it is none.
 func (w *watch) read(list []*api.ServiceEntry) map[string]Instance {
-	found, skipped := make(map[string]Instance, len(list)), make(map[string]string)
+	found, skipped := make(map[string]Instance, len(list)), make(map[[2]string]bool)
 	for _, e := range list {
 		i, err := instanceOf(e)
 		if err == nil {
 			found[i.ID] = i
 			continue
 		}
-		reason := err.Error()
-		if w.skipped[i.ID] != reason {
-			w.log.Warn("entry of the registry is skipped", "id", i.ID, "error", reason)
+		key := [2]string{i.ID, err.Error()}
+		if !w.skipped[key] && !skipped[key] {
+			w.log.Warn("entry of the registry is skipped", "id", i.ID, "error", err)
 		}
-		skipped[i.ID] = reason
+		skipped[key] = true
 	}
 	w.skipped = skipped
 	return found
