@@ -61,7 +61,7 @@ type Server struct {
 	Calls atomic.Int64
 	// Health is what it says of itself.
 	Health *grpchealth.StaticChecker
-	// Lines are sent to whoever asks for /stream.
+	// Lines are sent to whoever asks for /stream, after the name.
 	Lines chan string
 
 	server *http.Server
@@ -107,6 +107,7 @@ func (s *Server) Kill() {
 }
 
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, s.Name)
 	for {
 		_ = http.NewResponseController(w).Flush()
 		select {
