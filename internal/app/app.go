@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -84,6 +85,9 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	if err := a.listenNeighbours(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if cfg.Node == "" {
+		cfg.Node = rand.Text()[:12]
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
@@ -98,9 +102,12 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
 	a.onClose("bus", events.Close)
-	reg, err := registry.Open(ctx, cfg.Registry)
+	reg, err := registry.Open(ctx, cfg.Registry,
+		registry.WithNode(registry.Node{ID: cfg.Node, Zone: cfg.Zone, Version: cfg.Version, Address: a.advertise(cfg)}),
+		registry.WithLogger(log.With("part", "registry")), registry.WithMetrics(metrics.Registry),
+	)
 	if err != nil {
-		return nil, fmt.Errorf("open registry: %w", err)
+		return nil, err
 	}
 	a.onClose("registry", func(context.Context) error { return reg.Close() })
 	tokens, err := serviceTokens(cfg)
@@ -200,6 +207,7 @@ func (a *App) serve() {
 			a.fail(fmt.Errorf("serve HTTP: %w", err))
 		}
 	}()
+	a.health(true)
 	a.gateway.SetReady(true)
 }
 

@@ -33,7 +33,7 @@ func (p *edgePort) addr() net.Addr {
 
 func (a *App) edgeConfig(cfg config.Serve) edge.Config {
 	return edge.Config{
-		Node: cfg.EdgeNode, Zone: cfg.EdgeZone, PublicURL: cfg.EdgePublicURL, TCP: a.tcp.addr(), TLS: a.tls.addr(),
+		Node: cfg.Node, Zone: cfg.Zone, PublicURL: cfg.EdgePublicURL, TCP: a.tcp.addr(), TLS: a.tls.addr(),
 		Policy: edge.Policy(cfg.EdgeDevices), Origins: cfg.CORSOrigins, MaxFrame: int(cfg.MaxBody) + 4<<10,
 		FrameRate: cfg.EdgeFrameRate,
 	}

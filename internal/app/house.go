@@ -165,10 +165,12 @@ func (h *house) mount() (*http.ServeMux, error) {
 	open := slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(PublicServices(), name) })
 	checker := rpc.Mount(mux, h.log, open...)
 	h.health = func(serving bool) { setHealth(checker, open, serving) }
+	h.health(false) // until all have started
 	return mux, nil
 }
 
-// register makes every protobuf service of this process found under its name: "live" for stoa.live.v1.
+// register makes every protobuf service of this process found under its name, "live" for stoa.live.v1, until calls were
+// drained.
 func (h *house) register(ctx context.Context, endpoint registry.Endpoint) error {
 	for _, s := range h.services {
 		for _, full := range s.Names() {
@@ -181,8 +183,9 @@ func (h *house) register(ctx context.Context, endpoint registry.Endpoint) error 
 			}
 			h.found = append(h.found, name)
 			if err := h.registry.Register(ctx, name, endpoint); err != nil {
-				return fmt.Errorf("register %s: %w", name, err)
+				return err
 			}
+			h.onClose("registration of "+name, func(ctx context.Context) error { return h.registry.Deregister(ctx, name) })
 		}
 	}
 	return nil

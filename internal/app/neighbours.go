@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/stoa-live/stoa/internal/authn"
@@ -79,6 +80,19 @@ func (a *App) InternalAddr() net.Addr {
 		return nil
 	}
 	return a.internal.listener.Addr()
+}
+
+// advertise is where other processes are told to call this one: as the operator says, or at the port for neighbours where that
+// has an address of its own.
+func (a *App) advertise(cfg config.Serve) string {
+	if cfg.Advertise != "" || a.internal == nil {
+		return cfg.Advertise
+	}
+	at, err := netip.ParseAddrPort(a.InternalAddr().String())
+	if err != nil || at.Addr().IsUnspecified() {
+		return ""
+	}
+	return "http://" + at.String()
 }
 
 // serviceTokens signs with the key that all processes of the house share, or with one of this process alone.

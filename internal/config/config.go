@@ -24,9 +24,12 @@ type Serve struct {
 	RTMPAddr string `name:"rtmp-addr" env:"STOA_RTMP_ADDR" default:":1935" help:"Address for encoders."`
 	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`
 
-	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
-	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem: inside of one process, or pulsar://host:6650,host2:6650/tenant/namespace for Apache Pulsar, pulsar+ssl:// by TLS. Options after ?, joined by &: partitions=4 divides each topic, and has to be the same in all processes for ever; token= or tokenFile=; ca= for a file of certificates; prefix= for names of topics; queue=500 events fetched ahead."`
-	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
+	Store     string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
+	Bus       string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem: inside of one process, or pulsar://host:6650,host2:6650/tenant/namespace for Apache Pulsar, pulsar+ssl:// by TLS. Options after ?, joined by &: partitions=4 divides each topic, and has to be the same in all processes for ever; token= or tokenFile=; ca= for a file of certificates; prefix= for names of topics; queue=500 events fetched ahead."`
+	Registry  string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static: for this process only, static:?chat=http://10.0.0.7:8080,http://10.0.0.8:8080&auth=… with neighbours and their addresses, or consul://127.0.0.1:8500?tokenFile=/run/token&datacenter=dc1&prefix=stoa-&weight=1&tls=false by an agent of Consul. token=… is the token itself."`
+	Node      string `name:"node" env:"STOA_NODE" help:"Name of this process among all of them, of at most 32 letters, digits, - and _. Default: random."`
+	Zone      string `name:"zone" env:"STOA_ZONE" help:"Zone of this process, of at most 64 letters, digits, - and _. Services call each other within a zone where it has enough of them; clients look for a near edge."`
+	Advertise string `name:"advertise" env:"STOA_ADVERTISE" help:"Where other processes reach the services of this one, such as http://10.0.0.7:7400. Default: the internal address, where it names one."`
 
 	Services     []string `name:"services" env:"STOA_SERVICES" help:"What this process runs, of auth, chat, presence, live, admin and edge; gateway alone for none of them. Default: all. It finds the others in the registry."`
 	InternalAddr string   `name:"internal-addr" env:"STOA_INTERNAL_ADDR" help:"Address for other processes of the mesh, such as 10.0.0.5:7400, not for clients; empty for none."`
@@ -57,8 +60,6 @@ type Serve struct {
 	EdgeTLSAddr   string  `name:"edge-tls-addr" env:"STOA_EDGE_TLS_ADDR" help:"Address for long connections over TLS, with the certificate of the HTTP address; empty for none."`
 	EdgePublicURL string  `name:"edge-public-url" env:"STOA_EDGE_PUBLIC_URL" help:"Where clients are told to open WebSockets, such as wss://e1.example.org/edge/v1, and at whose host to open TCP. Default: the address they called. Needed where there are several nodes."`
 	EdgeDevices   string  `name:"edge-devices" env:"STOA_EDGE_DEVICES" default:"any" enum:"any,platform,device" help:"Devices of a user that may be connected at once: any, one a platform, or one device."`
-	EdgeNode      string  `name:"edge-node" env:"STOA_EDGE_NODE" help:"Name of this node among edges, of at most 32 letters, digits, - and _. Default: random."`
-	EdgeZone      string  `name:"edge-zone" env:"STOA_EDGE_ZONE" help:"Zone of this node, of at most 64 letters, digits, - and _, for clients that look for a near one."`
 	EdgeFrameRate float64 `name:"edge-frame-rate" env:"STOA_EDGE_FRAME_RATE" default:"100" help:"Frames a second that one long connection may send in the long run, after a burst of four seconds' worth; more ends it."`
 
 	ChatUserRate float64 `name:"chat-user-rate" env:"STOA_CHAT_USER_RATE" default:"3" help:"Messages a second that one user may send in the long run, after a burst of ten, or of three seconds' worth."`
@@ -132,7 +133,7 @@ func (c *Serve) Validate() error {
 	for _, name := range []struct {
 		flag, value string
 		most        int
-	}{{"--edge-node", c.EdgeNode, 32}, {"--edge-zone", c.EdgeZone, 64}} {
+	}{{"--node", c.Node, 32}, {"--zone", c.Zone, 64}} {
 		if !isName(name.value, name.most) {
 			return fmt.Errorf("%s: %q must have at most %d letters, digits, - and _", name.flag, name.value, name.most)
 		}
@@ -153,6 +154,7 @@ func (c *Serve) Validate() error {
 		{"--live-rtmp-url", c.LiveRTMPURL, []string{"rtmp", "rtmps"}},
 		{"--live-playback-url", c.LivePlaybackURL, []string{"http", "https"}},
 		{"--edge-public-url", c.EdgePublicURL, []string{"ws", "wss"}},
+		{"--advertise", c.Advertise, []string{"http", "https"}},
 	} {
 		u, err := url.Parse(address.value)
 		if address.value != "" && (err != nil || !slices.Contains(address.schemes, u.Scheme) || u.Host == "") {

@@ -125,10 +125,12 @@ func TestValidate(t *testing.T) {
 		"edge address with query": {func(c *config.Serve) { c.EdgePublicURL = "wss://example.org?a=b" }, "--edge-public-url"},
 		"edge address":            {func(c *config.Serve) { c.EdgePublicURL = "wss://e1.example.org/edge/v1" }, ""},
 		"edge TLS alone":          {func(c *config.Serve) { c.EdgeTLSAddr = ":7701" }, "--edge-tls-addr"},
-		"node with a dot":         {func(c *config.Serve) { c.EdgeNode = "e1.example" }, "--edge-node"},
-		"long node":               {func(c *config.Serve) { c.EdgeNode = strings.Repeat("n", 33) }, "--edge-node"},
-		"long zone":               {func(c *config.Serve) { c.EdgeZone = strings.Repeat("z", 65) }, "--edge-zone"},
-		"node and zone":           {func(c *config.Serve) { c.EdgeNode, c.EdgeZone = "e-1", "eu_west-1" }, ""},
+		"node with a dot":         {func(c *config.Serve) { c.Node = "e1.example" }, "--node"},
+		"long node":               {func(c *config.Serve) { c.Node = strings.Repeat("n", 33) }, "--node"},
+		"long zone":               {func(c *config.Serve) { c.Zone = strings.Repeat("z", 65) }, "--zone"},
+		"advertised name":         {func(c *config.Serve) { c.Advertise = "10.0.0.7:8080" }, "--advertise"},
+		"advertised address":      {func(c *config.Serve) { c.Advertise = "http://10.0.0.7:8080" }, ""},
+		"node and zone":           {func(c *config.Serve) { c.Node, c.Zone = "e-1", "eu_west-1" }, ""},
 		"negative drain":          {func(c *config.Serve) { c.DrainTimeout = -1 }, "--drain-timeout"},
 		"no drain":                {func(c *config.Serve) { c.DrainTimeout = 0 }, ""},
 		"negative merge":          {func(c *config.Serve) { c.LiveMerge = -1 }, "--live-merge"},
@@ -197,7 +199,7 @@ func TestNetworks(t *testing.T) {
 }
 
 func TestEverySettingIsDocumented(t *testing.T) {
-	name := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+	name := regexp.MustCompile(`^[a-z]+[0-9]?(-[a-z]+)*$`)
 	seen := make(map[string]bool)
 	for field := range reflect.TypeFor[config.Serve]().Fields() {
 		if field.Tag.Get("kong") == "-" {

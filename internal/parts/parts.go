@@ -47,6 +47,9 @@ func Names() []string {
 	return names
 }
 
+// Required is the environment variable that makes a missing part an error instead of a skipped test.
+const Required = "STOA_PARTS"
+
 // Variable is the environment variable that holds a part's URL.
 func Variable(name string) string { return "STOA_PART_" + strings.ToUpper(name) }
 

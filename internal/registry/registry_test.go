@@ -1,11 +1,8 @@
 package registry_test
 
 import (
-	"errors"
 	"io"
-	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,9 +10,9 @@ import (
 	"github.com/stoa-live/stoa/internal/registry"
 )
 
-func open(t *testing.T, url string) registry.Registry {
+func open(t *testing.T, url string, options ...registry.Option) registry.Registry {
 	t.Helper()
-	r, err := registry.Open(t.Context(), url)
+	r, err := registry.Open(t.Context(), url, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,77 +24,37 @@ func open(t *testing.T, url string) registry.Registry {
 	return r
 }
 
-func get(t *testing.T, e registry.Endpoint) string {
+// local is an endpoint in this process that answers "here".
+func local(t *testing.T) registry.Endpoint {
 	t.Helper()
-	res, err := e.Client.Get(e.BaseURL + "/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(res.Body)
-	if err := errors.Join(err, res.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
-func TestNeighbourInTheSameProcess(t *testing.T) {
-	r := open(t, "static:")
 	s := memhttp.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
-	defer s.Close() //nolint:errcheck // a test
-	if _, err := r.Resolve(t.Context(), "auth"); !errors.Is(err, registry.ErrNotFound) {
-		t.Errorf("got %v", err)
-	}
-	if err := r.Register(t.Context(), "auth", registry.Endpoint{BaseURL: s.URL() + "/", Client: s.Client()}); err != nil {
-		t.Fatal(err)
-	}
-	e, err := r.Resolve(t.Context(), "auth")
-	if err != nil || strings.HasSuffix(e.BaseURL, "/") || get(t, e) != "here" {
-		t.Errorf("got %+v, %v", e, err)
-	}
-	if err := r.Deregister(t.Context(), "auth"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Resolve(t.Context(), "auth"); !errors.Is(err, registry.ErrNotFound) {
-		t.Errorf("got %v", err)
-	}
-	if err := r.Deregister(t.Context(), "auth"); err != nil {
-		t.Errorf("twice: %v", err)
-	}
-}
-
-func TestNeighbourByAddress(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Proto)
-	})}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	r := open(t, "static:?chat=http://"+listener.Addr().String()+"&auth=https://auth.internal")
-	e, err := r.Resolve(t.Context(), "chat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := get(t, e); got != "HTTP/2.0" {
-		t.Errorf("neighbours speak %s", got)
-	}
-	if names, err := r.Names(t.Context()); err != nil || !slices.Equal(names, []string{"auth", "chat"}) {
-		t.Errorf("got %v, %v", names, err)
-	}
-	if err := server.Close(); err != nil {
-		t.Error(err)
-	}
-	<-done
+	t.Cleanup(func() { _ = s.Close() })
+	return registry.Endpoint{BaseURL: s.URL(), Client: s.Client()}
 }
 
 func TestOpenRefuses(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                                   `unknown scheme ""`,
 		"etcd://x":                           `unknown scheme "etcd"`,
+		"static:?auth=http://x,":             "no http or https address",
+		"static:?auth=http://x,http://x":     "is there twice",
+		"consul://u:p@x":                     "want consul://host:port",
+		"consul:127.0.0.1:8500":              "want consul://host:port",
+		"consul://x/path":                    "want consul://host:port",
+		"consul://x:0":                       "not from 1 to 65535",
+		"consul://x?tokn=s3cret":             `unknown option "tokn"`,
+		"consul://x?token=":                  "token is empty",
+		"consul://x?token=s3cret%0a":         "characters that no token has",
+		"consul://x?token=s3cret&token=b":    "given 2 times",
+		"consul://x?token=s3cret&tokenFile=": "",
+		"consul://x?tokenFile=/no/such/file": "read tokenFile",
+		"consul://x?datacenter=a/b":          "is no name",
+		"consul://x?prefix=A":                "prefix",
+		"consul://x?weight=0":                "not from 1 to 100",
+		"consul://x?tls=perhaps":             "want true or false",
+		"consul://127.0.0.1:1?token=s3cret":  "consul at 127.0.0.1:1 cannot be reached",
+		"consul://x:y?token=s3cret":          "invalid port",
+		"consul://x?token=s3cret;":           "options are malformed",
 		"static:auth":                        "only ?name=address",
 		"static://x":                         "only ?name=address",
 		"static:?auth=":                      "no http or https address",
@@ -105,33 +62,11 @@ func TestOpenRefuses(t *testing.T) {
 		"static:?auth=http://x/path":         "more than a host",
 		"static:?auth=http://u:p@x":          "more than a host",
 		"static:?Auth=http://x":              "bad service name",
-		"static:?auth=http://x&auth=http://": "2 addresses",
+		"static:?auth=http://x&auth=http://": "separate its addresses by commas",
 	} {
-		if _, err := registry.Open(t.Context(), url); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := registry.Open(t.Context(), url); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("Open(%q): %v, want %q", url, err, want)
 		}
-	}
-	r := open(t, "static:")
-	for _, e := range []registry.Endpoint{{}, {BaseURL: "http://x"}, {BaseURL: "x", Client: http.DefaultClient}} {
-		if err := r.Register(t.Context(), "auth", e); err == nil {
-			t.Errorf("registered %+v", e)
-		}
-	}
-	if err := r.Register(t.Context(), "a/b", registry.Endpoint{BaseURL: "http://x", Client: http.DefaultClient}); err == nil {
-		t.Error("registered a bad name")
-	}
-}
-
-func TestClosed(t *testing.T) {
-	r := open(t, "static:?auth=http://x")
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Resolve(t.Context(), "auth"); !errors.Is(err, registry.ErrClosed) {
-		t.Errorf("Resolve: %v", err)
-	}
-	if err := r.Register(t.Context(), "auth", registry.Endpoint{BaseURL: "http://x", Client: http.DefaultClient}); !errors.Is(err, registry.ErrClosed) {
-		t.Errorf("Register: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,7 @@ func Config(t testing.TB) config.Serve {
 	t.Helper()
 	return config.Serve{
 		HTTPAddr: "127.0.0.1:0", RTMPAddr: "127.0.0.1:0", DataDir: t.TempDir(), Bus: "mem:", Registry: "static:", HTTP3: true,
+		Node: rand.Text()[:12], Zone: "", Advertise: "",
 		MetricsAllow: []string{"127.0.0.0/8"}, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
 		LiveReconnectWindow: 30 * time.Second, LiveCoverInterval: time.Minute, LiveStallTimeout: 10 * time.Second,
 		LiveMaxViewers: 100, ChatUserRate: 3, ChatRoomRate: 200, EdgeFrameRate: 100, EdgeDevices: "any", FFmpeg: "ffmpeg", LogLevel: "debug",

@@ -8,9 +8,6 @@ import (
 	"github.com/stoa-live/stoa/internal/parts"
 )
 
-// Required is the environment variable that makes a missing part an error instead of a skipped test.
-const Required = "STOA_PARTS"
-
 // URL returns how a part is reached. Whoever started it is told by the environment (scripts/parts): without that the test is
 // skipped, or fails where parts are required.
 func URL(t testing.TB, name string) string {
@@ -19,7 +16,7 @@ func URL(t testing.TB, name string) string {
 	if url != "" {
 		return url
 	}
-	if os.Getenv(Required) != "" {
+	if os.Getenv(parts.Required) != "" {
 		t.Fatalf("there is no %s: %s is not set, run this by scripts/parts", name, parts.Variable(name))
 	}
 	t.Skipf("needs %s: go run ./scripts/parts -only %s go test …", name, name)
@@ -32,7 +29,7 @@ func Installed(t testing.TB, name string) {
 	if parts.Installed(name) {
 		return
 	}
-	if os.Getenv(Required) != "" {
+	if os.Getenv(parts.Required) != "" {
 		t.Fatalf("%s is not installed: run scripts/parts.sh", name)
 	}
 	t.Skipf("needs %s: run scripts/parts.sh", name)
