@@ -23,6 +23,7 @@ type commands struct {
 	Demo     demoCommand         `cmd:"" help:"Put a demo channel on the air of a running server."`
 	Restored restoredCommand     `cmd:"" help:"Tell a stopped server that its data folder is a restored backup, so that devices fetch everything anew."`
 	Service  serviceTokenCommand `cmd:"" name:"service-token" help:"Print a token, good for half a minute and more, by which a back end calls internal RPCs."`
+	Xds      xdsCommand          `cmd:"" help:"Tell Envoys in front of a mesh where everything is."`
 	Version  versionCommand      `cmd:"" help:"Print the version."`
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -34,8 +35,6 @@ type Config struct {
 	// RateLimit is how many requests a second one address may make in the long run, after a burst of four seconds' worth; 0
 	// for no limit.
 	RateLimit float64
-	// MaxBody is the largest body of a request, in bytes.
-	MaxBody uint32
 }
 
 // Instance is a process that answers for a service.
@@ -46,6 +45,21 @@ type Instance struct {
 	Zone string
 	// Weight is its share of new calls; 0 means 1.
 	Weight uint32
+}
+
+// InstanceAt is the instance at an address as registries list it: http and an IP address with a port.
+func InstanceAt(rawURL, zone string, weight int) (Instance, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return Instance{}, err
+	}
+	if u.Scheme != "http" {
+		return Instance{}, fmt.Errorf("address %q: Envoy calls instances by http only", rawURL)
+	}
+	if _, _, err := hostPort(u.Host); err != nil {
+		return Instance{}, err
+	}
+	return Instance{Address: u.Host, Zone: zone, Weight: uint32(min(max(weight, 1), 1000))}, nil //nolint:gosec // in bounds
 }
 
 // Instances are the processes that answer, by the service's name in the registry. Those under "" have the web apps.

@@ -72,7 +72,7 @@ func server(t *testing.T, change func(c *xds.Config)) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := xds.Config{Services: app.PublicServices(), Address: port.Addr().String(), MaxBody: 1 << 20}
+	cfg := xds.Config{Services: app.PublicServices(), Address: port.Addr().String()}
 	if err := port.Close(); err != nil { // Envoy takes it
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 type mesh struct {
 	t         *testing.T
 	bus       string
+	registry  string            // "" for addresses that each process is given
 	addresses map[string]string // by the name in the registry, on the port for neighbours
 	folders   map[string]string // by process
 	running   map[string]*testkit.Server
@@ -47,11 +48,10 @@ func processes() []process {
 	}
 }
 
-func startMesh(t *testing.T) *mesh {
+func startMesh(t *testing.T, registry string) *mesh {
 	t.Helper()
-	bus := partstest.URL(t, "pulsar")
 	m := &mesh{
-		t: t, bus: bus + "?prefix=" + rand.Text() + "-", addresses: make(map[string]string),
+		t: t, registry: registry, bus: partstest.URL(t, "pulsar") + "?prefix=" + rand.Text() + "-", addresses: make(map[string]string),
 		folders: make(map[string]string), running: make(map[string]*testkit.Server),
 	}
 	for _, p := range processes() {
@@ -87,7 +87,9 @@ func (m *mesh) start(name string) {
 	}
 	m.running[name] = testkit.Start(m.t, func(c *config.Serve) {
 		c.Services, c.ServiceKey, c.Bus, c.DataDir = p.services, serviceKey, m.bus, m.folders[name]
-		c.Registry = "static:?" + strings.Join(neighbours, "&")
+		if c.Registry = m.registry; m.registry == "" {
+			c.Registry = "static:?" + strings.Join(neighbours, "&")
+		}
 		if len(p.names) > 0 {
 			c.InternalAddr = m.addresses[p.names[0]]
 		}
@@ -99,7 +101,14 @@ func (m *mesh) start(name string) {
 
 // TestAHouseOfFourProcesses: people, talk, long connections and the front each have a process, and nobody notices.
 func TestAHouseOfFourProcesses(t *testing.T) {
-	m := startMesh(t)
+	t.Run("by addresses", func(t *testing.T) { fourProcesses(t, startMesh(t, "")) })
+	t.Run("by Consul", func(t *testing.T) {
+		fourProcesses(t, startMesh(t, partstest.URL(t, "consul")+"?prefix="+strings.ToLower(rand.Text())+"-"))
+	})
+}
+
+func fourProcesses(t *testing.T, m *mesh) {
+	t.Helper()
 	front := m.running["front"]
 	owner, ann, bob := front.User(t, "owner"), front.User(t, "ann"), front.User(t, "bob")
 	room := as(front, binary, owner.Token).openRoom(t, "A room").GetConversationId()
@@ -128,6 +137,10 @@ func TestAHouseOfFourProcesses(t *testing.T) {
 		})
 		return err
 	}
+	testkit.Eventually(t, patience, "the edge finds chat", func() bool {
+		_, err := as(m.running["edge"], binary, bob.Token).chat.Sync(t.Context(), &chatv1.SyncRequest{})
+		return err == nil
+	})
 	onEdge := listen(bob.Token)
 	if err := say("hello"); err != nil {
 		t.Fatal(err)

@@ -60,8 +60,10 @@ func Examine(ctx context.Context, cfg config.Serve) []Finding {
 	}
 	found := []Finding{{"settings", Fine, "valid", ""}}
 	for _, p := range []struct{ name, flag, address string }{
-		{"HTTP port", "--http-addr", cfg.HTTPAddr}, {"RTMP port", "--rtmp-addr", cfg.RTMPAddr},
-		{"edge port", "--edge-addr", cfg.EdgeAddr}, {"edge TLS port", "--edge-tls-addr", cfg.EdgeTLSAddr},
+		{"HTTP port", "--http-addr", cfg.HTTPAddr},
+		{"RTMP port", "--rtmp-addr", cfg.RTMPAddr},
+		{"edge port", "--edge-addr", cfg.EdgeAddr},
+		{"edge TLS port", "--edge-tls-addr", cfg.EdgeTLSAddr},
 		{"internal port", "--internal-addr", cfg.InternalAddr},
 	} {
 		if p.address != "" {
