@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/services/chat"
 )
 
@@ -73,11 +73,7 @@ func (w *world) onDisk() []byte {
 // behind does something with the service's database behind its back, and leaves no connection.
 func (w *world) behind(act func(db *sql.DB) error) {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(u.Path, "chat.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	w.must(err)
-	w.must(errors.Join(act(db), db.Close()))
+	w.must(storetest.With(w.t, w.storeURL, "chat", os.DirFS("."), act))
 }
 
 func (w *world) exec(query string, args ...any) {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,12 +13,6 @@ import (
 
 	"github.com/stoa-live/stoa/internal/store"
 )
-
-// URL returns the URL of a store in a fresh folder that is removed after the test.
-func URL(t testing.TB) string {
-	t.Helper()
-	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(t.TempDir())}).String()
-}
 
 // Open opens a fresh database of service with all migrations, closed after the test.
 func Open(t testing.TB, service string, migrations fs.FS) *store.DB {
