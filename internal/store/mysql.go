@@ -17,8 +17,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// mysqlMode makes names quoted by ", as everywhere else, and refuses what does not fit instead of cutting it off.
-const mysqlMode = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO," +
+// mysqlMode refuses what does not fit instead of cutting it off.
+const mysqlMode = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO," +
 	"NO_ENGINE_SUBSTITUTION"
 
 // migrateWait is how long a process waits for another one's migrations.

@@ -32,8 +32,8 @@ func (s statement) arguments(args []driver.NamedValue) []driver.NamedValue {
 // the memory.
 const translationsKept = 1024
 
-// translator turns the placeholders of SQLite, ? and ?1, into those of a server: $1 where dollar is set, and ? elsewhere.
-// It is safe for concurrent use.
+// translator turns the placeholders of SQLite, ? and ?1, into those of a server: $1 where dollar is set, for PostgreSQL, and
+// ? elsewhere. Names quoted by ` are quoted by " there. It is safe for concurrent use.
 type translator struct {
 	dollar bool
 
@@ -42,7 +42,7 @@ type translator struct {
 }
 
 func (t *translator) translate(query string) statement {
-	if !strings.Contains(query, "?") {
+	if !strings.ContainsAny(query, "?`") {
 		return statement{text: query, inputs: -1}
 	}
 	t.mu.RLock()
@@ -71,7 +71,11 @@ func translate(query string, dollar bool) statement {
 	numbered, next := false, 0
 	for i := 0; i < len(query); {
 		if end := quotedEnd(query, i, dollar); end > i {
-			out.WriteString(query[i:end])
+			if quoted := query[i:end]; dollar && quoted[0] == '`' {
+				out.WriteString(strings.ReplaceAll(quoted, "`", `"`))
+			} else {
+				out.WriteString(quoted)
+			}
 			i = end
 			continue
 		}

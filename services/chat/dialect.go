@@ -11,7 +11,7 @@ import (
 )
 
 // sqlDialect is what the databases say differently. All else of the hand-written SQL is the same on all of them: names that one
-// of them keeps for itself are quoted by ", and tables in FROM have names of their own.
+// of them keeps for itself are quoted by `, and tables in FROM have names of their own.
 type sqlDialect string
 
 func (d sqlDialect) sqlite() bool   { return d == dialect.SQLite }
@@ -115,7 +115,7 @@ func (d sqlDialect) seqsOf() string {
 // ownSigns looks for what a JSON array of askedSign names among the signs of a user in a conversation: it returns the
 // places in the array, counted from 0.
 func (d sqlDialect) ownSigns() string {
-	const same = "r.conversation_id = ? AND r.user_id = ? AND r.seq = a.s AND r.\"key\" = a.k"
+	const same = "r.conversation_id = ? AND r.user_id = ? AND r.seq = a.s AND r.`key` = a.k"
 	switch {
 	case d.postgres():
 		return "SELECT a.n - 1 FROM (SELECT n, (value ->> 's')::bigint AS s, value ->> 'k' AS k " +

@@ -56,9 +56,9 @@ func unreadable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r)
 
 // react stores or removes a sign and reports whether that changed anything.
 func (b *batch) react(m *chatv1.Message, userID, key string, remove bool) (bool, error) {
-	query := `INSERT INTO reactions (conversation_id, seq, "key", user_id) VALUES (?, ?, ?, ?)` + b.store.says.orNothing("")
+	query := "INSERT INTO reactions (conversation_id, seq, `key`, user_id) VALUES (?, ?, ?, ?)" + b.store.says.orNothing("")
 	if remove {
-		query = `DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND "key" = ? AND user_id = ?`
+		query = "DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND `key` = ? AND user_id = ?"
 	}
 	changed, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
-const messageColumns = `SELECT seq, client_msg_id, body, sent_at, deleted, "change" FROM messages WHERE conversation_id = ?`
+const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, `change` FROM messages WHERE conversation_id = ?"
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
@@ -32,7 +32,7 @@ func prepareMessages(ctx context.Context, db *sql.DB, says sqlDialect) (messageS
 	beforeShown, fifth := db.PrepareContext(ctx,
 		messageColumns+" AND seq < ? AND seq >= ?"+notHidden+" ORDER BY seq DESC LIMIT ?")
 	changed, third := db.PrepareContext(ctx,
-		messageColumns+` AND "change" > 0 AND "change" > ? AND seq >= ? ORDER BY "change" LIMIT ?`)
+		messageColumns+" AND `change` > 0 AND `change` > ? AND seq >= ? ORDER BY `change` LIMIT ?")
 	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN ("+says.seqsOf()+") ORDER BY seq")
 	same, seventh := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
 	ownSigns, sixth := db.PrepareContext(ctx, says.ownSigns())

@@ -34,7 +34,7 @@ func prepareBatches(ctx context.Context, db *sql.DB, says sqlDialect) (batchStat
 		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, " +
 			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?)" + says.orNothing("client_msg_id, sender_id, conversation_id")),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
-		changeMessage: prepare(`UPDATE messages SET body = ?, deleted = ?, "change" = ?, quoted_seq = ? ` +
+		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, `change` = ?, quoted_seq = ? " +
 			"WHERE conversation_id = ? AND seq = ?"),
 		at:      prepare(messageColumns + " AND seq = ?"),
 		gone:    prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
