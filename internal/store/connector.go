@@ -108,7 +108,6 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return &transaction{inner: inner, conn: c}, nil
 }
 
-
 // transaction is a transaction that gives the lock back when it ends.
 type transaction struct {
 	inner driver.Tx

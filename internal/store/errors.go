@@ -60,8 +60,8 @@ func IsUnavailable(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case strings.HasPrefix(e.Code, "08"), // the connection
-			strings.HasPrefix(e.Code, "53"), // no room, no memory, too many connections
-			strings.HasPrefix(e.Code, "57P"), // it is shut down, or starts
+			strings.HasPrefix(e.Code, "53"),                         // no room, no memory, too many connections
+			strings.HasPrefix(e.Code, "57P"),                        // it is shut down, or starts
 			e.Code == "40001", e.Code == "40P01", e.Code == "55P03": // somebody else came first
 			return true
 		}

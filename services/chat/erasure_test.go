@@ -5,9 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -54,20 +52,10 @@ func (n *node) page(user, conversation string) []*chatv1.Message {
 	return res.GetMessages()
 }
 
-// onDisk returns all that lies in the database's files.
+// onDisk returns all that lies in the database.
 func (w *world) onDisk() []byte {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	files, err := filepath.Glob(filepath.Join(u.Path, "chat.db*"))
-	w.must(err)
-	var all []byte
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		w.must(err)
-		all = append(all, content...)
-	}
-	return all
+	return storetest.Contents(w.t, w.storeURL, "chat", os.DirFS("."))
 }
 
 // behind does something with the service's database behind its back, and leaves no connection.

@@ -29,7 +29,7 @@ type conversationStatements struct {
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
-	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
+	selectMember       = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
 )
 
 // countUnread counts messages of others after a position: conversation, position, user, the user as an actor, limit.

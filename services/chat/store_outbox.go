@@ -36,9 +36,9 @@ func prepareBatches(ctx context.Context, db *sql.DB, says sqlDialect) (batchStat
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
 		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, `change` = ?, quoted_seq = ? " +
 			"WHERE conversation_id = ? AND seq = ?"),
-		at:      prepare(messageColumns + " AND seq = ?"),
-		gone:    prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
-		answers: prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
+		at:            prepare(messageColumns + " AND seq = ?"),
+		gone:          prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
+		answers:       prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
 		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?)" + says.orNothing("")),
 		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
 			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)" + says.returning()),

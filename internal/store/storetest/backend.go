@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
@@ -167,4 +169,76 @@ func With(t testing.TB, rawURL, service string, migrations fs.FS, act func(db *s
 		return err
 	}
 	return errors.Join(act(db.Write), db.Close())
+}
+
+// Contents is everything that a service wrote: SQLite's files as they are, and what stands in the tables of a server.
+func Contents(t testing.TB, rawURL, service string, migrations fs.FS) []byte {
+	t.Helper()
+	if u := parse(t, rawURL); u.Scheme == SQLite {
+		files, err := filepath.Glob(filepath.Join(u.Path, service+".db*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal("no database files", err)
+		}
+		var all []byte
+		for _, file := range files {
+			content, err := os.ReadFile(file) //nolint:gosec // of the test
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, content...)
+		}
+		return all
+	}
+	var all bytes.Buffer
+	if err := With(t, rawURL, service, migrations, func(db *sql.DB) error {
+		tables, err := Rows(t.Context(), db, "SELECT table_name FROM information_schema.tables WHERE table_schema = "+
+			map[bool]string{true: "current_schema()", false: "database()"}[strings.HasPrefix(rawURL, "postgres:")])
+		if err != nil {
+			return err
+		}
+		for _, table := range tables {
+			rows, err := Rows(t.Context(), db, fmt.Sprintf("SELECT * FROM %s", table[0])) //nolint:gosec // names of ours
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				for _, value := range row {
+					fmt.Fprintln(&all, value)
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all.Bytes()
+}
+
+// Rows returns all rows of a query; texts are strings.
+func Rows(ctx context.Context, db *sql.DB, query string, args ...any) (all [][]any, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		row, targets := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			targets[i] = &row[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			return nil, err
+		}
+		for i, value := range row {
+			if b, ok := value.([]byte); ok {
+				row[i] = string(b)
+			}
+		}
+		all = append(all, row)
+	}
+	return all, nil
 }
