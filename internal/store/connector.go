@@ -144,10 +144,13 @@ func (c *conn) failed(ctx context.Context, err error, again bool) error {
 		return err
 	}
 	if !c.connector.dialect.lost(err) && !errors.Is(err, driver.ErrBadConn) {
+		if IsUnavailable(err) {
+			return &unavailable{text: "the database cannot do it now: " + err.Error(), cause: err}
+		}
 		return err
 	}
 	c.broken = true
-	return &unavailable{text: "the connection to the database was lost", cause: err, again: again && !c.inTx}
+	return &unavailable{text: "the connection to the database was lost: " + err.Error(), cause: err, again: again && !c.inTx}
 }
 
 // alone reports whether what comes has to begin a transaction of its own.

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"testing"
 
 	"connectrpc.com/connect"

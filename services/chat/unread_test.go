@@ -101,7 +101,8 @@ func TestHiddenMessagesAreNotUnread(t *testing.T) {
 	measure := func(last, hidden int64, want int32) int64 {
 		t.Helper()
 		w.babble(id, "ann", last)
-		w.exec("INSERT OR IGNORE INTO hiddens (conversation_id, user_id, seq, change) "+
+		w.exec("DELETE FROM hiddens WHERE conversation_id = ? AND user_id = 'bob'", id)
+		w.exec("INSERT INTO hiddens (conversation_id, user_id, seq, `change`) "+
 			"SELECT conversation_id, 'bob', seq, 2 FROM messages WHERE conversation_id = ? AND seq <= ?", id, hidden)
 		var got int32
 		count := func() { got = n.state("bob", id).GetMembership().GetUnreadCount() }
