@@ -23,7 +23,7 @@ type Serve struct {
 	RTMPAddr string `name:"rtmp-addr" env:"STOA_RTMP_ADDR" default:":1935" help:"Address for encoders."`
 	DataDir  string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Folder for the database, covers, HLS segments and the operator key."`
 
-	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>. Default: the folder db in the data folder."`
+	Store    string `name:"store" env:"STOA_STORE" help:"Database: sqlite:<folder>, postgres://user:password@host:port/database (a schema stoa_<service> for each service) or mysql://user:password@host:port/prefix (MySQL or MariaDB, a database <prefix>_<service> for each). PostgreSQL takes sslmode (require, which is the default, verify-ca, verify-full, disable), sslrootcert, sslcert and sslkey; MySQL takes tls (true, skip-verify, false, which is the default). Default: the folder db in the data folder."`
 	Bus      string `name:"bus" env:"STOA_BUS" default:"mem:" help:"Events between services: mem:."`
 	Registry string `name:"registry" env:"STOA_REGISTRY" default:"static:" help:"Where services are found: static:."`
 
