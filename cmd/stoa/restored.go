@@ -11,7 +11,7 @@ import (
 
 type restoredCommand struct {
 	DataDir string `name:"data-dir" env:"STOA_DATA_DIR" default:"./data" help:"Data folder of the server."`
-	Store   string `name:"store" env:"STOA_STORE" help:"Database of the server: sqlite:<folder>. Default: the folder db in the data folder."`
+	Store   string `name:"store" env:"STOA_STORE" help:"Database of the server, as stoa serve has it. Default: the folder db in the data folder."`
 }
 
 // Run prepares what was restored.

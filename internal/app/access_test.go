@@ -4,7 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"database/sql"
-	"errors"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	livev1 "github.com/stoa-live/stoa/gen/go/stoa/live/v1"
 	"github.com/stoa-live/stoa/internal/authn"
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/internal/testkit"
 )
 
@@ -278,20 +280,19 @@ func awaitRevoked(t *testing.T, s *testkit.Server, token string) {
 func signingKey(t *testing.T, s *testkit.Server) (id string, key ed25519.PrivateKey) {
 	t.Helper()
 	var seed []byte
-	withDatabase(t, s.DataDir, "auth", func(db *sql.DB) error {
+	withDatabase(t, s.DataDir, s.Store, "auth", func(db *sql.DB) error {
 		return db.QueryRowContext(t.Context(), "SELECT id, seed FROM signing_keys ORDER BY serial LIMIT 1").Scan(&id, &seed)
 	})
 	return id, ed25519.NewKeyFromSeed(seed)
 }
 
 // withDatabase opens a service's database beside or after its process.
-func withDatabase(t *testing.T, dataDir, service string, do func(*sql.DB) error) {
+func withDatabase(t *testing.T, dataDir, store, service string, do func(*sql.DB) error) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(dataDir, "db", service+".db"))+"?_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
+	if store == "" {
+		store = (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(dataDir, "db"))}).String()
 	}
-	if err := errors.Join(do(db), db.Close()); err != nil {
+	if err := storetest.With(t, store, service, os.DirFS(filepath.Join("../../services", service)), do); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -105,7 +105,7 @@ func TestRevokedSessionsEndTheirStreams(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	s := testkit.Start(t)
-	same := func(c *config.Serve) { c.DataDir = s.DataDir }
+	same := func(c *config.Serve) { c.DataDir, c.Store = s.DataDir, s.Store }
 	kept, gone := s.User(t, "kept"), s.Guest(t)
 	room := as(s, binary, kept.Token).openRoom(t, "A room")
 	sent := as(s, binary, kept.Token).say(t, room.GetConversationId(), "before")

@@ -28,6 +28,7 @@ import (
 	"github.com/stoa-live/stoa/internal/app"
 	"github.com/stoa-live/stoa/internal/config"
 	"github.com/stoa-live/stoa/internal/store"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/internal/testkit"
 )
 
@@ -83,22 +84,26 @@ func TestWrongConfiguration(t *testing.T) {
 	inData := func(name, content string) func(*config.Serve) {
 		return func(c *config.Serve) { spoil(t, c.DataDir, name, content) }
 	}
+	const nobody = "127.0.0.1:1" // where nothing listens
 	for name, c := range map[string]struct {
 		change func(*config.Serve)
 		want   []string // parts of the error
 	}{
-		"unknown bus":         {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
-		"malformed bus":       {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
-		"bus in no namespace": {func(c *config.Serve) { c.Bus = "pulsar://broker:6650?token=secret" }, []string{"open bus", "/tenant/namespace"}},
-		"bus with a password": {func(c *config.Serve) { c.Bus = "pulsar://me:secret@broker/a/b" }, []string{"open bus", "tokenFile"}},
-		"unknown store":       {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
-		"store with options":  {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
-		"store in a file":     {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
-		"unknown registry":    {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
-		"malformed registry":  {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
-		"HTTP port in use":    {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
-		"RTMP port in use":    {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
-		"edge port in use":    {func(c *config.Serve) { c.EdgeAddr = taken.Addr().String() }, []string{"open edge port", taken.Addr().String(), "in use"}},
+		"unknown bus":                          {func(c *config.Serve) { c.Bus = "kafka://broker" }, []string{"open bus", `"kafka"`}},
+		"malformed bus":                        {func(c *config.Serve) { c.Bus = "%" }, []string{"open bus"}},
+		"bus in no namespace":                  {func(c *config.Serve) { c.Bus = "pulsar://broker:6650?token=secret" }, []string{"open bus", "/tenant/namespace"}},
+		"bus with a password":                  {func(c *config.Serve) { c.Bus = "pulsar://me:secret@broker/a/b" }, []string{"open bus", "tokenFile"}},
+		"unknown store":                        {func(c *config.Serve) { c.Store = "oracle://user:secret@host" }, []string{"open store", `"oracle"`}},
+		"store with options":                   {func(c *config.Serve) { c.Store = "sqlite:///tmp?mode=memory" }, []string{"open store", "options"}},
+		"store in a file":                      {func(c *config.Serve) { c.Store = "sqlite:" + file }, []string{"open store", file}},
+		"unknown registry":                     {func(c *config.Serve) { c.Registry = "etcd://host" }, []string{"open registry", `"etcd"`}},
+		"malformed registry":                   {func(c *config.Serve) { c.Registry = "static:?chat=nowhere" }, []string{"open registry", "chat"}},
+		"HTTP port in use":                     {func(c *config.Serve) { c.HTTPAddr = taken.Addr().String() }, []string{"open HTTP port", taken.Addr().String(), "in use"}},
+		"RTMP port in use":                     {func(c *config.Serve) { c.RTMPAddr = taken.Addr().String() }, []string{"open RTMP port", taken.Addr().String(), "in use"}},
+		"edge port in use":                     {func(c *config.Serve) { c.EdgeAddr = taken.Addr().String() }, []string{"open edge port", taken.Addr().String(), "in use"}},
+		"store out of reach":                   {func(c *config.Serve) { c.Store = "postgres://user:secret@" + nobody + "/db?sslmode=disable" }, []string{"open store of", nobody, "refused"}},
+		"another out of reach":                 {func(c *config.Serve) { c.Store = "mysql://user:secret@" + nobody + "/prefix" }, []string{"open store of", nobody, "refused"}},
+		"store without its password's escapes": {func(c *config.Serve) { c.Store = "postgres://user:secret%zz@host/db" }, []string{"open store", "URL"}},
 		"edge TLS port in use": {func(c *config.Serve) {
 			c.TLSCert, c.TLSKey, c.EdgeAddr, c.EdgeTLSAddr = certificate, key, "127.0.0.1:0", taken.Addr().String()
 		}, []string{"open edge TLS port", taken.Addr().String(), "in use"}},
@@ -146,6 +151,7 @@ func spoil(t *testing.T, dataDir, name, content string) {
 }
 
 func TestDamagedDatabase(t *testing.T) {
+	storetest.OnlySQLite(t, "it damages the files")
 	for _, service := range []string{"auth", "chat", "live", "admin"} {
 		cfg := testkit.Config(t)
 		spoil(t, cfg.DataDir, "db/"+service+".db", strings.Repeat("no database ", 1000))
@@ -157,7 +163,7 @@ func TestDamagedDatabase(t *testing.T) {
 
 func TestDatabaseOfANewerBinary(t *testing.T) {
 	cfg := testkit.Config(t)
-	same := func(c *config.Serve) { c.DataDir = cfg.DataDir }
+	same := func(c *config.Serve) { c.DataDir, c.Store = cfg.DataDir, cfg.Store }
 	s := testkit.Start(t, same)
 	guest := s.Guest(t)
 	if err := s.Close(); err != nil {
@@ -166,7 +172,7 @@ func TestDatabaseOfANewerBinary(t *testing.T) {
 	for _, service := range []string{"auth", "chat", "live", "admin"} {
 		exec := func(statement string) {
 			t.Helper()
-			withDatabase(t, cfg.DataDir, service, func(db *sql.DB) error {
+			withDatabase(t, cfg.DataDir, cfg.Store, service, func(db *sql.DB) error {
 				_, err := db.ExecContext(t.Context(), statement)
 				return err
 			})
@@ -186,6 +192,7 @@ func TestDatabaseOfANewerBinary(t *testing.T) {
 
 func TestDataFolderOfAnyName(t *testing.T) {
 	t.Parallel()
+	storetest.OnlySQLite(t, "it looks for the files")
 	s := testkit.Start(t, func(c *config.Serve) { c.DataDir = filepath.Join(c.DataDir, "50% of ü? #1 a+b") })
 	s.Guest(t)
 	if _, err := os.Stat(filepath.Join(s.DataDir, "db", "auth.db")); err != nil {

@@ -16,7 +16,8 @@ import (
 
 // ToConnect translates any error into what a client sees. It returns nil for nil, and otherwise an error that has an
 // ErrorInfo: the error's own if it is an [*Error] or came from a neighbour with one, a generic one by its code if it is
-// a bare *connect.Error or a context's end, and INTERNAL for everything else.
+// a bare *connect.Error or a context's end, UNAVAILABLE if it says so of itself (Unavailable() bool), and INTERNAL for
+// everything else.
 func ToConnect(err error) *connect.Error {
 	if err == nil {
 		return nil
@@ -43,6 +44,8 @@ func ToConnect(err error) *connect.Error {
 		return wire
 	case wire != nil:
 		return bare(wire)
+	case isUnavailable(err): // also one that took too long to be reached
+		return unavailable().connect()
 	case errors.Is(err, context.Canceled):
 		return canceled().connect()
 	case errors.Is(err, context.DeadlineExceeded):
@@ -106,7 +109,7 @@ func bare(wire *connect.Error) *connect.Error {
 	case connect.CodeDeadlineExceeded:
 		return deadlineExceeded().connect()
 	case connect.CodeUnavailable:
-		return Unavailable(ReasonUnavailable, "the service is not available, try again later").connect()
+		return unavailable().connect()
 	case connect.CodeUnauthenticated:
 		return Unauthenticated(ReasonUnauthenticated, "sign in first").connect()
 	case connect.CodePermissionDenied:
@@ -177,6 +180,20 @@ func decodeProblem(text string) string {
 		clean = string(runes[:limit]) + "…"
 	}
 	return strings.TrimSpace(clean)
+}
+
+// isUnavailable reports whether an error says of itself that the same may work in a moment, as those of a database that is
+// away do.
+func isUnavailable(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Unavailable() bool
+	}](err)
+	return ok && e.Unavailable()
+}
+
+func unavailable() *Error {
+	return Unavailable(ReasonUnavailable, "the service is not available, try again later")
 }
 
 func internal() *Error {

@@ -15,6 +15,12 @@ import (
 	"github.com/stoa-live/stoa/internal/errs"
 )
 
+// away is the error of a database that cannot be reached.
+type away struct{}
+
+func (away) Error() string     { return "dial tcp 10.0.0.7:5432: connection refused" }
+func (away) Unavailable() bool { return true }
+
 func TestToConnect(t *testing.T) {
 	driver := errors.New("pq: secret table is on fire")
 	neighbour := errs.ToConnect(errs.NotFound("ROOM_NOT_FOUND", "no such room").With("room_id", "r1"))
@@ -53,6 +59,10 @@ func TestToConnect(t *testing.T) {
 		"neighbour replaced": {
 			err: errs.Unavailable("LIVE_DOWN", "later").Because(neighbour), code: connect.CodeUnavailable, reason: "LIVE_DOWN",
 			message: "later",
+		},
+		"a database that is away": {
+			err: fmt.Errorf("store room: %w", away{}), code: connect.CodeUnavailable, reason: "UNAVAILABLE",
+			message: "the service is not available, try again later",
 		},
 		"bare unavailable": {
 			err: connect.NewError(connect.CodeUnavailable, driver), code: connect.CodeUnavailable, reason: "UNAVAILABLE",

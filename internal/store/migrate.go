@@ -8,17 +8,18 @@ import (
 	"log/slog"
 	"time"
 
-	"entgo.io/ent/dialect"
 	"github.com/pressly/goose/v3"
 )
 
-// migrate brings the schema to the newest version that files knows.
-func migrate(ctx context.Context, db *DB, files fs.FS, logger *slog.Logger) error {
-	folder, gooseDialect, err := migrationsOf(db.dialect, files)
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(gooseDialect, db.Write, folder,
+// migrations are the files of a service for one dialect.
+type migrations struct {
+	folder  fs.FS
+	dialect goose.Dialect
+}
+
+// apply brings the schema to the newest version that the files know.
+func (m migrations) apply(ctx context.Context, db *DB, logger *slog.Logger) error {
+	provider, err := goose.NewProvider(m.dialect, db.Write, m.folder,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
@@ -38,31 +39,31 @@ func migrate(ctx context.Context, db *DB, files fs.FS, logger *slog.Logger) erro
 	}
 	if err != nil {
 		if partial, ok := errors.AsType[*goose.PartialError](err); ok && partial.Failed != nil {
-			return fmt.Errorf("migrate schema to version %d: %w", partial.Failed.Source.Version, partial.Err)
+			return fmt.Errorf("migrate schema to version %d: %w%s", partial.Failed.Source.Version, partial.Err, m.leftOver())
 		}
 		return fmt.Errorf("migrate schema: %w", err)
 	}
 	return nil
 }
 
-// migrationsOf finds the folder of a dialect in a service's files, which embed either "migrations" or what is in it.
-func migrationsOf(name string, files fs.FS) (fs.FS, goose.Dialect, error) {
-	var folder string
-	var of goose.Dialect
-	switch name {
-	case dialect.SQLite:
-		folder, of = "sqlite", goose.DialectSQLite3
-	default:
-		return nil, "", fmt.Errorf("no migrations for dialect %q", name)
+// leftOver says what a migration that failed leaves.
+func (m migrations) leftOver() string {
+	if m.dialect != goose.DialectMySQL {
+		return "" // nothing
 	}
+	return " (MySQL cannot undo what of it was done; it can be repeated, and is at the next start)"
+}
+
+// migrationsOf finds the folder of a dialect in a service's files, which embed either "migrations" or what is in it.
+func migrationsOf(folder string, of goose.Dialect, files fs.FS) (migrations, error) {
 	for _, path := range []string{"migrations/" + folder, folder} {
 		if info, err := fs.Stat(files, path); err == nil && info.IsDir() {
 			sub, err := fs.Sub(files, path)
 			if err != nil {
-				return nil, "", fmt.Errorf("read migrations: %w", err)
+				return migrations{}, fmt.Errorf("read migrations: %w", err)
 			}
-			return sub, of, nil
+			return migrations{folder: sub, dialect: of}, nil
 		}
 	}
-	return nil, "", fmt.Errorf("no folder migrations/%s among the service's files", folder)
+	return migrations{}, fmt.Errorf("no folder migrations/%s among the service's files", folder)
 }

@@ -13,8 +13,7 @@ import (
 	"strconv"
 
 	"entgo.io/ent/dialect"
-	"modernc.org/sqlite" // also registers the driver "sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // busyTimeout is how long a connection waits for a lock of another process, in milliseconds. Within the process nobody
@@ -25,7 +24,7 @@ const busyTimeout = "5000"
 // reach.
 const writerCache = "-65536"
 
-func openSQLite(ctx context.Context, u *url.URL, service string, logger *slog.Logger) (*DB, error) {
+func openSQLite(ctx context.Context, u *url.URL, service string, migrateTo migrations, logger *slog.Logger) (*DB, error) {
 	folder, err := sqliteFolder(u)
 	if err != nil {
 		return nil, err
@@ -61,6 +60,9 @@ func openSQLite(ctx context.Context, u *url.URL, service string, logger *slog.Lo
 	}
 	if db.checkpoints, err = startCheckpointer(path, sqliteDSN(path, false), logger); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch log of %s: %w", path, err), db.Close())
+	}
+	if err := migrateTo.apply(ctx, db, logger); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -105,13 +107,4 @@ func sqliteDSN(path string, readOnly bool) string {
 		query.Set("_txlock", "immediate")
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()
-}
-
-// IsUnique reports whether err is a violated UNIQUE or PRIMARY KEY constraint.
-func IsUnique(err error) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return false
-	}
-	return e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 }

@@ -19,14 +19,20 @@ import (
 
 	"github.com/stoa-live/stoa/internal/app"
 	"github.com/stoa-live/stoa/internal/config"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/internal/telemetry"
 )
 
-// Config returns settings for a process of one test: ports of its own on loopback, a fresh data folder, no rate limit at
-// the gateway, and a drain that no test waits out.
+// Config returns settings for a process of one test: ports of its own on loopback, a fresh data folder and a fresh store, no
+// rate limit at the gateway, and a drain that no test waits out.
 func Config(t testing.TB) config.Serve {
 	t.Helper()
+	var store string // SQLite's is in the data folder
+	if storetest.Backend() != storetest.SQLite {
+		store = storetest.URL(t)
+	}
 	return config.Serve{
+		Store:    store,
 		HTTPAddr: "127.0.0.1:0", RTMPAddr: "127.0.0.1:0", DataDir: t.TempDir(), Bus: "mem:", Registry: "static:", HTTP3: true,
 		Node: rand.Text()[:12], Zone: "", Advertise: "",
 		MetricsAllow: []string{"127.0.0.0/8"}, MaxBody: 1 << 20, DrainTimeout: 10 * time.Second,
@@ -92,6 +98,7 @@ type Server struct {
 
 	URL     string
 	DataDir string
+	Store   string // empty where it is in the data folder
 	Log     *Log
 	// HTTP1 and HTTP2 speak one version of HTTP each, without TLS.
 	HTTP1, HTTP2 *http.Client
@@ -108,7 +115,7 @@ func Start(t testing.TB, changes ...func(*config.Serve)) *Server {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	s := &Server{DataDir: cfg.DataDir, Log: &Log{}, HTTP1: client(false), HTTP2: client(true), t: t}
+	s := &Server{DataDir: cfg.DataDir, Store: cfg.Store, Log: &Log{}, HTTP1: client(false), HTTP2: client(true), t: t}
 	logger, err := telemetry.NewLogger(s.Log, "text", cfg.LogLevel)
 	if err != nil {
 		t.Fatal(err)

@@ -92,6 +92,7 @@ func TestLogSurvivesARestart(t *testing.T) {
 // TestLogFromBeforeNames starts on a database of the first release.
 func TestLogFromBeforeNames(t *testing.T) {
 	t.Parallel()
+	storetest.OnlySQLite(t, "there was no older version")
 	url := storetest.URL(t)
 	first, err := fs.ReadFile(os.DirFS("."), "migrations/sqlite/0001_init.sql")
 	if err != nil {

@@ -51,7 +51,7 @@ func (s *store) close() error { return s.db.Close() }
 func (s *store) append(ctx context.Context, e Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.now().UTC()
+	at := s.now().UTC().Truncate(time.Microsecond)
 	id, err := ulid.New(ulid.Timestamp(at), s.ids)
 	if err != nil {
 		return fmt.Errorf("name audit entry: %w", err)
@@ -97,13 +97,13 @@ func conditions(filter Filter, before string) (all []predicate.AuditEntry) {
 	}
 	// Ids begin with the time in milliseconds, so that they bound the walk; the time itself decides.
 	if at := filter.Since; !at.IsZero() {
-		all = append(all, auditentry.AtGTE(at.UTC()))
+		all = append(all, auditentry.AtGTE(upToMicrosecond(at)))
 		if at.UnixMilli() > 0 {
 			all = append(all, auditentry.IDGTE(firstID(at)))
 		}
 	}
 	if at := filter.Until; !at.IsZero() {
-		all = append(all, auditentry.AtLT(at.UTC()))
+		all = append(all, auditentry.AtLT(upToMicrosecond(at)))
 		if at.UnixMilli() > 0 {
 			all = append(all, auditentry.IDLT(firstID(at.Add(time.Millisecond))))
 		}
@@ -112,6 +112,11 @@ func conditions(filter Filter, before string) (all []predicate.AuditEntry) {
 		all = append(all, auditentry.IDLT(before))
 	}
 	return all
+}
+
+// upToMicrosecond is the first microsecond that is not before a time: entries are stored to the microsecond.
+func upToMicrosecond(at time.Time) time.Time {
+	return at.UTC().Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }
 
 // firstID returns the least id of a time, after 1970. One that is too far off to be in ids comes out as the last of them.

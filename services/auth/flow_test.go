@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 )
 
 // TestWholeLife is one body over every protocol: a device, a guest, a user, its profile, its devices, its end.
@@ -293,17 +294,5 @@ func TestNoSecretIsStoredOrLogged(t *testing.T) {
 // onDisk is everything that the service wrote to its database.
 func onDisk(t testing.TB, storeURL string) []byte {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(strings.TrimPrefix(storeURL, "sqlite://"), "*"))
-	if err != nil || len(files) == 0 {
-		t.Fatal("no database files", err)
-	}
-	var all []byte
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, raw...)
-	}
-	return all
+	return storetest.Contents(t, storeURL, "auth", os.DirFS("."))
 }

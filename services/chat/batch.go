@@ -60,7 +60,8 @@ func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch,
 		ctx: ctx, tx: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
 		rights: make(map[string]bool),
 	}
-	if err := tx.StmtContext(ctx, s.batches.takeNumber).QueryRowContext(ctx).Scan(&b.number); err != nil {
+	var err error
+	if b.number, err = s.says.number(ctx, tx.StmtContext(ctx, s.batches.takeNumber), 1); err != nil {
 		return nil, fmt.Errorf("take commit number: %w", err)
 	}
 	return b, nil
@@ -84,7 +85,7 @@ func (b *batch) attempt(act func() error) error {
 			return fmt.Errorf("%w: roll back to savepoint: %w, after: %v", errBroken, undo, err) //nolint:errorlint // is no refusal
 		}
 	}
-	if _, release := b.tx.ExecContext(b.ctx, "RELEASE attempt"); release != nil {
+	if _, release := b.tx.ExecContext(b.ctx, "RELEASE SAVEPOINT attempt"); release != nil {
 		return fmt.Errorf("%w: release savepoint: %w, after: %v", errBroken, release, err) //nolint:errorlint // is no refusal
 	}
 	return err
@@ -153,14 +154,10 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx, m.GetConversationId(), seq,
-		doer(m), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))
-	if err != nil {
+	if fresh, err = b.store.says.inserted(b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx,
+		m.GetConversationId(), seq, doer(m), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))); err != nil {
 		return nil, false, fmt.Errorf("insert message: %w", err)
-	}
-	if n, err := res.RowsAffected(); err != nil {
-		return nil, false, fmt.Errorf("insert message: %w", err)
-	} else if n == 0 {
+	} else if !fresh {
 		stored, err := b.same(m)
 		return stored, false, err
 	}
@@ -318,12 +315,8 @@ func (b *batch) record(t *tale, mine claim) (run, error) {
 	if err != nil {
 		return run{}, fmt.Errorf("encode outbox row: %w", err)
 	}
-	res, err := b.tx.StmtContext(b.ctx, b.store.batches.insertOutbox).ExecContext(b.ctx, t.conversationID, first, last,
+	id, err := b.store.says.idOf(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.insertOutbox), t.conversationID, first, last,
 		t.userID, events, mine.by, mine.until.UnixMilli())
-	if err != nil {
-		return run{}, fmt.Errorf("insert outbox row: %w", err)
-	}
-	id, err := res.LastInsertId()
 	if err != nil {
 		return run{}, fmt.Errorf("insert outbox row: %w", err)
 	}

@@ -13,12 +13,14 @@ import (
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 )
 
 // TestNoRoomOnTheDisk has the database run full (SQLITE_FULL): what cannot be stored is refused as UNAVAILABLE and leaves
 // nothing, what is acknowledged is there, reading goes on, and with room again so does everything.
 func TestNoRoomOnTheDisk(t *testing.T) {
 	t.Parallel()
+	storetest.OnlySQLite(t, "it fills the disk of the file")
 	w := newWorld(t)
 	n := w.boot(fast())
 	ctx := t.Context()

@@ -96,8 +96,8 @@ func (b *batch) erase(key placeKey) error {
 	if err != nil || !more {
 		return err
 	}
-	if _, err := b.tx.ExecContext(b.ctx, "INSERT INTO erasures (conversation_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		key.conversationID, key.seq); err != nil {
+	if _, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, "INSERT INTO erasures (conversation_id, seq) VALUES (?, ?)"+
+		b.store.says.orNothing(""), key.conversationID, key.seq)); err != nil {
 		return fmt.Errorf("note erasure: %w", err)
 	}
 	b.onCommit(func() { b.store.erasures.add(key) })
@@ -166,9 +166,10 @@ func (b *batch) unquoteGone(messages []*chatv1.Message) error {
 }
 
 // overwriting has what act changes overwritten in the file, all of it. At other times SQLite does so only where it writes
-// anyhow, and long texts may lie outside of that. The log beside the file loses them as it is used again.
+// anyhow, and long texts may lie outside of that. The log beside the file loses them as it is used again. Servers write over
+// it when they clean up.
 func (b *batch) overwriting(act func() error) error {
-	if b.overwrites {
+	if b.overwrites || !b.store.says.sqlite() {
 		return act()
 	}
 	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = ON"); err != nil {

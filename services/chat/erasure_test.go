@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +16,7 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/services/chat"
 )
 
@@ -54,30 +52,16 @@ func (n *node) page(user, conversation string) []*chatv1.Message {
 	return res.GetMessages()
 }
 
-// onDisk returns all that lies in the database's files.
+// onDisk returns all that lies in the database.
 func (w *world) onDisk() []byte {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	files, err := filepath.Glob(filepath.Join(u.Path, "chat.db*"))
-	w.must(err)
-	var all []byte
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		w.must(err)
-		all = append(all, content...)
-	}
-	return all
+	return storetest.Contents(w.t, w.storeURL, "chat", os.DirFS("."))
 }
 
 // behind does something with the service's database behind its back, and leaves no connection.
 func (w *world) behind(act func(db *sql.DB) error) {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(u.Path, "chat.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	w.must(err)
-	w.must(errors.Join(act(db), db.Close()))
+	w.must(storetest.With(w.t, w.storeURL, "chat", os.DirFS("."), act))
 }
 
 func (w *world) exec(query string, args ...any) {
@@ -203,9 +187,15 @@ func TestWhatIsTakenAwayIsNotInTheOutbox(t *testing.T) {
 			reply := n.answer("ann", id, "answer", "x", first).GetSeq()
 			_, err := n.as("bob").SetReaction(t.Context(), &chatv1.SetReactionRequest{ConversationId: id, Seq: reply, Key: "+1"})
 			n.must(err)
-			if n := w.number("SELECT count(*) FROM outboxes WHERE instr(events, ?) > 0", []byte(words)); n > 0 {
-				t.Errorf("%d rows of the outbox have the words of messages", n)
-			}
+			w.behind(func(db *sql.DB) error {
+				rows, err := storetest.Rows(t.Context(), db, "SELECT events FROM outboxes WHERE events IS NOT NULL")
+				for _, row := range rows {
+					if strings.Contains(fmt.Sprint(row...), words) {
+						t.Error("a row of the outbox has the words of messages")
+					}
+				}
+				return err
+			})
 			n.recall("bob", id, first)
 			last := n.state("ann", id).GetConversation().GetLastChange()
 			if restart {
@@ -274,9 +264,8 @@ func TestAMessageWithManyAnswers(t *testing.T) {
 	all.Wait()
 	// Counts what each commit changes, and lets changes fail beyond a number.
 	w.exec("CREATE TABLE seen (commit_number integer)")
-	w.exec("CREATE TRIGGER see AFTER UPDATE OF change ON messages BEGIN INSERT INTO seen SELECT number FROM counters; END")
-	w.exec(fmt.Sprintf("CREATE TRIGGER break BEFORE UPDATE ON messages WHEN old.seq > %d "+
-		"BEGIN SELECT RAISE(ABORT, 'the disk is broken'); END", first+2*most))
+	w.trigger("see", "AFTER UPDATE ON messages", "new.`change` <> old.`change`", "INSERT INTO seen SELECT number FROM counters")
+	w.breaks("messages", fmt.Sprintf("old.seq > %d", first+2*most))
 	old := n.phone("cid")
 	old.sync(100)
 
@@ -304,22 +293,21 @@ func TestAMessageWithManyAnswers(t *testing.T) {
 	})
 	// An answer that still has its quote on disk is changed, sent again, and answered.
 	waiting := first + 3*most
-	w.exec("DROP TRIGGER break")
-	w.exec(fmt.Sprintf("CREATE TRIGGER break BEFORE UPDATE ON messages WHEN old.seq > %d AND old.seq <> %d "+
-		"BEGIN SELECT RAISE(ABORT, 'the disk is broken'); END", first+2*most, waiting))
+	w.mend("messages")
+	w.breaks("messages", fmt.Sprintf("old.seq > %d AND old.seq <> %d", first+2*most, waiting))
 	res, err := n.as("cid").SetReaction(t.Context(), &chatv1.SetReactionRequest{ConversationId: id, Seq: waiting, Key: "+1"})
 	n.must(err)
 	assertUnquoted(t, "an answer with a sign", res.GetMessage(), first)
 	n.say("cid", id, "meanwhile", "others are not held up")
 	n.close()
-	w.exec("DROP TRIGGER break")
+	w.mend("messages")
 	n = w.boot(fast())
 	assertQuiet()
 	n.eventually("all is erased", func() bool { return w.number("SELECT count(*) FROM erasures") == 0 })
 	if left := w.number("SELECT count(*) FROM messages WHERE quoted_seq > 0"); left != 0 {
 		t.Errorf("%d answers quote it", left)
 	}
-	if largest := w.number("SELECT max(n) FROM (SELECT count(*) n FROM seen GROUP BY commit_number)"); largest > most+1 {
+	if largest := w.number("SELECT max(n) FROM (SELECT count(*) n FROM seen GROUP BY commit_number) counted"); largest > most+1 {
 		t.Errorf("one commit changed %d messages", largest)
 	}
 	old.n = n

@@ -121,9 +121,7 @@ func TestAUserOwnsSoManyGroups(t *testing.T) {
 	w := newWorld(t)
 	n := w.boot(fast())
 	id := n.group("ann", nil)
-	w.exec("WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2 - 1) "+
-		"INSERT INTO conversations (id, kind, owner_id, created_at) "+
-		"SELECT printf('01JGROUP%018d', n), kind, owner_id, created_at FROM conversations, k WHERE id = ?1", id, most)
+	w.own(id, most-1, "ann")
 	wish := &chatv1.CreateGroupRequest{RequestId: "one-too-many", Title: "x"}
 	_, err := n.groups("ann").CreateGroup(t.Context(), wish)
 	assertRefused(t, "one too many", err, connect.CodeResourceExhausted, chat.ReasonTooManyGroups)

@@ -64,14 +64,12 @@ func (b *batch) hide(m *Member, c Conversation, seqs []int64) (*chatv1.Hidden, e
 		if seq < m.first() || seq > c.LastSeq {
 			continue
 		}
-		res, err := b.tx.ExecContext(b.ctx, "INSERT INTO hiddens (conversation_id, user_id, seq, change) "+
-			"VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", c.ID, m.UserID, seq, told.GetHiddenChange())
+		fresh, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, "INSERT INTO hiddens (conversation_id, user_id, seq, `change`) "+
+			"VALUES (?, ?, ?, ?)"+b.store.says.orNothing(""), c.ID, m.UserID, seq, told.GetHiddenChange()))
 		if err != nil {
 			return nil, fmt.Errorf("hide message: %w", err)
 		}
-		if n, err := res.RowsAffected(); err != nil {
-			return nil, fmt.Errorf("hide message: %w", err)
-		} else if n > 0 {
+		if fresh {
 			told.Seqs = append(told.GetSeqs(), seq)
 		}
 	}

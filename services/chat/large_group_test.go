@@ -21,10 +21,12 @@ func (w *world) crowd(members int) (n *node, id string) {
 	n = w.boot(fast())
 	id = n.group("ann", &chatv1.GroupSettings{Join: chatv1.JoinPolicy_JOIN_POLICY_OPEN})
 	n.close()
-	w.exec("WITH RECURSIVE k (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < ?2 - 1) "+
-		"INSERT INTO members (conversation_id, user_id, role, joined_at, first_seq, read_seq, delivered_seq, member_version, version) "+
-		"SELECT m.conversation_id, printf('m-%06d', n), 1, m.joined_at, 1, 1, 1, 2 + n, m.version FROM members m, k WHERE m.conversation_id = ?1",
-		id, members-1)
+	joined := w.number("SELECT joined_at FROM members WHERE conversation_id = ?", id)
+	version := w.number("SELECT version FROM members WHERE conversation_id = ?", id)
+	w.insert("members (conversation_id, user_id, role, joined_at, first_seq, read_seq, delivered_seq, member_version, version)",
+		members-1, func(i int) []any {
+			return []any{id, fmt.Sprintf("m-%06d", i), 1, joined, 1, 1, 1, 2 + i, version}
+		})
 	w.exec("UPDATE conversations SET member_count = ?2, member_version = ?2 WHERE id = ?1", id, members)
 	return w.boot(fast()), id
 }
@@ -70,8 +72,7 @@ func TestAGroupOfAHundredThousand(t *testing.T) {
 		w.exec("CREATE TABLE written (what text)")
 		for _, table := range []string{"conversations", "members", "messages"} {
 			for _, change := range []string{"INSERT", "UPDATE", "DELETE"} {
-				w.exec(fmt.Sprintf("CREATE TRIGGER see_%s_%s AFTER %s ON %s BEGIN INSERT INTO written VALUES ('%s'); END",
-					table, change, change, table, table))
+				w.trigger("see_"+table+"_"+change, "AFTER "+change+" ON "+table, "", "INSERT INTO written VALUES ('"+table+"')")
 			}
 		}
 		// Who leaves first makes room: the group is full.

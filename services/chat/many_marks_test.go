@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -42,8 +43,7 @@ func TestChangingAMessageAmongManyMentions(t *testing.T) {
 		return edited, recalled
 	}
 	editedFew, recalledFew := act("few")
-	w.exec("WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2) "+
-		"INSERT INTO mentions (conversation_id, user_id, seq) SELECT ?1, printf('m-%06d', n), 1 FROM k", id, many)
+	w.insert("mentions (conversation_id, user_id, seq)", many, func(i int) []any { return []any{id, fmt.Sprintf("m-%06d", i+1), 1} })
 	edited, recalled := act("many")
 	t.Logf("an edit looks at %d pages, a recall at %d, with few mentions at %d and %d", edited, recalled, editedFew, recalledFew)
 	if edited > 2*editedFew+100 || recalled > 2*recalledFew+100 {
@@ -88,8 +88,9 @@ func TestOwnSignsAmongMany(t *testing.T) {
 		t.Errorf("signs are %v, want %v", keys, want)
 	}
 	for _, key := range []string{"A", "B"} {
-		w.exec("WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2) "+
-			"INSERT INTO reactions (conversation_id, seq, key, user_id) SELECT ?1, ?3, ?4, printf('m-%06d', n) FROM k", id, many, first, key)
+		w.insert("reactions (conversation_id, seq, `key`, user_id)", many, func(i int) []any {
+			return []any{id, first, key, fmt.Sprintf("m-%06d", i+1)}
+		})
 	}
 	keys, pages := mine()
 	t.Logf("it looks at %d pages, with few signs at %d", pages, few)

@@ -17,12 +17,14 @@ import (
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 	"github.com/stoa-live/stoa/internal/store"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/services/chat"
 )
 
 // old makes a database as a version of the schema has it.
 func (w *world) old(version int, fill func(tx *sql.Tx) error) {
 	w.t.Helper()
+	storetest.OnlySQLite(w.t, "there was no older version")
 	files := fstest.MapFS{}
 	all, err := fs.Glob(os.DirFS("."), "migrations/sqlite/*.sql")
 	w.must(err)

@@ -55,7 +55,7 @@ func (s *Service) MuteUser(
 		}
 	}
 	return s.mutes.put(ctx, Mute{
-		muteKey: muteKey{userID, conversationID}, Reason: strings.TrimSpace(reason), Until: until.UTC(),
+		muteKey: muteKey{userID, conversationID}, Reason: strings.TrimSpace(reason), Until: until.UTC().Truncate(time.Microsecond),
 		CreatedAt: s.deps.Now().UTC().Truncate(time.Microsecond),
 	})
 }

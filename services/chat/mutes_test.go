@@ -155,7 +155,7 @@ func TestMuteEnds(t *testing.T) {
 	n.eventually("what is over is removed", func() bool { return count(t, db, "mutes") == 1 })
 	// A mute of another process, on the same database.
 	_, err := db.ExecContext(t.Context(), "INSERT INTO mutes (user_id, conversation_id, reason, created_at) "+
-		"VALUES ('cid', '', 'elsewhere', '2026-01-01 00:00:00+00:00')")
+		"VALUES ('cid', '', 'elsewhere', ?)", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	w.must(err)
 	w.clock.advance(10 * time.Second)
 	n.eventually("it holds here", func() bool {

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -15,9 +16,10 @@ const maxOwned = 500
 // own gives users many groups each, in the store itself, like one that is there.
 func (w *world) own(id string, groups int, owner string) {
 	w.t.Helper()
-	w.exec("WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2) "+
-		"INSERT INTO conversations (id, kind, owner_id, created_at) "+
-		"SELECT printf('01JGROUP%018d-%s', n, ?3), kind, ?3, created_at FROM conversations, k WHERE id = ?1", id, groups, owner)
+	kind := w.number("SELECT kind FROM conversations WHERE id = ?", id)
+	w.insert("conversations (id, kind, owner_id, created_at)", groups, func(i int) []any {
+		return []any{fmt.Sprintf("01JGROUP%018d-%s", i+1, owner), kind, owner, w.clock.now()}
+	})
 }
 
 // pages is how many pages of the database one act looks at, on the connection that writes and on the one that reads.

@@ -56,19 +56,15 @@ func unreadable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r)
 
 // react stores or removes a sign and reports whether that changed anything.
 func (b *batch) react(m *chatv1.Message, userID, key string, remove bool) (bool, error) {
-	query := "INSERT INTO reactions (conversation_id, seq, key, user_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	query := "INSERT INTO reactions (conversation_id, seq, `key`, user_id) VALUES (?, ?, ?, ?)" + b.store.says.orNothing("")
 	if remove {
-		query = "DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND key = ? AND user_id = ?"
+		query = "DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND `key` = ? AND user_id = ?"
 	}
-	res, err := b.tx.ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID)
+	changed, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID))
 	if err != nil {
 		return false, fmt.Errorf("store reaction: %w", err)
 	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return false, fmt.Errorf("store reaction: %w", err)
-	}
-	return n > 0, nil
+	return changed, nil
 }
 
 // count adds one sign to a message or takes one off.

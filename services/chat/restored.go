@@ -22,9 +22,14 @@ func Restored(ctx context.Context, deps service.Deps) (conversations int64, err 
 		return 0, err
 	}
 	err = sqlstore.InTx(ctx, db.Write, func(tx *sql.Tx) error {
-		var number int64
-		if err := tx.QueryRowContext(ctx, "UPDATE counters SET number = number + ? WHERE id = 1 RETURNING number", leap).
-			Scan(&number); err != nil {
+		says := sqlDialect(db.Dialect())
+		take, err := tx.PrepareContext(ctx, says.takeNumber())
+		if err != nil {
+			return fmt.Errorf("take commit number: %w", err)
+		}
+		defer take.Close() //nolint:errcheck // it ends with the transaction
+		number, err := says.number(ctx, take, leap)
+		if err != nil {
 			return fmt.Errorf("take commit number: %w", err)
 		}
 		done, err := tx.ExecContext(ctx, "UPDATE conversations SET epoch = epoch + 1, version = ?", number)

@@ -19,6 +19,7 @@ var migrations embed.FS
 // ent.
 type store struct {
 	db    *sqlstore.DB
+	says  sqlDialect
 	read  *ent.Client
 	write *ent.Client
 
@@ -35,15 +36,18 @@ func openStore(ctx context.Context, deps service.Deps) (_ *store, err error) {
 	}
 	s := &store{
 		db:    db,
+		says:  sqlDialect(db.Dialect()),
 		read:  ent.NewClient(ent.Driver(db.ReadDriver())),
 		write: ent.NewClient(ent.Driver(db.WriteDriver())),
 	}
 	var first, second, third, fourth, fifth error
-	s.messages, first = prepareMessages(ctx, db.Read)
-	s.conversations, second = prepareConversations(ctx, db.Read)
-	s.batches, third = prepareBatches(ctx, db.Write)
+	s.messages, first = prepareMessages(ctx, db.Read, s.says)
+	s.conversations, second = prepareConversations(ctx, db.Read, s.says)
+	s.batches, third = prepareBatches(ctx, db.Write, s.says)
 	s.erasures, fourth = loadErasures(ctx, db.Read)
-	_, fifth = db.Write.ExecContext(ctx, overwriteLittle)
+	if s.says.sqlite() {
+		_, fifth = db.Write.ExecContext(ctx, overwriteLittle)
+	}
 	if err := errors.Join(first, second, third, fourth, fifth); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare store: %w", err), db.Close())
 	}

@@ -29,37 +29,45 @@ type conversationStatements struct {
 
 const (
 	selectConversation = "SELECT " + conversationColumns + " FROM conversations c WHERE c.id = ?"
-	// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are
-	// looked at. What the member hid among them is read once, before they are.
-	countUnread = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
-		"AND seq > " + unreadFrom + " AND sender_id NOT IN (?3, ?4) AND NOT deleted " +
-		"AND seq NOT IN (SELECT h.seq FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 " +
-		"AND h.seq > " + unreadFrom + ") LIMIT ?5)"
-	unreadFrom = "max(?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000)"
-	// A cross join, so that SQLite goes from mentions to their messages, and never through all messages.
-	countMentioned = "SELECT count(*) FROM (SELECT 1 FROM mentions n CROSS JOIN messages g " +
-		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ?1 " +
-		"AND n.user_id IN (?3, '') AND n.seq > ?2 AND g.sender_id <> ?3 AND NOT g.deleted " +
-		"AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 AND h.seq = n.seq) LIMIT ?4)"
-	selectMember = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
+	selectMember       = "SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
 )
 
-func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatements, error) {
+// countUnread counts messages of others after a position: conversation, position, user, the user as an actor, limit.
+//
+// Who writes very much and reads nothing has all of their own messages after the read position: the last 5,000 are looked
+// at. What the member hid among them is read once, before they are.
+func countUnread(says sqlDialect) string {
+	from := says.greatest("?2, (SELECT last_seq FROM conversations WHERE id = ?1) - 5000")
+	return "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ?1 " +
+		"AND seq > " + from + " AND sender_id NOT IN (?3, ?4) AND NOT deleted " +
+		"AND seq NOT IN (SELECT h.seq FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 " +
+		"AND h.seq > " + from + ") LIMIT ?5) counted"
+}
+
+// countMentioned counts messages of others after a position that mean a user: conversation, position, user, limit.
+func countMentioned(says sqlDialect) string {
+	return "SELECT count(*) FROM (SELECT 1 FROM mentions n" + says.fromThis() + "messages g " +
+		"ON g.conversation_id = n.conversation_id AND g.seq = n.seq WHERE n.conversation_id = ?1 " +
+		"AND n.user_id IN (?3, '') AND n.seq > ?2 AND g.sender_id <> ?3 AND NOT g.deleted " +
+		"AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = ?1 AND h.user_id = ?3 AND h.seq = n.seq) LIMIT ?4) counted"
+}
+
+func prepareConversations(ctx context.Context, db *sql.DB, says sqlDialect) (conversationStatements, error) {
 	var problems []error
 	prepare := func(query string) *sql.Stmt {
 		statement, err := db.PrepareContext(ctx, query)
 		problems = append(problems, err)
 		return statement
 	}
+	changed := "CASE WHEN m.role = 0 THEN m.version ELSE " + says.greatest("m.version, c.version") + " END"
 	return conversationStatements{
 		lastCommit:   prepare("SELECT number FROM counters WHERE id = 1"),
 		conversation: prepare(selectConversation),
 		member:       prepare(selectMember),
 		// What happens in a conversation is nothing to those who left it.
 		list: prepare("SELECT " + conversationColumns + ", " + memberColumns + ", " +
-			"CASE WHEN m.role = 0 THEN m.version ELSE max(m.version, c.version) END AS changed " +
-			"FROM members m JOIN conversations c ON c.id = m.conversation_id WHERE m.user_id = ? " +
-			"AND changed > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
+			changed + " AS changed FROM members m JOIN conversations c ON c.id = m.conversation_id WHERE m.user_id = ? " +
+			"AND " + changed + " > ? AND (m.role > 0 OR ? > 0) ORDER BY changed, c.id LIMIT ?"),
 		ids: prepare("SELECT m.id, m.conversation_id FROM members m WHERE m.user_id = ? AND m.role > 0 AND m.id > ? " +
 			"ORDER BY m.id LIMIT ?"),
 		// Two seeks in one index: SQLite would read all who joined with one commit to compare pairs of times and rows.
@@ -68,12 +76,12 @@ func prepareConversations(ctx context.Context, db *sql.DB) (conversationStatemen
 			"WHERE m.conversation_id = ?1 AND m.role = ?2 AND m.joined_at > ?3 ORDER BY joined_at, id LIMIT ?5"),
 		changedMembers: prepare("SELECT " + memberColumns + " FROM members m WHERE m.conversation_id = ? " +
 			"AND m.member_version > ? ORDER BY m.member_version, m.id LIMIT ?"),
-		unread:    prepare(countUnread),
-		mentioned: prepare(countMentioned),
+		unread:    prepare(countUnread(says)),
+		mentioned: prepare(countMentioned(says)),
 		readers: prepare("SELECT m.user_id FROM members m WHERE m.conversation_id = ? AND m.role > 0 AND m.read_seq >= ? " +
 			"AND m.first_seq <= ? AND m.user_id <> ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?"),
-		positions: prepare("SELECT m.first_seq, m.read_seq, m.delivered_seq FROM members m WHERE m.conversation_id = ? " +
-			"AND m.role > 0 AND m.user_id <> ? AND m.first_seq <= ? AND max(m.read_seq, m.delivered_seq) >= ?"),
+		positions: prepare("SELECT m.first_seq, m.read_seq, m.delivered_seq FROM members m WHERE m.conversation_id = ?1 " +
+			"AND m.role > 0 AND m.user_id <> ?2 AND m.first_seq <= ?3 AND (m.read_seq >= ?4 OR m.delivered_seq >= ?4)"),
 	}, errors.Join(problems...)
 }
 

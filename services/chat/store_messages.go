@@ -15,7 +15,7 @@ import (
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
 )
 
-const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, change FROM messages WHERE conversation_id = ?"
+const messageColumns = "SELECT seq, client_msg_id, body, sent_at, deleted, `change` FROM messages WHERE conversation_id = ?"
 
 // messageStatements read messages. They live as long as the database.
 type messageStatements struct {
@@ -26,18 +26,16 @@ type messageStatements struct {
 const notHidden = " AND NOT EXISTS (SELECT 1 FROM hiddens h WHERE h.conversation_id = messages.conversation_id " +
 	"AND h.user_id = ? AND h.seq = messages.seq)"
 
-func prepareMessages(ctx context.Context, db *sql.DB) (messageStatements, error) {
+func prepareMessages(ctx context.Context, db *sql.DB, says sqlDialect) (messageStatements, error) {
 	after, first := db.PrepareContext(ctx, messageColumns+" AND seq > ? ORDER BY seq LIMIT ?")
 	afterShown, second := db.PrepareContext(ctx, messageColumns+" AND seq > ?"+notHidden+" ORDER BY seq LIMIT ?")
 	beforeShown, fifth := db.PrepareContext(ctx,
 		messageColumns+" AND seq < ? AND seq >= ?"+notHidden+" ORDER BY seq DESC LIMIT ?")
 	changed, third := db.PrepareContext(ctx,
-		messageColumns+" AND change > 0 AND change > ? AND seq >= ? ORDER BY change LIMIT ?")
-	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq")
+		messageColumns+" AND `change` > 0 AND `change` > ? AND seq >= ? ORDER BY `change` LIMIT ?")
+	among, fourth := db.PrepareContext(ctx, messageColumns+" AND seq IN ("+says.seqsOf()+") ORDER BY seq")
 	same, seventh := db.PrepareContext(ctx, messageColumns+" AND sender_id = ? AND client_msg_id = ?")
-	// A cross join, so that SQLite goes from what is asked to the signs.
-	ownSigns, sixth := db.PrepareContext(ctx, "SELECT a.key FROM json_each(?) a CROSS JOIN reactions r "+
-		"ON r.conversation_id = ? AND r.seq = a.value ->> 's' AND r.key = a.value ->> 'k' AND r.user_id = ?")
+	ownSigns, sixth := db.PrepareContext(ctx, says.ownSigns())
 	return messageStatements{
 		after: after, afterShown: afterShown, beforeShown: beforeShown, changed: changed, among: among, ownSigns: ownSigns,
 		same: same,
@@ -73,6 +71,9 @@ func (s *store) messagesChanged(
 
 // messagesAmong returns those messages of c that have one of the numbers, oldest first.
 func (s *store) messagesAmong(ctx context.Context, c Conversation, seqs []int64) ([]*chatv1.Message, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
 	list, err := json.Marshal(seqs)
 	if err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)

@@ -19,7 +19,7 @@ type batchStatements struct {
 	insertMention, insertOutbox, deleteOutbox, unread, mentioned, owned                *sql.Stmt
 }
 
-func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
+func prepareBatches(ctx context.Context, db *sql.DB, says sqlDialect) (batchStatements, error) {
 	var problems []error
 	prepare := func(query string) *sql.Stmt {
 		statement, err := db.PrepareContext(ctx, query)
@@ -27,25 +27,24 @@ func prepareBatches(ctx context.Context, db *sql.DB) (batchStatements, error) {
 		return statement
 	}
 	return batchStatements{
-		takeNumber: prepare("UPDATE counters SET number = number + 1 WHERE id = 1 RETURNING number"),
+		takeNumber: prepare(says.takeNumber()),
 		place:      prepare("SELECT epoch, last_seq, last_change, shared_from FROM conversations WHERE id = ?"),
 		putPlace: prepare("UPDATE conversations SET last_seq = ?, last_change = ?, shared_from = ?, version = ? " +
 			"WHERE id = ?"),
 		insertMessage: prepare("INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at, " +
-			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING"),
+			"quoted_seq) VALUES (?, ?, ?, ?, ?, ?, ?)" + says.orNothing("client_msg_id, sender_id, conversation_id")),
 		same: prepare(messageColumns + " AND sender_id = ? AND client_msg_id = ?"),
-		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, change = ?, quoted_seq = ? " +
+		changeMessage: prepare("UPDATE messages SET body = ?, deleted = ?, `change` = ?, quoted_seq = ? " +
 			"WHERE conversation_id = ? AND seq = ?"),
-		at:      prepare(messageColumns + " AND seq = ?"),
-		gone:    prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
-		answers: prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
-		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?) " +
-			"ON CONFLICT DO NOTHING"),
+		at:            prepare(messageColumns + " AND seq = ?"),
+		gone:          prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
+		answers:       prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
+		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?)" + says.orNothing("")),
 		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
-			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)" + says.returning()),
 		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
-		unread:       prepare(countUnread),
-		mentioned:    prepare(countMentioned),
+		unread:       prepare(countUnread(says)),
+		mentioned:    prepare(countMentioned(says)),
 		// In the words of the index, which has these alone.
 		owned: prepare("SELECT count(*) FROM conversations WHERE owner_id = ? AND kind = 3 AND NOT disbanded"),
 	}, errors.Join(problems...)

@@ -1,10 +1,13 @@
 package chat_test
 
 import (
+	"database/sql"
 	"fmt"
+	"slices"
 	"testing"
 
 	chatv1 "github.com/stoa-live/stoa/gen/go/stoa/chat/v1"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 )
 
 // babble puts messages of one sender into a conversation, in the store itself, from its next number to the given one.
@@ -12,9 +15,10 @@ func (w *world) babble(conversation, sender string, to int64) {
 	w.t.Helper()
 	body := w.bytesOf(&chatv1.Message{Sender: person(sender, 1), Content: text("x")})
 	from := w.number("SELECT last_seq FROM conversations WHERE id = ?", conversation) + 1
-	w.exec("WITH RECURSIVE k (n) AS (SELECT ?2 UNION ALL SELECT n + 1 FROM k WHERE n < ?3) "+
-		"INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) "+
-		"SELECT ?1, n, ?4, printf('%s-message-%d', ?1, n), ?5, 0 FROM k", conversation, from, to, sender, body)
+	w.insert("messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at)", int(to-from+1), func(i int) []any {
+		seq := from + int64(i)
+		return []any{conversation, seq, sender, fmt.Sprintf("%s-message-%d", conversation, seq), body, 0}
+	})
 	w.exec("UPDATE conversations SET last_seq = ?2 WHERE id = ?1", conversation, to)
 }
 
@@ -97,7 +101,8 @@ func TestHiddenMessagesAreNotUnread(t *testing.T) {
 	measure := func(last, hidden int64, want int32) int64 {
 		t.Helper()
 		w.babble(id, "ann", last)
-		w.exec("INSERT OR IGNORE INTO hiddens (conversation_id, user_id, seq, change) "+
+		w.exec("DELETE FROM hiddens WHERE conversation_id = ? AND user_id = 'bob'", id)
+		w.exec("INSERT INTO hiddens (conversation_id, user_id, seq, `change`) "+
 			"SELECT conversation_id, 'bob', seq, 2 FROM messages WHERE conversation_id = ? AND seq <= ?", id, hidden)
 		var got int32
 		count := func() { got = n.state("bob", id).GetMembership().GetUnreadCount() }
@@ -127,15 +132,30 @@ func TestAListOfAThousandGroups(t *testing.T) {
 	id := n.group("ann", nil, "bob")
 	w.babble(id, "bob", 5)
 	n.close()
-	numbers := "WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?2 - 1) "
-	w.exec(numbers+"INSERT INTO conversations (id, kind, owner_id, epoch, last_seq, created_at, version, history, join_policy, member_count) "+
-		"SELECT printf('01JGROUP%018d', n), kind, owner_id, epoch, last_seq, created_at, version + n, history, join_policy, member_count "+
-		"FROM conversations, k WHERE id = ?1", id, groups)
-	w.exec(numbers+"INSERT INTO members (conversation_id, user_id, role, joined_at, version) "+
-		"SELECT printf('01JGROUP%018d', n), user_id, role, joined_at, version FROM members, k WHERE conversation_id = ?1", id, groups)
-	w.exec(numbers+"INSERT INTO messages (conversation_id, seq, sender_id, client_msg_id, body, sent_at) "+
-		"SELECT printf('01JGROUP%018d', n), seq, sender_id, printf('%s-%d', client_msg_id, n), body, sent_at "+
-		"FROM messages, k WHERE conversation_id = ?1", id, groups)
+	// copies makes what there is of one group for all of them, each row with the number of its copy.
+	copies := func(table, columns string, row func(n int, of []any) []any) {
+		w.behind(func(db *sql.DB) error {
+			rows, err := storetest.Rows(t.Context(), db, "SELECT "+columns+" FROM "+table)
+			w.insert(table+" ("+columns+")", (groups-1)*len(rows), func(i int) []any {
+				return row(1+i/len(rows), slices.Clone(rows[i%len(rows)]))
+			})
+			return err
+		})
+	}
+	name := func(n int) string { return fmt.Sprintf("01JGROUP%018d", n) }
+	w.exec("DELETE FROM conversations WHERE id <> ?", id)
+	copies("conversations", "id, version, kind, owner_id, epoch, last_seq, created_at, history, join_policy, member_count", func(n int, of []any) []any {
+		of[0], of[1] = name(n), of[1].(int64)+int64(n) //nolint:forcetypeassert // the schema's
+		return of
+	})
+	copies("members", "conversation_id, user_id, role, joined_at, version", func(n int, of []any) []any {
+		of[0] = name(n)
+		return of
+	})
+	copies("messages", "conversation_id, client_msg_id, seq, sender_id, body, sent_at", func(n int, of []any) []any {
+		of[0], of[1], of[4] = name(n), fmt.Sprint(of[1], "-", n), []byte(of[4].(string)) //nolint:forcetypeassert // the schema's
+		return of
+	})
 	w.exec("UPDATE counters SET number = number + ?", groups)
 	n = w.boot(fast())
 	seen := make(map[string]bool)

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"path/filepath"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -272,16 +271,10 @@ func (n *node) fill(count int) {
 	all.Wait()
 }
 
-// raw opens the service's database file behind its back.
+// raw opens the service's database behind its back.
 func (w *world) raw() *sql.DB {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(u.Path, "chat.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	w.must(err)
-	db.SetMaxOpenConns(1)
-	w.t.Cleanup(func() { w.must(db.Close()) })
-	return db
+	return storetest.Behind(w.t, w.storeURL, "chat", os.DirFS("."))
 }
 
 func count(t testing.TB, db *sql.DB, table string) (n int) {

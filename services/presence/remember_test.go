@@ -9,6 +9,7 @@ import (
 
 	authv1 "github.com/stoa-live/stoa/gen/go/stoa/auth/v1"
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 )
 
 // here reports all devices of a node.
@@ -17,9 +18,25 @@ func (w *world) here(node string, devices ...*edgev1.DeviceReport) {
 	w.report(&edgev1.NodeReport{Node: node, Complete: true, Devices: devices})
 }
 
+// persons are the columns of what is kept.
+const persons = "id, online_audience, last_seen_audience, last_seen_at, platforms, status_text, status_emoji, status_until"
+
 // kill ends a server as if its process had been killed: what comes next finds what was on disk.
 func (s *server) kill() {
 	s.t.Helper()
+	if storetest.Backend() != storetest.SQLite {
+		db := s.raw()
+		before, err := storetest.Rows(s.t.Context(), db, "SELECT "+persons+" FROM persons")
+		s.must(err)
+		s.close()
+		_, err = db.ExecContext(s.t.Context(), "DELETE FROM persons")
+		s.must(err)
+		for _, row := range before {
+			_, err := db.ExecContext(s.t.Context(), "INSERT INTO persons ("+persons+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row...)
+			s.must(err)
+		}
+		return
+	}
 	folder := s.t.TempDir()
 	_, err := s.raw().ExecContext(s.t.Context(), "VACUUM INTO ?", filepath.Join(folder, "presence.db"))
 	s.must(err)

@@ -4,31 +4,24 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"net/url"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
-	_ "modernc.org/sqlite" // the driver
 
 	edgev1 "github.com/stoa-live/stoa/gen/go/stoa/edge/v1"
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/internal/errs"
 	"github.com/stoa-live/stoa/internal/service"
+	"github.com/stoa-live/stoa/internal/store/storetest"
 	"github.com/stoa-live/stoa/services/presence"
 )
 
-// raw opens the service's database file behind its back.
+// raw opens the service's database behind its back.
 func (w *world) raw() *sql.DB {
 	w.t.Helper()
-	u, err := url.Parse(w.storeURL)
-	w.must(err)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(u.Path, "presence.db")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	w.must(err)
-	db.SetMaxOpenConns(1)
-	w.t.Cleanup(func() { w.must(db.Close()) })
-	return db
+	return storetest.Behind(w.t, w.storeURL, "presence", os.DirFS("."))
 }
 
 func (w *world) rows(db *sql.DB, where string) (n int) {

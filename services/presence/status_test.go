@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	presencev1 "github.com/stoa-live/stoa/gen/go/stoa/presence/v1"
 	"github.com/stoa-live/stoa/internal/errs"
+	"github.com/stoa-live/stoa/internal/store"
 	"github.com/stoa-live/stoa/services/presence"
 )
 
@@ -151,10 +153,15 @@ func TestManyEndsAtOnce(t *testing.T) {
 	s := newWorld(t).boot(quick())
 	db := s.raw()
 	s.close()
-	_, err := db.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO persons (id, status_text, status_until) SELECT 'user-' || i, 'lunch', ? FROM n`,
-		many, s.in(time.Hour).GetSeconds())
-	s.must(err)
+	s.must(store.InTx(t.Context(), db, func(tx *sql.Tx) error {
+		for i := range many {
+			if _, err := tx.ExecContext(t.Context(), "INSERT INTO persons (id, status_text, status_until) VALUES (?, 'lunch', ?)",
+				fmt.Sprint("user-", i+1), s.in(time.Hour).GetSeconds()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	s = s.boot(quick())
 	s.clock.advance(time.Hour)
 	s.eventually("all are over", func() bool { return s.rows(db, "status_until > 0 OR status_text <> ''") == 0 })

@@ -6,21 +6,16 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/url"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"ariga.io/atlas/sql/postgres"
+	atlas "ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect/sql/schema"
 
 	"github.com/stoa-live/stoa/internal/store"
 )
-
-// URL returns the URL of a store in a fresh folder that is removed after the test.
-func URL(t testing.TB) string {
-	t.Helper()
-	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(t.TempDir())}).String()
-}
 
 // Open opens a fresh database of service with all migrations, closed after the test.
 func Open(t testing.TB, service string, migrations fs.FS) *store.DB {
@@ -62,7 +57,8 @@ func AssertMatches(t testing.TB, entSchema Schema) {
 func Diff(t testing.TB, entSchema Schema) string {
 	t.Helper()
 	var out strings.Builder
-	if err := entSchema.WriteTo(t.Context(), &out, schema.WithDropColumn(true), schema.WithDropIndex(true)); err != nil {
+	if err := entSchema.WriteTo(t.Context(), &out, schema.WithDropColumn(true), schema.WithDropIndex(true),
+		schema.WithDiffHook(alike)); err != nil {
 		t.Fatalf("compare schemas: %v", err)
 	}
 	var diff []string
@@ -74,4 +70,38 @@ func Diff(t testing.TB, entSchema Schema) string {
 		}
 	}
 	return strings.Join(diff, "\n")
+}
+
+// alike takes differences away that are none: how texts are sorted is the migrations' and the port's to say, and PostgreSQL
+// writes the condition of an index with parentheses of its own.
+func alike(next schema.Differ) schema.Differ {
+	return schema.DiffFunc(func(current, desired *atlas.Schema) ([]atlas.Change, error) {
+		for _, s := range []*atlas.Schema{current, desired} {
+			s.Attrs = withoutSorting(s.Attrs)
+			for _, table := range s.Tables {
+				table.Attrs = withoutSorting(table.Attrs)
+				for _, column := range table.Columns {
+					column.Attrs = withoutSorting(column.Attrs)
+				}
+				for _, index := range table.Indexes {
+					for _, attr := range index.Attrs {
+						if where, ok := attr.(*postgres.IndexPredicate); ok {
+							where.P = strings.NewReplacer("(", "", ")", "").Replace(where.P)
+						}
+					}
+				}
+			}
+		}
+		return next.Diff(current, desired)
+	})
+}
+
+func withoutSorting(attrs []atlas.Attr) []atlas.Attr {
+	return slices.DeleteFunc(attrs, func(attr atlas.Attr) bool {
+		switch attr.(type) {
+		case *atlas.Charset, *atlas.Collation:
+			return true
+		}
+		return false
+	})
 }

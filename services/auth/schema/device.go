@@ -4,6 +4,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // Device is one installation of a client.
@@ -17,7 +19,7 @@ func (Device) Fields() []ent.Field {
 		field.String("model").Immutable(),
 		field.String("app_version").Immutable(),
 		field.String("user_id").Optional().Nillable().Comment("who signed in on it last; null before the first time"),
-		field.Time("created_at").Immutable(),
+		field.Time("created_at").SchemaType(column.Time()).Immutable(),
 	}
 }
 

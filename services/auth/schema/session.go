@@ -4,6 +4,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // Session is one user's stay on one device, from sign-in until it is revoked or expires.
@@ -15,17 +17,17 @@ func (Session) Fields() []ent.Field {
 		field.String("id").Immutable().Comment("ULID"),
 		field.String("user_id").Immutable(),
 		field.String("device_id").Immutable(),
-		field.Bytes("family_hash").Optional().Nillable().Immutable().
+		field.Bytes("family_hash").SchemaType(column.Bytes(32)).Optional().Nillable().Immutable().
 			Comment("SHA-256 of what all refresh tokens of the session share; null when it has none"),
-		field.Bytes("token_hash").Optional().Nillable().Comment("SHA-256 of the refresh token that is good now"),
-		field.Bytes("former_hash").Optional().Nillable().
+		field.Bytes("token_hash").SchemaType(column.Bytes(32)).Optional().Nillable().Comment("SHA-256 of the refresh token that is good now"),
+		field.Bytes("former_hash").SchemaType(column.Bytes(32)).Optional().Nillable().
 			Comment("SHA-256 of the refresh token before that one; null before the first refresh"),
-		field.Time("replaced_at").Optional().Nillable().
+		field.Time("replaced_at").SchemaType(column.Time()).Optional().Nillable().
 			Comment("when the former token was first replaced; null before the first refresh"),
-		field.Time("created_at").Immutable(),
-		field.Time("refreshed_at").Comment("when the last token was issued"),
-		field.Time("expires_at").Comment("moves with each refresh"),
-		field.Time("revoked_at").Optional().Nillable(),
+		field.Time("created_at").SchemaType(column.Time()).Immutable(),
+		field.Time("refreshed_at").SchemaType(column.Time()).Comment("when the last token was issued"),
+		field.Time("expires_at").SchemaType(column.Time()).Comment("moves with each refresh"),
+		field.Time("revoked_at").SchemaType(column.Time()).Optional().Nillable(),
 	}
 }
 

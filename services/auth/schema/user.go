@@ -5,6 +5,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // User is a person, a guest, or the operator.
@@ -17,16 +19,16 @@ func (User) Fields() []ent.Field {
 		field.String("username").Optional().Nillable().Comment("in lower case; null for guests"),
 		field.String("nickname"),
 		field.String("nickname_folded").Default("").Comment("the nickname without case, to search in; empty in rows older than the column"),
-		field.String("avatar_url").Default("").Comment("relative to the API's address; empty without a picture"),
+		field.String("avatar_url").SchemaType(column.Text(2000)).Default("").Comment("relative to the API's address; empty without a picture"),
 		field.Int("role").Comment("stoa.auth.v1.Role"),
 		field.String("password_hash").Optional().Nillable().Sensitive().Comment("PHC string; null for who has none"),
-		field.Time("banned_at").Optional().Nillable().Comment("null without a ban"),
-		field.Time("ban_until").Optional().Nillable().Comment("null for a ban without an end"),
-		field.String("ban_reason").Default(""),
-		field.Time("guest_seen_at").Optional().Nillable().
+		field.Time("banned_at").SchemaType(column.Time()).Optional().Nillable().Comment("null without a ban"),
+		field.Time("ban_until").SchemaType(column.Time()).Optional().Nillable().Comment("null for a ban without an end"),
+		field.String("ban_reason").SchemaType(column.Text(1000)).Default(""),
+		field.Time("guest_seen_at").SchemaType(column.Time()).Optional().Nillable().
 			Comment("when a guest was last issued a token; null for everybody else"),
-		field.Time("created_at").Immutable(),
-		field.Time("updated_at"),
+		field.Time("created_at").SchemaType(column.Time()).Immutable(),
+		field.Time("updated_at").SchemaType(column.Time()),
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // Conversation is a place in which messages are numbered.
@@ -22,7 +24,7 @@ func (Conversation) Fields() []ent.Field {
 		field.Int64("epoch").Default(1).Comment("generation of the history; a new one after messages were lost"),
 		field.Int64("last_seq").Default(0).Comment("number of the last message; 0 before the first"),
 		field.Int64("likes").Default(0),
-		field.Time("created_at").Immutable(),
+		field.Time("created_at").SchemaType(column.Time()).Immutable(),
 		field.Int64("version").Default(0).Comment("number of the commit that last changed it"),
 		field.Int64("last_change").Default(0).Comment("number of the last change of a message"),
 		field.Int64("shared_from").Default(1).
@@ -30,8 +32,8 @@ func (Conversation) Fields() []ent.Field {
 		field.Int64("member_version").Default(0).Comment("number of the last change of members"),
 		field.Int("member_count").Default(0),
 		field.String("title").Default(""),
-		field.String("avatar_url").Default(""),
-		field.String("announcement").Default(""),
+		field.String("avatar_url").SchemaType(column.Text(2000)).Default(""),
+		field.String("announcement").SchemaType(column.Text(5000)).Default(""),
 		field.Int("history").Default(0).Comment("stoa.chat.v1.HistoryVisibility"),
 		field.Int("join_policy").Default(0).Comment("stoa.chat.v1.JoinPolicy"),
 		field.Bool("muted_all").Default(false),

@@ -4,6 +4,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // Broadcast is one going-live in a room.
@@ -16,8 +18,8 @@ func (Broadcast) Fields() []ent.Field {
 		field.String("room_id").Immutable(),
 		field.Int("state").Comment("stoa.live.v1.BroadcastState"),
 		field.String("title").Immutable().Default("").Comment("of the room when it began"),
-		field.Time("started_at").Immutable(),
-		field.Time("ended_at").Optional().Nillable(),
+		field.Time("started_at").SchemaType(column.Time()).Immutable(),
+		field.Time("ended_at").SchemaType(column.Time()).Optional().Nillable(),
 		field.Int("peak_viewers").Default(0).Comment("most people at one time"),
 		field.Int64("messages").Default(0),
 		field.Int64("likes").Default(0),

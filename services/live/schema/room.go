@@ -5,6 +5,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
+
+	"github.com/stoa-live/stoa/internal/store/column"
 )
 
 // Room is the lasting place.
@@ -20,16 +22,16 @@ func (Room) Fields() []ent.Field {
 		field.String("category_id"),
 		field.String("conversation_id").Immutable(),
 		field.String("request_id").Immutable().Comment("chosen by the client; unique an owner"),
-		field.Bytes("key_hash").Optional().Nillable().Comment("SHA-256 of the stream key; null without one"),
-		field.Bytes("key_sealed").Optional().Nillable().Comment("the stream key, encrypted; null without one and in rows older than the column"),
+		field.Bytes("key_hash").SchemaType(column.Bytes(32)).Optional().Nillable().Comment("SHA-256 of the stream key; null without one"),
+		field.Bytes("key_sealed").SchemaType(column.Bytes(512)).Optional().Nillable().Comment("the stream key, encrypted; null without one and in rows older than the column"),
 		field.String("last_broadcast_id").Optional().Comment("ULID; empty before the first"),
 		field.Int64("cover_version").Default(0).Comment("Unix ms of the latest change of the cover; 0 without one"),
 		field.Int("cover_mode").Default(1).Comment("stoa.live.v1.CoverMode"),
 		field.String("warning_id").Default("").Comment("ULID of the warning that was not acknowledged; empty without one"),
-		field.String("warning_text").Default(""),
-		field.Time("warned_at").Optional().Nillable(),
-		field.Time("created_at").Immutable(),
-		field.Time("updated_at"),
+		field.String("warning_text").SchemaType(column.Text(1000)).Default(""),
+		field.Time("warned_at").SchemaType(column.Time()).Optional().Nillable(),
+		field.Time("created_at").SchemaType(column.Time()).Immutable(),
+		field.Time("updated_at").SchemaType(column.Time()),
 	}
 }
 

@@ -11,14 +11,14 @@ var (
 	// AuditEntriesColumns holds the columns for the "audit_entries" table.
 	AuditEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
-		{Name: "at", Type: field.TypeTime},
+		{Name: "at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "actor_id", Type: field.TypeString},
 		{Name: "actor_name", Type: field.TypeString, Default: ""},
 		{Name: "action", Type: field.TypeString},
 		{Name: "target_id", Type: field.TypeString},
 		{Name: "target_name", Type: field.TypeString, Default: ""},
-		{Name: "detail", Type: field.TypeString},
-		{Name: "error", Type: field.TypeString},
+		{Name: "detail", Type: field.TypeString, SchemaType: map[string]string{"mysql": "varchar(2000)"}},
+		{Name: "error", Type: field.TypeString, SchemaType: map[string]string{"mysql": "varchar(1000)"}},
 	}
 	// AuditEntriesTable holds the schema information for the "audit_entries" table.
 	AuditEntriesTable = &schema.Table{
@@ -47,7 +47,7 @@ var (
 	SitesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "name", Type: field.TypeString},
-		{Name: "announcement", Type: field.TypeString},
+		{Name: "announcement", Type: field.TypeString, SchemaType: map[string]string{"mysql": "varchar(1000)"}},
 		{Name: "sign_up_enabled", Type: field.TypeBool},
 		{Name: "room_creation_enabled", Type: field.TypeBool},
 	}

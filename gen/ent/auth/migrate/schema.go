@@ -15,7 +15,7 @@ var (
 		{Name: "model", Type: field.TypeString},
 		{Name: "app_version", Type: field.TypeString},
 		{Name: "user_id", Type: field.TypeString, Nullable: true},
-		{Name: "created_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// DevicesTable holds the schema information for the "devices" table.
 	DevicesTable = &schema.Table{
@@ -35,14 +35,14 @@ var (
 		{Name: "id", Type: field.TypeString},
 		{Name: "user_id", Type: field.TypeString},
 		{Name: "device_id", Type: field.TypeString},
-		{Name: "family_hash", Type: field.TypeBytes, Nullable: true},
-		{Name: "token_hash", Type: field.TypeBytes, Nullable: true},
-		{Name: "former_hash", Type: field.TypeBytes, Nullable: true},
-		{Name: "replaced_at", Type: field.TypeTime, Nullable: true},
-		{Name: "created_at", Type: field.TypeTime},
-		{Name: "refreshed_at", Type: field.TypeTime},
-		{Name: "expires_at", Type: field.TypeTime},
-		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "family_hash", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"mysql": "varbinary(32)"}},
+		{Name: "token_hash", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"mysql": "varbinary(32)"}},
+		{Name: "former_hash", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"mysql": "varbinary(32)"}},
+		{Name: "replaced_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "refreshed_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// SessionsTable holds the schema information for the "sessions" table.
 	SessionsTable = &schema.Table{
@@ -81,9 +81,9 @@ var (
 	SigningKeysColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "serial", Type: field.TypeInt},
-		{Name: "seed", Type: field.TypeBytes},
-		{Name: "created_at", Type: field.TypeTime},
-		{Name: "active_at", Type: field.TypeTime},
+		{Name: "seed", Type: field.TypeBytes, SchemaType: map[string]string{"mysql": "varbinary(64)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "active_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// SigningKeysTable holds the schema information for the "signing_keys" table.
 	SigningKeysTable = &schema.Table{
@@ -104,15 +104,15 @@ var (
 		{Name: "username", Type: field.TypeString, Nullable: true},
 		{Name: "nickname", Type: field.TypeString},
 		{Name: "nickname_folded", Type: field.TypeString, Default: ""},
-		{Name: "avatar_url", Type: field.TypeString, Default: ""},
+		{Name: "avatar_url", Type: field.TypeString, Default: "", SchemaType: map[string]string{"mysql": "varchar(2000)"}},
 		{Name: "role", Type: field.TypeInt},
 		{Name: "password_hash", Type: field.TypeString, Nullable: true},
-		{Name: "banned_at", Type: field.TypeTime, Nullable: true},
-		{Name: "ban_until", Type: field.TypeTime, Nullable: true},
-		{Name: "ban_reason", Type: field.TypeString, Default: ""},
-		{Name: "guest_seen_at", Type: field.TypeTime, Nullable: true},
-		{Name: "created_at", Type: field.TypeTime},
-		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "banned_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "ban_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "ban_reason", Type: field.TypeString, Default: "", SchemaType: map[string]string{"mysql": "varchar(1000)"}},
+		{Name: "guest_seen_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// UsersTable holds the schema information for the "users" table.
 	UsersTable = &schema.Table{

@@ -17,15 +17,15 @@ var (
 		{Name: "epoch", Type: field.TypeInt64, Default: 1},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "likes", Type: field.TypeInt64, Default: 0},
-		{Name: "created_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "version", Type: field.TypeInt64, Default: 0},
 		{Name: "last_change", Type: field.TypeInt64, Default: 0},
 		{Name: "shared_from", Type: field.TypeInt64, Default: 1},
 		{Name: "member_version", Type: field.TypeInt64, Default: 0},
 		{Name: "member_count", Type: field.TypeInt, Default: 0},
 		{Name: "title", Type: field.TypeString, Default: ""},
-		{Name: "avatar_url", Type: field.TypeString, Default: ""},
-		{Name: "announcement", Type: field.TypeString, Default: ""},
+		{Name: "avatar_url", Type: field.TypeString, Default: "", SchemaType: map[string]string{"mysql": "varchar(2000)"}},
+		{Name: "announcement", Type: field.TypeString, Default: "", SchemaType: map[string]string{"mysql": "varchar(5000)"}},
 		{Name: "history", Type: field.TypeInt, Default: 0},
 		{Name: "join_policy", Type: field.TypeInt, Default: 0},
 		{Name: "muted_all", Type: field.TypeBool, Default: false},
@@ -198,8 +198,8 @@ var (
 		{Name: "user_id", Type: field.TypeString},
 		{Name: "conversation_id", Type: field.TypeString, Default: ""},
 		{Name: "reason", Type: field.TypeString, Default: ""},
-		{Name: "until", Type: field.TypeTime, Nullable: true},
-		{Name: "created_at", Type: field.TypeTime},
+		{Name: "until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// MutesTable holds the schema information for the "mutes" table.
 	MutesTable = &schema.Table{
@@ -221,7 +221,7 @@ var (
 		{Name: "first_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "last_seq", Type: field.TypeInt64, Default: 0},
 		{Name: "user_id", Type: field.TypeString, Default: ""},
-		{Name: "events", Type: field.TypeBytes, Nullable: true},
+		{Name: "events", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"mysql": "longblob"}},
 		{Name: "claimed_by", Type: field.TypeString},
 		{Name: "claimed_until", Type: field.TypeInt64},
 	}
