@@ -112,9 +112,12 @@ func overTCP(t *testing.T, name, token string, conn net.Conn, err error) *longCo
 	})
 }
 
-func overWebSocket(t *testing.T, token, address string, trust *tls.Config) *longConnection {
+// overWebSocket signs in on a WebSocket, with headers as a proxy adds them.
+func overWebSocket(t *testing.T, token, address string, trust *tls.Config, header http.Header) *longConnection {
 	t.Helper()
-	conn, buffered, _, err := ws.Dialer{Protocols: []string{"stoa.edge.v1"}, TLSConfig: trust}.Dial(t.Context(), address)
+	conn, buffered, _, err := ws.Dialer{
+		Protocols: []string{"stoa.edge.v1"}, TLSConfig: trust, Header: ws.HandshakeHeaderHTTP(header),
+	}.Dial(t.Context(), address)
 	if err != nil {
 		t.Fatalf("open %s: %v", address, err)
 	}
@@ -158,16 +161,16 @@ func overStream(t *testing.T, c clients, conversationID string) *longConnection 
 }
 
 // edgeServer is a process with open ports, by TLS if it has a certificate.
-func edgeServer(t *testing.T, secure bool) (*testkit.Server, *tls.Config) {
+func edgeServer(t *testing.T, secure bool, changes ...func(*config.Serve)) (*testkit.Server, *tls.Config) {
 	t.Helper()
-	open := func(c *config.Serve) { c.EdgeAddr = "127.0.0.1:0" }
+	changes = append(changes, func(c *config.Serve) { c.EdgeAddr = "127.0.0.1:0" })
 	if !secure {
-		return testkit.Start(t, open), nil
+		return testkit.Start(t, changes...), nil
 	}
 	certificate, key := selfSigned(t)
-	s := testkit.Start(t, open, func(c *config.Serve) {
+	s := testkit.Start(t, append(changes, func(c *config.Serve) {
 		c.TLSCert, c.TLSKey, c.EdgeTLSAddr = certificate, key, "127.0.0.1:0"
-	})
+	})...)
 	trust := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	chain, err := os.ReadFile(certificate)
 	if err != nil || !trust.RootCAs.AppendCertsFromPEM(chain) {
@@ -188,7 +191,14 @@ func edgeServer(t *testing.T, secure bool) (*testkit.Server, *tls.Config) {
 func connectAll(t *testing.T, s *testkit.Server, trust *tls.Config) (all []*longConnection, conversationID string) {
 	t.Helper()
 	conversationID = as(s, binary, s.User(t, "owner").Token).openRoom(t, "A room").GetConversationId()
-	token := func(name string) string { return s.User(t, name).Token }
+	return connectEach(t, s, trust, conversationID, func(name string) string { return s.User(t, name).Token }), conversationID
+}
+
+// connectEach is connectAll with tokens by the names of transports.
+func connectEach(
+	t *testing.T, s *testkit.Server, trust *tls.Config, conversationID string, token func(name string) string,
+) (all []*longConnection) {
+	t.Helper()
 	res, err := as(s, binary, "").edge.ListAccessPoints(t.Context(), &edgev1.ListAccessPointsRequest{})
 	if err != nil || len(res.GetAccessPoints()) != 1 {
 		t.Fatalf("access points: %v, %v", res, err)
@@ -196,7 +206,7 @@ func connectAll(t *testing.T, s *testkit.Server, trust *tls.Config) (all []*long
 	point := res.GetAccessPoints()[0]
 	conn, err := net.Dial("tcp", point.GetTcpAddress())
 	all = append(all, overTCP(t, "TCP", token("tcp"), conn, err),
-		overWebSocket(t, token("ws"), point.GetWebsocketUrl(), trust),
+		overWebSocket(t, token("ws"), point.GetWebsocketUrl(), trust, nil),
 		overStream(t, as(s, binary, token("stream")), conversationID))
 	if (point.GetTlsAddress() != "") != (trust != nil) {
 		t.Fatalf("told %v", point)
@@ -211,7 +221,7 @@ func connectAll(t *testing.T, s *testkit.Server, trust *tls.Config) (all []*long
 		}
 		l.until(t, "the room", func(f *edgev1.ServerFrame) bool { return f.GetEntered() != nil })
 	}
-	return all, conversationID
+	return all
 }
 
 func withAndWithoutTLS(t *testing.T, run func(t *testing.T, s *testkit.Server, trust *tls.Config)) {
