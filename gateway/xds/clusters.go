@@ -24,7 +24,7 @@ func cluster(name string, kind gateway.Kind) (*clusterv3.Cluster, error) {
 			},
 		}},
 	}
-	if kind == gateway.Socket {
+	if upgrades(kind) {
 		protocol.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}}
 	}
 	options, err := anypb.New(&httpv3.HttpProtocolOptions{
@@ -58,7 +58,7 @@ func cluster(name string, kind gateway.Kind) (*clusterv3.Cluster, error) {
 			},
 		}}},
 	}
-	if kind != gateway.Socket { // the same processes, of which another cluster knows
+	if !upgrades(kind) { // the same processes, of which another cluster knows
 		out.HealthChecks = []*corev3.HealthCheck{{
 			Timeout: durationpb.New(2 * time.Second), Interval: durationpb.New(healthEvery), NoTrafficInterval: durationpb.New(healthEvery),
 			UnhealthyThreshold: wrapperspb.UInt32(2), HealthyThreshold: wrapperspb.UInt32(1),

@@ -73,12 +73,15 @@ func clusterOf(r gateway.Route) string {
 	switch {
 	case r.Service == "":
 		return web
-	case r.Kind == gateway.Socket:
-		return r.Service + ".socket" // over HTTP/1.1, for the upgrade
+	case upgrades(r.Kind):
+		return r.Service + ".socket"
 	default:
 		return r.Service
 	}
 }
+
+// upgrades reports whether clients may turn requests into WebSockets, for which instances are called over HTTP/1.1.
+func upgrades(k gateway.Kind) bool { return k == gateway.Socket || k == gateway.Playback }
 
 // snapshot is all that Envoys are told.
 func snapshot(cfg Config, version int64, in Instances) (*cache.Snapshot, error) {

@@ -67,9 +67,7 @@ func routeTable(cfg Config, routes []gateway.Route) (*routev3.RouteConfiguration
 				},
 			},
 		}
-		if r.Kind != gateway.Socket {
-			action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(r.Kind == gateway.Playback)}}
-		}
+		action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(upgrades(r.Kind))}}
 		host.Routes = append(host.Routes, &routev3.Route{Name: r.Path, Match: match, Action: &routev3.Route_Route{Route: action}})
 	}
 	return &routev3.RouteConfiguration{Name: tableName, VirtualHosts: []*routev3.VirtualHost{host}}, nil

@@ -161,6 +161,7 @@ func backend(t *testing.T, answer http.HandlerFunc) string {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP1(true)
 	s := &http.Server{Protocols: protocols, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/grpc.health.v1.Health/Check" {
 			w.Header().Set("Content-Type", "application/grpc")

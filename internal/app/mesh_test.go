@@ -113,7 +113,7 @@ func fourProcesses(t *testing.T, m *mesh) {
 	owner, ann, bob := front.User(t, "owner"), front.User(t, "ann"), front.User(t, "bob")
 	room := as(front, binary, owner.Token).openRoom(t, "A room").GetConversationId()
 	listen := func(token string) *longConnection {
-		l := overWebSocket(t, token, "ws"+strings.TrimPrefix(m.running["edge"].URL, "http")+"/edge/v1", nil)
+		l := overWebSocket(t, token, "ws"+strings.TrimPrefix(m.running["edge"].URL, "http")+"/edge/v1", nil, nil)
 		if err := l.enter(room); err != nil {
 			t.Fatal(err)
 		}

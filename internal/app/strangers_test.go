@@ -53,7 +53,7 @@ func TestNobodyEntersTheTalksOfOthers(t *testing.T) {
 	group, pair := made.GetState().GetConversation().GetId(), opened.GetState().GetConversation().GetId()
 	room := k.openRoom(t, "A room").GetConversationId()
 	address := "ws://" + s.HTTPAddr().String() + "/edge/v1"
-	eve, friend := overWebSocket(t, s.User(t, "eve").Token, address, nil), overWebSocket(t, bob.Token, address, nil)
+	eve, friend := overWebSocket(t, s.User(t, "eve").Token, address, nil, nil), overWebSocket(t, bob.Token, address, nil, nil)
 
 	enter := func(l *longConnection, id string) *edgev1.ServerFrame {
 		if err := l.enter(id); err != nil {
