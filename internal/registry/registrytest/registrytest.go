@@ -45,6 +45,7 @@ func Run(t *testing.T, o Options) {
 	t.Run("instances share calls", func(t *testing.T) { sharing(t, o) })
 	t.Run("calls over HTTP/2 in every protocol", func(t *testing.T) { protocols(t, o) })
 	t.Run("a dead instance is passed over", func(t *testing.T) { dead(t, o) })
+	t.Run("an instance that drains loses no call", func(t *testing.T) { drains(t, o) })
 	t.Run("nobody answers", func(t *testing.T) { nobody(t, o) })
 	t.Run("a deadline holds", func(t *testing.T) { deadline(t, o) })
 	t.Run("many at once", func(t *testing.T) { concurrent(t, o) })
@@ -104,6 +105,13 @@ func Serve(t testing.TB, name, address string) *Server {
 func (s *Server) Kill() {
 	_ = s.server.Close()
 	<-s.served
+}
+
+// Shutdown ends the server as a process that drains: running calls may end.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	<-s.served
+	return err
 }
 
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
@@ -307,6 +315,43 @@ func dead(t *testing.T, o Options) {
 		if got, err := Ask(t.Context(), e); !strings.HasPrefix(got, "b ") || err != nil {
 			t.Fatalf("got %q, %v", got, err)
 		}
+	}
+}
+
+func drains(t *testing.T, o Options) {
+	a, b := Serve(t, "a", ""), Serve(t, "b", "")
+	r := o.Open(t, map[string][]string{"chat": {a.URL, b.URL}})
+	e := Resolve(t, r, "chat")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var callers sync.WaitGroup
+	var lost, made atomic.Int64
+	for range 4 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				// No contract says that this may be made twice.
+				res, err := e.Client.Post(e.BaseURL+"/x", "text/plain", strings.NewReader("hello"))
+				made.Add(1)
+				if err != nil {
+					if lost.Add(1) == 1 {
+						t.Errorf("a call was lost: %v", err)
+					}
+					continue
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	if err := a.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	stop()
+	callers.Wait()
+	if lost.Load() > 0 || made.Load() < 50 {
+		t.Errorf("of %d calls %d were lost", made.Load(), lost.Load())
 	}
 }
 
