@@ -172,7 +172,8 @@ func TestConsulTellsWhatANodeIs(t *testing.T) {
 func TestConsulHasOneNodeOfAName(t *testing.T) {
 	m := newMesh(t, partstest.URL(t, "consul"))
 	a, b := registrytest.Serve(t, "a", ""), registrytest.Serve(t, "b", "")
-	first := m.join("n1", a.URL)
+	log := &lockedBuffer{}
+	first := m.join("n1", a.URL, registry.WithLogger(log.logger()))
 	if err := first.Register(t.Context(), "chat", local(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +196,18 @@ func TestConsulHasOneNodeOfAName(t *testing.T) {
 	if err := again.Register(t.Context(), "chat", local(t)); err != nil || time.Since(start) > time.Second {
 		t.Errorf("the same node again: %v after %v", err, time.Since(start))
 	}
+	registrytest.Eventually(t, "the old one hears of it", func() bool { return log.count("has taken this node's id") > 0 })
+	if err := first.Close(); err != nil || urls(t, caller, "chat") != a.URL {
+		t.Errorf("the old one took the new one's place back: %v", err)
+	}
 	// One that crashed gives way as soon as Consul knows.
 	a.Kill()
 	start = time.Now()
 	if err := second.Register(t.Context(), "chat", local(t)); err != nil {
 		t.Errorf("after a crash: %v", err)
+	}
+	if n := log.count("has taken this node's id"); n != 1 {
+		t.Errorf("that was logged %d times", n)
 	}
 	t.Logf("a node took the place of a dead one after %v", time.Since(start))
 	registrytest.Eventually(t, "the second is found", func() bool { return urls(t, caller, "chat") == b.URL })
