@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -285,5 +286,25 @@ func TestConsulAgentStartsAnew(t *testing.T) {
 	}
 	if err := agent.Continue(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that takes connections and answers nothing, as one that was stopped, is out as one that is dead.
+func TestConsulDropsWhatHangs(t *testing.T) {
+	m := newMesh(t, partstest.URL(t, "consul"))
+	a := registrytest.Serve(t, "a", "")
+	m.announce("chat", a.URL)
+	caller := m.join("caller", "")
+	registrytest.Eventually(t, "it is found", func() bool { return urls(t, caller, "chat") == a.URL })
+	a.Kill()
+	l, err := net.Listen("tcp", strings.TrimPrefix(a.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	took := registrytest.Eventually(t, "it is out", func() bool { return urls(t, caller, "chat") == "" })
+	t.Logf("an instance that hangs was out after %v", took)
+	if took > 5*time.Second {
+		t.Errorf("it was listed for %v", took)
 	}
 }
