@@ -98,7 +98,7 @@ func (c *consul) holder(ctx context.Context, name string) (string, error) {
 	defer cancel()
 	list, _, err := c.client.Health().Service(c.service(name), "", true, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return "", fmt.Errorf("ask consul: %w", err)
+		return "", fmt.Errorf("ask consul: %w", said(err))
 	}
 	for _, e := range list {
 		if e.Service == nil || e.Service.ID != c.id(name) || e.Service.Meta[metaInstance] == c.instance {
@@ -143,7 +143,7 @@ func (c *consul) announce(ctx context.Context, name string) error {
 		},
 	}, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx))
 	if err != nil {
-		return fmt.Errorf("tell consul: %w", err)
+		return fmt.Errorf("tell consul: %w", said(err))
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (c *consul) withdraw(ctx context.Context, name string) error {
 		return nil // Consul has forgotten it
 	}
 	if err != nil {
-		return fmt.Errorf("deregister %s: %w", name, err)
+		return fmt.Errorf("deregister %s: %w", name, said(err))
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func (c *consul) compare() error {
 	filter := fmt.Sprintf("Meta[%q] == %q", metaNode, c.settings.node.ID)
 	known, err := c.client.Agent().ServicesWithFilterOpts(filter, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return fmt.Errorf("ask consul's agent: %w", err)
+		return fmt.Errorf("ask consul's agent: %w", said(err))
 	}
 	for _, name := range c.announced {
 		entry := known[c.id(name)]

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -67,8 +68,9 @@ func openConsul(ctx context.Context, u *url.URL, s settings) (*consul, error) {
 	}
 	check, cancel := context.WithTimeout(ctx, consulTimeout)
 	defer cancel()
-	if _, err := client.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(check)); err != nil {
-		return nil, fmt.Errorf("consul at %s cannot be reached: %w", o.address, err)
+	// A question of the kind that will be asked: its answer says whether the token and the datacenter are known, too.
+	if _, _, err := client.Health().Service(o.prefix+"auth", "", true, (&api.QueryOptions{}).WithContext(check)); err != nil {
+		return nil, fmt.Errorf("consul at %s cannot be asked: %w", o.address, said(err))
 	}
 	reach, err := newReach(s)
 	if err != nil {
@@ -85,6 +87,16 @@ func openConsul(ctx context.Context, u *url.URL, s settings) (*consul, error) {
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.running.Go(c.keep)
 	return c, nil
+}
+
+// said makes one line of what Consul answered instead of what it was asked for.
+func said(err error) error {
+	status, ok := errors.AsType[api.StatusError](err)
+	if !ok {
+		return err
+	}
+	text := strings.Join(strings.Fields(status.Body), " ")
+	return fmt.Errorf("it answers %d %.200s", status.Code, text)
 }
 
 // Resolve implements Registry. Any well-formed name may have an instance one day.

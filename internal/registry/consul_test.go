@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -172,7 +173,8 @@ func TestConsulTellsWhatANodeIs(t *testing.T) {
 func TestConsulHasOneNodeOfAName(t *testing.T) {
 	m := newMesh(t, partstest.URL(t, "consul"))
 	a, b := registrytest.Serve(t, "a", ""), registrytest.Serve(t, "b", "")
-	first := m.join("n1", a.URL)
+	log := &lockedBuffer{}
+	first := m.join("n1", a.URL, registry.WithLogger(log.logger()))
 	if err := first.Register(t.Context(), "chat", local(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +197,18 @@ func TestConsulHasOneNodeOfAName(t *testing.T) {
 	if err := again.Register(t.Context(), "chat", local(t)); err != nil || time.Since(start) > time.Second {
 		t.Errorf("the same node again: %v after %v", err, time.Since(start))
 	}
+	registrytest.Eventually(t, "the old one hears of it", func() bool { return log.count("has taken this node's id") > 0 })
+	if err := first.Close(); err != nil || urls(t, caller, "chat") != a.URL {
+		t.Errorf("the old one took the new one's place back: %v", err)
+	}
 	// One that crashed gives way as soon as Consul knows.
 	a.Kill()
 	start = time.Now()
 	if err := second.Register(t.Context(), "chat", local(t)); err != nil {
 		t.Errorf("after a crash: %v", err)
+	}
+	if n := log.count("has taken this node's id"); n != 1 {
+		t.Errorf("that was logged %d times", n)
 	}
 	t.Logf("a node took the place of a dead one after %v", time.Since(start))
 	registrytest.Eventually(t, "the second is found", func() bool { return urls(t, caller, "chat") == b.URL })
@@ -277,5 +286,25 @@ func TestConsulAgentStartsAnew(t *testing.T) {
 	}
 	if err := agent.Continue(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that takes connections and answers nothing, as one that was stopped, is out as one that is dead.
+func TestConsulDropsWhatHangs(t *testing.T) {
+	m := newMesh(t, partstest.URL(t, "consul"))
+	a := registrytest.Serve(t, "a", "")
+	m.announce("chat", a.URL)
+	caller := m.join("caller", "")
+	registrytest.Eventually(t, "it is found", func() bool { return urls(t, caller, "chat") == a.URL })
+	a.Kill()
+	l, err := net.Listen("tcp", strings.TrimPrefix(a.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	took := registrytest.Eventually(t, "it is out", func() bool { return urls(t, caller, "chat") == "" })
+	t.Logf("an instance that hangs was out after %v", took)
+	if took > 5*time.Second {
+		t.Errorf("it was listed for %v", took)
 	}
 }

@@ -105,7 +105,7 @@ func WithMetrics(r prometheus.Registerer) Option { return func(s *settings) { s.
 //	static:?chat=http://10.0.0.7:8080&auth=…   and these neighbours, reached over HTTP/2; addresses of one name are
 //	                                           separated by commas, and share its calls
 //	consul://127.0.0.1:8500                    what Consul lists; the host is an agent. Options: token or tokenFile,
-//	                                           datacenter, tls (true or false), prefix of Consul's names for services
+//	                                           datacenter to look in (the agent's), tls (true or false), prefix of Consul's names for services
 //	                                           ("stoa-"), weight of this process from 1 to 100 (1)
 //
 // An unknown scheme, an unknown option, a malformed address and an agent that does not answer are errors, which never show

@@ -52,7 +52,7 @@ func TestOpenRefuses(t *testing.T) {
 		"consul://x?prefix=A":                "prefix",
 		"consul://x?weight=0":                "not from 1 to 100",
 		"consul://x?tls=perhaps":             "want true or false",
-		"consul://127.0.0.1:1?token=s3cret":  "consul at 127.0.0.1:1 cannot be reached",
+		"consul://127.0.0.1:1?token=s3cret":  "consul at 127.0.0.1:1 cannot be asked",
 		"consul://x:y?token=s3cret":          "invalid port",
 		"consul://x?token=s3cret;":           "options are malformed",
 		"static:auth":                        "only ?name=address",

@@ -88,7 +88,7 @@ func (w *watch) ask(ctx context.Context) error {
 	defer cancel()
 	list, meta, err := w.consul.client.Health().Service(w.consul.service(w.name), "", true, q.WithContext(query))
 	if err != nil {
-		return fmt.Errorf("ask consul for %s: %w", w.name, err)
+		return fmt.Errorf("ask consul for %s: %w", w.name, said(err))
 	}
 	if w.last != nil && (meta.LastIndex < w.index || w.failures > 0) {
 		w.keepUntil = time.Now().Add(keepMissing)

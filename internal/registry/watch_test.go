@@ -37,7 +37,11 @@ type fakeConsul struct {
 func newFakeConsul(t *testing.T) *fakeConsul {
 	f := &fakeConsul{t: t, index: 10, changed: make(chan struct{}), tokens: make(map[string]int), stats: prometheus.NewRegistry()}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status/leader", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `"here:8300"`) })
+	mux.HandleFunc("GET /v1/health/service/stoa-auth", func(w http.ResponseWriter, _ *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.answer(w)
+	})
 	mux.HandleFunc("GET /v1/health/service/stoa-chat", f.list)
 	f.server = memhttp.NewServer(mux)
 	return f
@@ -298,6 +302,20 @@ func TestWatchKeepsTheLastListOfARegistryThatIsAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestATokenThatConsulDoesNotKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeConsul(t)
+		f.set(func() { f.broken = "denied" })
+		_, err := registry.Open(t.Context(), "consul://agent:8500?token=s3cret", registry.WithConsulClient(f.server.Client()))
+		if err == nil || err.Error() != "open registry consul: consul at agent:8500 cannot be asked: it answers 403 Permission denied" {
+			t.Errorf("got %v", err)
+		}
+		if err := f.server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestWatchSkipsWhatIsNoInstance(t *testing.T) {
