@@ -155,7 +155,6 @@ func (f *feed) consume() error {
 		Topic: s.topic, SubscriptionName: s.subscription.group, Name: s.consumer, Type: pulsar.Failover,
 		SubscriptionInitialPosition: pulsar.SubscriptionPositionLatest, ReceiverQueueSize: s.subscription.bus.at.queue,
 		EventListener: f, MaxReconnectToBroker: &noTry, BackOffPolicyFunc: f.policy, AutoDiscoveryPeriod: never,
-		EnableBatchIndexAcknowledgment: true,
 	})
 	if err != nil {
 		return err
