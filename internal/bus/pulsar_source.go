@@ -192,7 +192,8 @@ func (f *feed) read() error {
 	}
 	r, err := s.subscription.bus.client.CreateReader(pulsar.ReaderOptions{
 		Topic: s.topic, StartMessageID: from, ReceiverQueueSize: s.subscription.bus.at.queue,
-		SubscriptionName: "own-" + s.consumer, BackoffPolicyFunc: f.policy,
+		// A name for each, not for the source: the one before may still be connected, and the broker would share its end.
+		SubscriptionName: "own-" + newName(), BackoffPolicyFunc: f.policy,
 	})
 	if err != nil {
 		return err
