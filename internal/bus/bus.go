@@ -2,26 +2,33 @@
 //
 // The contract of every backend:
 //
-// Delivery. Publish returns nil once every group that is subscribed to the topic at that moment holds the event; each
-// group gets it at least once. A handler must bear repeats. When Publish returns an error, some groups may hold the
-// event and others not: publish it again. An event that nobody subscribes to is gone.
+// Delivery. Publish returns nil once every group that is subscribed to the topic at that moment is sure to get the event;
+// each group gets it at least once. A handler must bear repeats: they come when Publish was tried again, when a connection
+// was lost, and when a key goes from one member to another. When Publish returns an error, some groups may get the event and
+// others not: publish it again before the next of that key. An event that nobody subscribes to is gone.
 //
 // Groups. Subscriptions with the same group name share the topic's events between them, each event going to one of them.
-// A subscription with an empty group is a group of its own and gets every event.
+// A subscription with an empty group is a group of its own, gets every event, and ends with its process. A group with a name
+// begins with its first member. It may end with its last one, as it does inside of one process; where the bus is shared by
+// processes it outlives them, and the next member gets what was published meanwhile: it is a name for good, not one a start.
 //
 // Order. Events of one key reach a group one after the other, in the order of their Publish calls, also while members
-// join and leave; the next one waits until the handler is done with the one before. Between keys there is no order.
-// One subscription's handler is never called twice at the same time.
+// join and leave; the next one waits until the handler is done with the one before. What comes again comes in this order,
+// too: who drops what it had already sees each key in its order. Between keys there is no order. One subscription's handler
+// is never called twice at the same time. Only when a process is cut off may another one be given the event that is
+// still being handled there.
 //
 // Failure. A handler that returns an error gets the same event again after a growing pause, before later events of that
 // key. After MaxDeliveries, or at once for an error marked by [Permanent], the event is given up and logged as an error,
-// for one poisoned event must not stop its key for ever. A panic counts as an error.
+// for one poisoned event must not stop its key for ever. A panic counts as an error. A bus that stores events puts those
+// that a named group gave up aside for the operator.
 //
-// Slow subscribers. A group holds a bounded number of events. When it is full, Publish waits for room until its context
-// ends and then returns ErrFull. Waiting was chosen over dropping, which would lose events that a publisher believes
-// delivered, and over growing, which would lose them all when memory ends. So handlers must be quick: a subscriber that
-// serves slow clients puts events into queues of its own and does its own cutting. A handler that publishes must not
-// wait for itself: never publish without a deadline into a topic that the same group consumes.
+// Slow subscribers. What waits is bounded: for each group where the bus is inside of a process, for all events by the quota
+// of the brokers where it is not, and for events on their way to them in any case. Where there is no room, Publish waits
+// for it until its context ends and then returns ErrFull. Waiting was chosen over dropping, which would lose events that a
+// publisher believes delivered, and over growing, which would lose them all when memory ends. So handlers must be quick: a
+// subscriber that serves slow clients puts events into queues of its own and does its own cutting. A handler that publishes
+// must not wait for itself: never publish without a deadline into a topic that the same group consumes.
 //
 // Closing. After Subscription.Close no call of its handler is running or will come; after Bus.Close, Publish and
 // Subscribe return ErrClosed.
@@ -69,20 +76,23 @@ type Handler func(ctx context.Context, event Event) error
 // Subscription is one subscriber's hold on a topic.
 type Subscription interface {
 	// Close ends the subscription and waits for a running handler. Events that its group still holds go to the other
-	// members, or are gone if there is none. It must not be called from the handler itself. Closing twice is no error.
+	// members, or if there is none to later ones where the group outlives them, or are gone. It must not be called from the
+	// handler itself. Closing twice is no error.
 	Close() error
 }
 
 // Bus carries events. It is safe for concurrent use.
 type Bus interface {
 	// Publish hands payload to every group subscribed to topic, keeping the order of key; events of the empty key are
-	// ordered, too. The payload must not be changed afterwards. Errors: ErrClosed, ErrFull, the context's.
+	// ordered, too. The payload must not be changed afterwards. Errors: ErrClosed, ErrFull, the context's, and what brokers
+	// refuse, such as a payload that is too large for them (5 MiB, if they were not told another size).
 	Publish(ctx context.Context, topic, key string, payload []byte) error
 	// Subscribe calls handle for every event of topic that is published after it returned, as a member of group. Errors:
-	// ErrClosed.
+	// ErrClosed, and that brokers do not answer.
 	Subscribe(topic, group string, handle Handler) (Subscription, error)
-	// Close refuses new events and waits until the subscribers have handled what they hold. When ctx ends before, it ends
-	// the handlers' contexts, waits for those that run, and returns an error with the number of events that were left.
+	// Close refuses new events and waits until the subscribers have handled what would be gone with them. When ctx ends
+	// before, it ends the handlers' contexts, waits for those that run, and returns an error with the number of events that
+	// were left.
 	Close(ctx context.Context) error
 }
 

@@ -27,6 +27,23 @@ func BenchmarkPulsar(b *testing.B) {
 	}
 }
 
+// BenchmarkPulsarInTurn publishes one event after the other, as who keeps an order does.
+func BenchmarkPulsarInTurn(b *testing.B) {
+	events, err := bus.Open(b.Context(), pulsarURL(b, ""), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	payload := make([]byte, 200)
+	for i := 0; b.Loop(); i++ {
+		if err := events.Publish(b.Context(), "topic", strconv.Itoa(i), payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := events.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 func atRate(b *testing.B, group string, rate int) {
 	events, err := bus.Open(b.Context(), pulsarURL(b, ""), slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -79,6 +79,7 @@ func (p *producers) open(topic string, one *producer) {
 		BackOffPolicyFunc:       newPause, PartitionsAutoDiscoveryInterval: never,
 	})
 	if one.err != nil {
+		one.err = oneLine(one.err)
 		p.forget(topic, one)
 		return
 	}

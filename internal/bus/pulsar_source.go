@@ -155,22 +155,30 @@ func (f *feed) consume() error {
 		Topic: s.topic, SubscriptionName: s.subscription.group, Name: s.consumer, Type: pulsar.Failover,
 		SubscriptionInitialPosition: pulsar.SubscriptionPositionLatest, ReceiverQueueSize: s.subscription.bus.at.queue,
 		EventListener: f, MaxReconnectToBroker: &noTry, BackOffPolicyFunc: f.policy, AutoDiscoveryPeriod: never,
-		EnableBatchIndexAcknowledgment: true,
 	})
 	if err != nil {
 		return err
 	}
 	f.next, f.close = c.Receive, c.Close
 	f.acknowledge = func(m pulsar.Message) { _ = c.Ack(m) } // what is not acknowledged comes again
-	f.watched.Store(true)
-	if f.asked.Load() > 0 { // it was lost before anybody watched
-		f.retire()
-		return errLost
-	}
-	return nil
+	_, err = c.GetLastMessageIDs()
+	return f.watch(err)
 }
 
 var errLost = errors.New("connection was lost")
+
+// watch begins to notice losses. What came before asked the broker for the topic's end, and err is how that went: the client
+// overhears a broker that closes a consumer before it has noted that there is one, and only a question tells.
+func (f *feed) watch(err error) error {
+	f.watched.Store(true)
+	if err == nil && f.asked.Load() > 1 { // once is the question's
+		err = errLost
+	}
+	if err != nil {
+		f.retire()
+	}
+	return err
+}
 
 // BecameActive implements pulsar.ConsumerEventListener.
 func (f *feed) BecameActive(pulsar.Consumer, string, int32) { f.active.Store(true) }
@@ -193,29 +201,21 @@ func (f *feed) read() error {
 	}
 	r, err := s.subscription.bus.client.CreateReader(pulsar.ReaderOptions{
 		Topic: s.topic, StartMessageID: from, ReceiverQueueSize: s.subscription.bus.at.queue,
-		SubscriptionName: "own-" + s.consumer, BackoffPolicyFunc: f.policy,
+		// A name for each, not for the source: the one before may still be connected, and the broker would share its end.
+		SubscriptionName: "own-" + newName(), BackoffPolicyFunc: f.policy,
 	})
 	if err != nil {
 		return err
 	}
 	f.next, f.close = r.Next, r.Close
 	f.acknowledge = func(pulsar.Message) {} // the reader does
-	questions := int32(0)
-	if first { // without a position, a new connection would begin at the end again
-		if from, err = r.GetLastMessageID(); err != nil {
-			f.retire()
-			return err
-		}
-		questions = 1 // asks for a policy once, for its own tries
+	end, err := r.GetLastMessageID()
+	if err := f.watch(err); err != nil {
+		return err
 	}
-	f.watched.Store(true)
-	if f.asked.Load() > questions {
-		f.retire()
-		return errLost
-	}
-	if first {
+	if first { // without a position, another connection would begin at the end again
 		s.mu.Lock()
-		s.from = from
+		s.from = end
 		s.mu.Unlock()
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	// deadLetterTries is how often a given-up event is offered to its dead-letter topic before only the log has it.
+	// deadLetterTries is how often a given-up event is offered to its dead-letter topic before only the log has it: somebody
+	// forbids the topic, for where no broker answers the event comes again.
 	deadLetterTries = 10
 	// deadLetterReader is the subscription that keeps dead letters until somebody has read them.
 	deadLetterReader = "operator"
@@ -143,7 +145,7 @@ func (s *pulsarSubscription) take(d delivery) {
 		if !out.done {
 			return
 		}
-		if out.cause != nil && s.group != "" && !s.putAside(event, out) {
+		if out.cause != nil && s.group != "" && !s.putAside(d.feed, event, out) {
 			return
 		}
 		from.handled(d.message.ID())
@@ -151,30 +153,32 @@ func (s *pulsarSubscription) take(d delivery) {
 	d.feed.acknowledge(d.message)
 }
 
-// putAside gives a given-up event to the group's dead-letter topic. It returns false when the subscription ended before,
-// which leaves the event to the group.
-func (s *pulsarSubscription) putAside(event Event, why outcome) bool {
+// putAside gives a given-up event to the group's dead-letter topic. It returns false when the subscription or its
+// connection ended before, which leaves the event to the group: it comes again.
+func (s *pulsarSubscription) putAside(f *feed, event Event, why outcome) bool {
 	topic := s.bus.at.topics + s.topic + "-" + s.group + "-dead"
 	letter := &pulsar.ProducerMessage{Key: event.Key, Payload: event.Payload, Properties: map[string]string{
 		"topic": s.topic, "group": s.group, "cause": shortened(why.cause.Error()),
 		"deliveries": strconv.Itoa(why.deliveries), "given_up_at": time.Now().UTC().Format(time.RFC3339),
 	}}
 	var err error
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	pause := firstPause
+	for try := 1; ; try++ {
 		if err = s.keepLetters(topic); err == nil {
-			ctx, cancel := context.WithTimeout(s.handling, sendTimeout)
+			ctx, cancel := context.WithTimeout(f.ctx, sendTimeout)
 			err = s.bus.producers.send(ctx, topic, letter)
 			cancel()
 		}
 		if err == nil {
 			return true
 		}
-		if pause == lastPause || !s.wait(pause) {
+		if f.ctx.Err() != nil || !s.wait(pause) {
+			return false
+		}
+		if try == deadLetterTries {
 			break
 		}
-	}
-	if s.ending.Err() != nil {
-		return false
+		pause = min(2*pause, lastPause)
 	}
 	s.logger.LogAttrs(s.handling, slog.LevelError, "given-up event not put aside",
 		slog.String("key", event.Key), slog.String("cause", err.Error()))
@@ -195,7 +199,7 @@ func (s *pulsarSubscription) keepLetters(topic string) error {
 }
 
 // shortened bounds a text for a property.
-func shortened(text string) string { return text[:min(len(text), 1000)] }
+func shortened(text string) string { return strings.ToValidUTF8(text[:min(len(text), 1000)], "") }
 
 // drain waits until the subscription has handled what would be gone with it: without a group, what this process has
 // published. A group keeps its events for the next member. It returns how many partitions still had some when ctx ended.
