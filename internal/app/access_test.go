@@ -280,21 +280,21 @@ func awaitRevoked(t *testing.T, s *testkit.Server, token string) {
 func signingKey(t *testing.T, s *testkit.Server) (id string, key ed25519.PrivateKey) {
 	t.Helper()
 	var seed []byte
-	withDatabase(t, s.DataDir, s.Store, "auth", func(db *sql.DB) error {
-		return db.QueryRowContext(t.Context(), "SELECT id, seed FROM signing_keys ORDER BY serial LIMIT 1").Scan(&id, &seed)
-	})
+	db := database(t, s.DataDir, s.Store, "auth")
+	err := db.QueryRowContext(t.Context(), "SELECT id, seed FROM signing_keys ORDER BY serial LIMIT 1").Scan(&id, &seed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return id, ed25519.NewKeyFromSeed(seed)
 }
 
-// withDatabase opens a service's database beside or after its process.
-func withDatabase(t *testing.T, dataDir, store, service string, do func(*sql.DB) error) {
+// database opens a service's database beside or after its process.
+func database(t *testing.T, dataDir, store, service string) *sql.DB {
 	t.Helper()
 	if store == "" {
 		store = (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(dataDir, "db"))}).String()
 	}
-	if err := storetest.With(t, store, service, os.DirFS(filepath.Join("../../services", service)), do); err != nil {
-		t.Fatal(err)
-	}
+	return storetest.Behind(t, store, service, os.DirFS(filepath.Join("../../services", service)))
 }
 
 func sign(t *testing.T, keyID string, key ed25519.PrivateKey, p authn.Principal) string {

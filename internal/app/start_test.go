@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"database/sql"
 	"encoding/pem"
 	"errors"
 	"log/slog"
@@ -170,14 +169,14 @@ func TestDatabaseOfANewerBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, service := range []string{"auth", "chat", "live", "admin"} {
+		db := database(t, cfg.DataDir, cfg.Store, service)
 		exec := func(statement string) {
 			t.Helper()
-			withDatabase(t, cfg.DataDir, cfg.Store, service, func(db *sql.DB) error {
-				_, err := db.ExecContext(t.Context(), statement)
-				return err
-			})
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
 		}
-		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
 		err := startFails(t, cfg)
 		if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), service) || !strings.Contains(err.Error(), "9999") {
 			t.Errorf("%s: %v", service, err)

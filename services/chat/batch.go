@@ -22,7 +22,7 @@ import (
 // what it has to tell is written into the outbox with it.
 type batch struct {
 	ctx    context.Context //nolint:containedctx // of the transaction
-	tx     *sql.Tx
+	raw    *sql.Tx         // tx is what all but ahead.go uses
 	store  *store
 	number int64     // of the commit
 	now    time.Time // UTC, to the microsecond
@@ -31,6 +31,10 @@ type batch struct {
 	rights map[string]bool // conversations in which it may have changed who may do what
 	tales  []*tale
 	after  []func() // once it is committed, before anybody is answered
+
+	absent  map[messageKey]bool // messages of which readAhead knows that they are not stored
+	waiting []waitingMessage    // stored by the next call of tx
+	broken  error               // of a flush: nothing will be stored
 
 	overwrites bool // what is changed is overwritten in the file
 	erased     int  // answers that lost their quotes
@@ -57,7 +61,7 @@ type tale struct {
 // newBatch takes the commit's number, which also makes it the only batch.
 func newBatch(ctx context.Context, tx *sql.Tx, s *store, now time.Time) (*batch, error) {
 	b := &batch{
-		ctx: ctx, tx: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
+		ctx: ctx, raw: tx, store: s, now: now.UTC().Truncate(time.Microsecond), places: make(map[string]*place),
 		rights: make(map[string]bool),
 	}
 	var err error
@@ -73,7 +77,7 @@ var errBroken = errors.New("the transaction is broken")
 
 // attempt does act, or nothing of it when it fails. Errors: act's, errBroken.
 func (b *batch) attempt(act func() error) error {
-	if _, err := b.tx.ExecContext(b.ctx, "SAVEPOINT attempt"); err != nil {
+	if _, err := b.tx().ExecContext(b.ctx, "SAVEPOINT attempt"); err != nil {
 		return fmt.Errorf("set savepoint: %w", err)
 	}
 	places, tales, after := clonePlaces(b.places), len(b.tales), len(b.after)
@@ -81,11 +85,12 @@ func (b *batch) attempt(act func() error) error {
 	if err != nil {
 		b.places, b.after = places, b.after[:after]
 		b.tales = b.tales[:tales]
-		if _, undo := b.tx.ExecContext(b.ctx, "ROLLBACK TO attempt"); undo != nil {
+		b.waiting = b.waiting[:0] // there were none before act
+		if _, undo := b.tx().ExecContext(b.ctx, "ROLLBACK TO attempt"); undo != nil {
 			return fmt.Errorf("%w: roll back to savepoint: %w, after: %v", errBroken, undo, err) //nolint:errorlint // is no refusal
 		}
 	}
-	if _, release := b.tx.ExecContext(b.ctx, "RELEASE SAVEPOINT attempt"); release != nil {
+	if _, release := b.tx().ExecContext(b.ctx, "RELEASE SAVEPOINT attempt"); release != nil {
 		return fmt.Errorf("%w: release savepoint: %w, after: %v", errBroken, release, err) //nolint:errorlint // is no refusal
 	}
 	return err
@@ -102,7 +107,7 @@ func clonePlaces(places map[string]*place) map[string]*place {
 
 // ent is ent's client inside of the transaction.
 func (b *batch) ent() *ent.Client {
-	return ent.NewClient(ent.Driver(inTx{entsql.NewDriver(b.store.db.Dialect(), entsql.Conn{ExecQuerier: b.tx})}))
+	return ent.NewClient(ent.Driver(inTx{entsql.NewDriver(b.store.db.Dialect(), entsql.Conn{ExecQuerier: b.tx()})}))
 }
 
 // inTx is a driver inside of a transaction: ent asks for one around what it does in several steps, and gets this one.
@@ -117,7 +122,7 @@ func (b *batch) place(id string) (*place, error) {
 		return p, nil
 	}
 	p := &place{}
-	err := b.tx.StmtContext(b.ctx, b.store.batches.place).QueryRowContext(b.ctx, id).
+	err := b.tx().StmtContext(b.ctx, b.store.batches.place).QueryRowContext(b.ctx, id).
 		Scan(&p.epoch, &p.lastSeq, &p.lastChange, &p.sharedFrom)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, conversationNotFound()
@@ -154,7 +159,10 @@ func (b *batch) post(m *chatv1.Message) (stored *chatv1.Message, fresh bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	if fresh, err = b.store.says.inserted(b.tx.StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx,
+	if key := keyOf(m); b.absent[key] {
+		delete(b.absent, key) // the next one is a repeat
+		b.waiting = append(b.waiting, waitingMessage{messageKey: key, seq: seq, quoted: quotedSeq(m), body: body})
+	} else if fresh, err = b.store.says.inserted(b.tx().StmtContext(b.ctx, b.store.batches.insertMessage).ExecContext(b.ctx,
 		m.GetConversationId(), seq, doer(m), m.GetClientMsgId(), body, b.now.UnixMicro(), quotedSeq(m))); err != nil {
 		return nil, false, fmt.Errorf("insert message: %w", err)
 	} else if !fresh {
@@ -204,7 +212,7 @@ func (b *batch) message(conversationID string, seq int64) (*chatv1.Message, erro
 
 // read reads messages of a conversation as they are in the transaction.
 func (b *batch) read(statement *sql.Stmt, conversationID string, epoch int64, args ...any) ([]*chatv1.Message, error) {
-	messages, err := b.store.readMessages(b.ctx, b.tx.StmtContext(b.ctx, statement), conversationID, epoch,
+	messages, err := b.store.readMessages(b.ctx, b.tx().StmtContext(b.ctx, statement), conversationID, epoch,
 		append([]any{conversationID}, args...)...)
 	if err != nil {
 		return nil, err
@@ -226,7 +234,7 @@ func (b *batch) change(m *chatv1.Message) error {
 	p.touched = true
 	m.Change = p.lastChange
 	if err := b.overwriting(func() error {
-		_, err := b.tx.StmtContext(b.ctx, b.store.batches.changeMessage).ExecContext(b.ctx, body, m.GetDeleted(),
+		_, err := b.tx().StmtContext(b.ctx, b.store.batches.changeMessage).ExecContext(b.ctx, body, m.GetDeleted(),
 			m.GetChange(), quotedSeq(m), m.GetConversationId(), m.GetSeq())
 		return err
 	}); err != nil {
@@ -256,25 +264,65 @@ func (b *batch) onCommit(act func()) { b.after = append(b.after, act) }
 
 // finish writes the numbers and the outbox, and removes the outbox rows that were published.
 func (b *batch) finish(published []int64, mine claim) ([]run, error) {
+	tx := b.tx()
+	if b.broken != nil {
+		return nil, b.broken
+	}
+	if err := b.putPlaces(tx); err != nil {
+		return nil, fmt.Errorf("write places: %w", err)
+	}
+	tales := merged(b.tales)
+	runs, rows := make([]run, len(tales)), make([]outboxRow, len(tales))
+	for i, t := range tales {
+		var err error
+		if rows[i], err = t.row(outboxRowID(b.number, i)); err != nil {
+			return nil, fmt.Errorf("encode outbox row: %w", err)
+		}
+		runs[i] = b.run(t, rows[i].id)
+	}
+	if err := b.putOutbox(tx, rows, mine); err != nil {
+		return nil, fmt.Errorf("insert outbox rows: %w", err)
+	}
+	return runs, b.store.deleteRuns(b.ctx, tx, published)
+}
+
+// putPlaces writes where the conversations that changed stand now.
+func (b *batch) putPlaces(tx *sql.Tx) error {
+	var moved []movedPlace
 	for _, id := range slices.Sorted(maps.Keys(b.places)) {
-		p := b.places[id]
-		if !p.touched {
-			continue
-		}
-		if _, err := b.tx.StmtContext(b.ctx, b.store.batches.putPlace).
-			ExecContext(b.ctx, p.lastSeq, p.lastChange, p.sharedFrom, b.number, id); err != nil {
-			return nil, fmt.Errorf("write place: %w", err)
+		if p := b.places[id]; p.touched {
+			moved = append(moved, movedPlace{p, id})
 		}
 	}
-	runs := make([]run, 0, len(b.tales))
-	for _, t := range merged(b.tales) {
-		r, err := b.record(t, mine)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, r)
+	if !b.store.says.sqlite() {
+		return execEach(b.ctx, tx, moved, func(rows []movedPlace) (string, []any) {
+			return b.store.says.putPlaces(rows, b.number)
+		})
 	}
-	return runs, b.store.deleteRuns(b.ctx, b.tx, published)
+	statement := tx.StmtContext(b.ctx, b.store.batches.putPlace)
+	for _, p := range moved {
+		if _, err := statement.ExecContext(b.ctx, p.lastSeq, p.lastChange, p.sharedFrom, b.number, p.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putOutbox writes what is to be told.
+func (b *batch) putOutbox(tx *sql.Tx, rows []outboxRow, mine claim) error {
+	if !b.store.says.sqlite() {
+		return execEach(b.ctx, tx, rows, func(rows []outboxRow) (string, []any) {
+			return b.store.says.insertOutboxes(rows, mine)
+		})
+	}
+	statement := tx.StmtContext(b.ctx, b.store.batches.insertOutbox)
+	for _, r := range rows {
+		if _, err := statement.ExecContext(b.ctx, r.id, r.conversationID, r.firstSeq, r.lastSeq, r.userID, r.events, mine.by,
+			mine.until.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // merged puts what is told of one conversation together: new messages, and what lies between them.
@@ -295,37 +343,32 @@ func merged(tales []*tale) []*tale {
 	return out
 }
 
-// record writes a tale's outbox row. New messages are found again by their places; other events are kept as they are.
-func (b *batch) record(t *tale, mine claim) (run, error) {
-	var first, last int64
-	var events []byte
-	var err error
+// row is how a tale waits. New messages are found again by their places; other events are kept as they are.
+func (t *tale) row(id int64) (r outboxRow, err error) {
+	r = outboxRow{id: id, conversationID: t.conversationID, userID: t.userID}
 	switch {
 	case t.fresh:
-		first, last = t.events[0].GetMessage().GetSeq(), t.events[len(t.events)-1].GetMessage().GetSeq()
+		r.firstSeq, r.lastSeq = t.events[0].GetMessage().GetSeq(), t.events[len(t.events)-1].GetMessage().GetSeq()
 	case t.userID != "":
-		events, err = proto.Marshal(&chatv1.UserEvents{UserId: t.userID, Events: t.own})
+		r.events, err = proto.Marshal(&chatv1.UserEvents{UserId: t.userID, Events: t.own})
 	default:
 		waiting := &chatv1.ConversationEvents{ConversationId: t.conversationID}
 		for _, event := range t.events {
 			waiting.Events = append(waiting.GetEvents(), kept(event))
 		}
-		events, err = proto.Marshal(waiting)
+		r.events, err = proto.Marshal(waiting)
 	}
-	if err != nil {
-		return run{}, fmt.Errorf("encode outbox row: %w", err)
-	}
-	id, err := b.store.says.idOf(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.insertOutbox), t.conversationID, first, last,
-		t.userID, events, mine.by, mine.until.UnixMilli())
-	if err != nil {
-		return run{}, fmt.Errorf("insert outbox row: %w", err)
-	}
+	return r, err
+}
+
+// run is what a tale tells once it is committed.
+func (b *batch) run(t *tale, outboxID int64) run {
 	r := run{
-		outboxID: id, conversationID: t.conversationID, userID: t.userID, events: t.events, own: t.own,
+		outboxID: outboxID, conversationID: t.conversationID, userID: t.userID, events: t.events, own: t.own,
 		commit: b.number, takenAway: t.takenAway,
 	}
 	if p := b.places[t.conversationID]; p != nil && p.raised {
 		r.raised = p.sharedFrom
 	}
-	return r, nil
+	return r
 }

@@ -187,7 +187,7 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 	left.Recalled = recalled
 	left = emptied(left)
 	for _, table := range []string{"reactions", "pins"} {
-		if _, err := b.tx.ExecContext(b.ctx,
+		if _, err := b.tx().ExecContext(b.ctx,
 			"DELETE FROM "+table+" WHERE conversation_id = ? AND seq = ?", //nolint:gosec // names of ours
 			m.GetConversationId(), m.GetSeq()); err != nil {
 			return nil, fmt.Errorf("take away message: %w", err)
@@ -205,7 +205,7 @@ func (b *batch) takeAway(m *chatv1.Message, recalled bool) (*chatv1.Message, err
 // forgetMentions undoes mention: it looks for those whom the stored message means, by whom mentions are found.
 func (b *batch) forgetMentions(m *chatv1.Message) error {
 	for _, user := range meant(m) {
-		if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM mentions WHERE conversation_id = ? AND user_id = ? AND seq = ?",
+		if _, err := b.tx().ExecContext(b.ctx, "DELETE FROM mentions WHERE conversation_id = ? AND user_id = ? AND seq = ?",
 			m.GetConversationId(), user, m.GetSeq()); err != nil {
 			return fmt.Errorf("forget mentions: %w", err)
 		}
@@ -259,21 +259,21 @@ func (s *Service) PinMessage(
 
 func (b *batch) pin(m *chatv1.Message, remove bool) error {
 	if remove {
-		if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM pins WHERE conversation_id = ? AND seq = ?",
+		if _, err := b.tx().ExecContext(b.ctx, "DELETE FROM pins WHERE conversation_id = ? AND seq = ?",
 			m.GetConversationId(), m.GetSeq()); err != nil {
 			return fmt.Errorf("unpin message: %w", err)
 		}
 		return nil
 	}
 	var pins int
-	if err := b.tx.QueryRowContext(b.ctx, "SELECT count(*) FROM pins WHERE conversation_id = ?", m.GetConversationId()).
+	if err := b.tx().QueryRowContext(b.ctx, "SELECT count(*) FROM pins WHERE conversation_id = ?", m.GetConversationId()).
 		Scan(&pins); err != nil {
 		return fmt.Errorf("count pins: %w", err)
 	}
 	if pins >= maxPins {
 		return errs.ResourceExhausted(ReasonTooManyPins, "at most %d messages can be pinned", maxPins)
 	}
-	if _, err := b.tx.ExecContext(b.ctx, "INSERT INTO pins (conversation_id, seq) VALUES (?, ?)",
+	if _, err := b.tx().ExecContext(b.ctx, "INSERT INTO pins (conversation_id, seq) VALUES (?, ?)",
 		m.GetConversationId(), m.GetSeq()); err != nil {
 		return fmt.Errorf("pin message: %w", err)
 	}

@@ -59,27 +59,6 @@ func (d sqlDialect) inserted(res sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// returning ends an INSERT that gives a row its id; idOf tells which.
-func (d sqlDialect) returning() string {
-	if d.postgres() {
-		return " RETURNING id"
-	}
-	return ""
-}
-
-// idOf runs an INSERT with returning and returns the id of its row.
-func (d sqlDialect) idOf(ctx context.Context, insert *sql.Stmt, args ...any) (id int64, err error) {
-	if d.postgres() {
-		err = insert.QueryRowContext(ctx, args...).Scan(&id)
-		return id, err
-	}
-	res, err := insert.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
-}
-
 // takeNumber is an UPDATE that raises the number of the last commit by a value; number tells what it is then.
 func (d sqlDialect) takeNumber() string {
 	if d.mysql() {

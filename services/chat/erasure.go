@@ -96,7 +96,7 @@ func (b *batch) erase(key placeKey) error {
 	if err != nil || !more {
 		return err
 	}
-	if _, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, "INSERT INTO erasures (conversation_id, seq) VALUES (?, ?)"+
+	if _, err := b.store.says.inserted(b.tx().ExecContext(b.ctx, "INSERT INTO erasures (conversation_id, seq) VALUES (?, ?)"+
 		b.store.says.orNothing(""), key.conversationID, key.seq)); err != nil {
 		return fmt.Errorf("note erasure: %w", err)
 	}
@@ -110,7 +110,7 @@ func (b *batch) eraseMore(key placeKey) error {
 	if err != nil || more {
 		return err
 	}
-	if _, err := b.tx.ExecContext(b.ctx, "DELETE FROM erasures WHERE conversation_id = ? AND seq = ?",
+	if _, err := b.tx().ExecContext(b.ctx, "DELETE FROM erasures WHERE conversation_id = ? AND seq = ?",
 		key.conversationID, key.seq); err != nil {
 		return fmt.Errorf("end erasure: %w", err)
 	}
@@ -125,7 +125,7 @@ func (b *batch) eraseSome(key placeKey) (more bool, err error) {
 		return false, err
 	}
 	left := answersErased - b.erased // of many that are taken away in one commit, the last ones wait
-	answers, err := b.store.readMessages(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.answers), key.conversationID,
+	answers, err := b.store.readMessages(b.ctx, b.tx().StmtContext(b.ctx, b.store.batches.answers), key.conversationID,
 		p.epoch, key.conversationID, key.seq, left+1)
 	if err != nil {
 		return false, err
@@ -154,7 +154,7 @@ func (b *batch) unquoteGone(messages []*chatv1.Message) error {
 			continue
 		}
 		var gone bool
-		if err := b.tx.StmtContext(b.ctx, b.store.batches.gone).QueryRowContext(b.ctx, m.GetConversationId(), seq).
+		if err := b.tx().StmtContext(b.ctx, b.store.batches.gone).QueryRowContext(b.ctx, m.GetConversationId(), seq).
 			Scan(&gone); err != nil {
 			return fmt.Errorf("look after quote: %w", err)
 		}
@@ -172,13 +172,13 @@ func (b *batch) overwriting(act func() error) error {
 	if b.overwrites || !b.store.says.sqlite() {
 		return act()
 	}
-	if _, err := b.tx.ExecContext(b.ctx, "PRAGMA secure_delete = ON"); err != nil {
+	if _, err := b.tx().ExecContext(b.ctx, "PRAGMA secure_delete = ON"); err != nil {
 		return fmt.Errorf("turn overwriting on: %w", err)
 	}
 	b.overwrites = true
 	err := act()
 	b.overwrites = false
-	if _, off := b.tx.ExecContext(b.ctx, overwriteLittle); off != nil { // other changes shall not pay for it
+	if _, off := b.tx().ExecContext(b.ctx, overwriteLittle); off != nil { // other changes shall not pay for it
 		return errors.Join(err, fmt.Errorf("turn overwriting off: %w", off))
 	}
 	return err

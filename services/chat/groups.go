@@ -196,7 +196,7 @@ func (s *Service) makeGroup(
 // mayOwn refuses one group too many of a user. Errors: RESOURCE_EXHAUSTED (TOO_MANY_GROUPS).
 func (b *batch) mayOwn(userID string) error {
 	var owned int
-	if err := b.tx.StmtContext(b.ctx, b.store.batches.owned).QueryRowContext(b.ctx, userID).Scan(&owned); err != nil {
+	if err := b.tx().StmtContext(b.ctx, b.store.batches.owned).QueryRowContext(b.ctx, userID).Scan(&owned); err != nil {
 		return fmt.Errorf("count groups: %w", err)
 	}
 	if owned >= maxOwned {

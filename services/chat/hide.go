@@ -64,7 +64,7 @@ func (b *batch) hide(m *Member, c Conversation, seqs []int64) (*chatv1.Hidden, e
 		if seq < m.first() || seq > c.LastSeq {
 			continue
 		}
-		fresh, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, "INSERT INTO hiddens (conversation_id, user_id, seq, `change`) "+
+		fresh, err := b.store.says.inserted(b.tx().ExecContext(b.ctx, "INSERT INTO hiddens (conversation_id, user_id, seq, `change`) "+
 			"VALUES (?, ?, ?, ?)"+b.store.says.orNothing(""), c.ID, m.UserID, seq, told.GetHiddenChange()))
 		if err != nil {
 			return nil, fmt.Errorf("hide message: %w", err)

@@ -106,7 +106,7 @@ func (s *Service) advance(b *batch, to Member) error {
 		return nil
 	}
 	m.ReadSeq, m.DeliveredSeq, m.Version = max(m.ReadSeq, to.ReadSeq), max(m.DeliveredSeq, to.DeliveredSeq), b.number
-	if _, err := b.tx.ExecContext(b.ctx, "UPDATE members SET read_seq = ?, delivered_seq = ?, version = ? "+
+	if _, err := b.tx().ExecContext(b.ctx, "UPDATE members SET read_seq = ?, delivered_seq = ?, version = ? "+
 		"WHERE conversation_id = ? AND user_id = ?", m.ReadSeq, m.DeliveredSeq, b.number, c.ID, m.UserID); err != nil {
 		return fmt.Errorf("advance position: %w", err)
 	}
@@ -145,8 +145,8 @@ func (s *Service) advanced(ctx context.Context, p authn.Principal, id string) (*
 func (s *Service) tellOwn(b *batch, c Conversation, m Member) error {
 	b.onCommit(func() { s.facts.putMember(m) })
 	if m.here() {
-		messages, mentions, err := unread(b.ctx, b.tx.StmtContext(b.ctx, b.store.batches.unread),
-			b.tx.StmtContext(b.ctx, b.store.batches.mentioned), m)
+		messages, mentions, err := unread(b.ctx, b.tx().StmtContext(b.ctx, b.store.batches.unread),
+			b.tx().StmtContext(b.ctx, b.store.batches.mentioned), m)
 		if err != nil {
 			return err
 		}

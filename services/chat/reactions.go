@@ -60,7 +60,7 @@ func (b *batch) react(m *chatv1.Message, userID, key string, remove bool) (bool,
 	if remove {
 		query = "DELETE FROM reactions WHERE conversation_id = ? AND seq = ? AND `key` = ? AND user_id = ?"
 	}
-	changed, err := b.store.says.inserted(b.tx.ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID))
+	changed, err := b.store.says.inserted(b.tx().ExecContext(b.ctx, query, m.GetConversationId(), m.GetSeq(), key, userID))
 	if err != nil {
 		return false, fmt.Errorf("store reaction: %w", err)
 	}

@@ -117,7 +117,7 @@ func (s *Service) post(
 // mention notes whom a message means, to count it.
 func (b *batch) mention(m *chatv1.Message) error {
 	for _, user := range meant(m) {
-		if _, err := b.store.says.inserted(b.tx.StmtContext(b.ctx, b.store.batches.insertMention).
+		if _, err := b.store.says.inserted(b.raw.StmtContext(b.ctx, b.store.batches.insertMention).
 			ExecContext(b.ctx, m.GetConversationId(), user, m.GetSeq())); err != nil {
 			return fmt.Errorf("insert mention: %w", err)
 		}

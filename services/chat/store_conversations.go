@@ -153,7 +153,7 @@ func (s *store) member(ctx context.Context, conversationID, userID string) (Memb
 
 // conversation is store.conversation in the transaction.
 func (b *batch) conversation(id string) (Conversation, error) {
-	c, err := scanConversation(b.tx.QueryRowContext(b.ctx, selectConversation, id))
+	c, err := scanConversation(b.tx().QueryRowContext(b.ctx, selectConversation, id))
 	if p := b.places[id]; err == nil && p != nil { // the numbers are written at the end
 		c.LastSeq, c.LastChange, c.SharedFrom = p.lastSeq, p.lastChange, p.sharedFrom
 		if p.touched {
@@ -165,7 +165,7 @@ func (b *batch) conversation(id string) (Conversation, error) {
 
 // member is store.member in the transaction.
 func (b *batch) member(conversationID, userID string) (Member, error) {
-	return scanMember(b.tx.QueryRowContext(b.ctx, selectMember, conversationID, userID), conversationID, userID)
+	return scanMember(b.tx().QueryRowContext(b.ctx, selectMember, conversationID, userID), conversationID, userID)
 }
 
 // lastCommit returns the number of the last commit.

@@ -40,8 +40,8 @@ func prepareBatches(ctx context.Context, db *sql.DB, says sqlDialect) (batchStat
 		gone:          prepare("SELECT deleted FROM messages WHERE conversation_id = ? AND seq = ?"),
 		answers:       prepare(messageColumns + " AND quoted_seq > 0 AND quoted_seq = ? ORDER BY seq LIMIT ?"),
 		insertMention: prepare("INSERT INTO mentions (conversation_id, user_id, seq) VALUES (?, ?, ?)" + says.orNothing("")),
-		insertOutbox: prepare("INSERT INTO outboxes (conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
-			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?)" + says.returning()),
+		insertOutbox: prepare("INSERT INTO outboxes (id, conversation_id, first_seq, last_seq, user_id, events, claimed_by, " +
+			"claimed_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		deleteOutbox: prepare("DELETE FROM outboxes WHERE id = ?"),
 		unread:       prepare(countUnread(says)),
 		mentioned:    prepare(countMentioned(says)),
@@ -83,6 +83,12 @@ func (s *store) forgetRuns(ctx context.Context, published []int64) error {
 
 func (s *store) deleteRuns(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	if len(ids) == 0 {
+		return nil
+	}
+	if !s.says.sqlite() {
+		if err := execEach(ctx, tx, ids, s.says.deleteOutboxes); err != nil {
+			return fmt.Errorf("delete outbox rows: %w", err)
+		}
 		return nil
 	}
 	statement := tx.StmtContext(ctx, s.batches.deleteOutbox)

@@ -27,6 +27,8 @@ const (
 // job is one change that waits for its commit.
 type job struct {
 	weight int
+	// message is what a send stores, if it may.
+	message *chatv1.Message
 	// apply does it. A refusal (*errs.Error) is the job's alone.
 	apply func(b *batch) error
 	// alone has apply undone when it fails, at the price of a savepoint. A job without it refuses before it writes.
@@ -68,7 +70,7 @@ func (w *writer) send(
 	ctx context.Context, m *chatv1.Message, admit func(b *batch) error, posted func(b *batch, m *chatv1.Message) error,
 ) (*chatv1.Message, error) {
 	stored := m
-	err := w.do(ctx, &job{weight: 1, apply: func(b *batch) error {
+	err := w.do(ctx, &job{weight: 1, message: m, apply: func(b *batch) error {
 		if err := admit(b); err != nil {
 			return err
 		}
@@ -183,6 +185,9 @@ func (w *writer) commit(jobs []*job) {
 		if done, err = newBatch(ctx, tx, w.store, now); err != nil {
 			return err
 		}
+		if err := done.readAhead(messagesOf(jobs)); err != nil {
+			return err
+		}
 		for _, j := range jobs {
 			if j.err = w.apply(done, j); j.err == nil || isRefusal(j.err) {
 				continue
@@ -223,6 +228,17 @@ func (w *writer) commit(jobs []*job) {
 		j.done <- j.err
 	}
 	w.outbox.put(runs)
+}
+
+// messagesOf returns what sends among jobs store.
+func messagesOf(jobs []*job) []*chatv1.Message {
+	var out []*chatv1.Message
+	for _, j := range jobs {
+		if j.message != nil {
+			out = append(out, j.message)
+		}
+	}
+	return out
 }
 
 func (w *writer) apply(b *batch, j *job) error {

@@ -167,7 +167,7 @@ func (a *air) enter(room Room) (r *running, fresh bool, err error) {
 	if a.closed {
 		return nil, false, ingest.Refuse("The server is stopping. Try again soon.")
 	}
-	now := a.service.now()
+	now := a.service.stamp()
 	if until := a.resting[room.ID]; now.Before(until) {
 		return nil, false, ingest.Refuse("The broadcast was just ended. Start again in %d s.", int(until.Sub(now).Seconds())+1)
 	}
@@ -229,7 +229,7 @@ func (a *air) changeLocked(r *running, state State) {
 	r.broadcast.State = state
 	r.broadcast.Counts = r.tally.now()
 	if state == Ended {
-		r.broadcast.EndedAt = a.service.now()
+		r.broadcast.EndedAt = a.service.stamp()
 	}
 	shown := r.broadcast
 	r.shown.Store(&shown)

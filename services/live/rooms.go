@@ -36,7 +36,7 @@ func (s *Service) createRoom(ctx context.Context, caller authn.Principal, title,
 	} else if n >= maxRoomsPerOwner {
 		return Room{}, errs.ResourceExhausted("TOO_MANY_ROOMS", "A user may have %d rooms.", maxRoomsPerOwner)
 	}
-	now := s.now().UTC()
+	now := s.stamp()
 	room := Room{
 		ID: ulid.Make().String(), OwnerID: ownerID, Title: title, CategoryID: categoryID,
 		ConversationID: ulid.Make().String(), RequestID: requestID, CreatedAt: now, UpdatedAt: now,
@@ -83,7 +83,7 @@ func (s *Service) updateRoom(ctx context.Context, callerID, roomID string, title
 			return Room{}, err
 		}
 	}
-	return s.db.updateRoom(ctx, roomID, title, categoryID, s.now().UTC())
+	return s.db.updateRoom(ctx, roomID, title, categoryID, s.stamp())
 }
 
 // ownRoom returns a room of the caller's. Errors: ROOM_NOT_FOUND, NOT_ROOM_OWNER.
@@ -116,7 +116,7 @@ func (s *Service) users(ctx context.Context, ids ...string) (map[string]*authv1.
 
 // warnOwner leaves a warning for a room's owner, in place of one that was not acknowledged. Errors: ROOM_NOT_FOUND.
 func (s *Service) warnOwner(ctx context.Context, roomID, text string) (Room, error) {
-	return s.db.setWarning(ctx, roomID, Warning{ID: ulid.Make().String(), Text: text, At: s.now().UTC()})
+	return s.db.setWarning(ctx, roomID, Warning{ID: ulid.Make().String(), Text: text, At: s.stamp()})
 }
 
 // acknowledgeWarning takes away a warning that the owner has read. Errors: those of ownRoom, WARNING_NOT_FOUND where it

@@ -184,6 +184,9 @@ func (s *Service) RTMPAddr() net.Addr { return s.listener.Addr() }
 // timeout. Encoders go on until Close.
 func (s *Service) Drain() { s.playback.Close() }
 
+// stamp is now as databases keep it, to the microsecond, so that what is told at once is what is read later.
+func (s *Service) stamp() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
 // Close implements service.Service: encoders and viewers are cut, and broadcasts wait to be resumed.
 func (s *Service) Close(context.Context) error {
 	var all []error
