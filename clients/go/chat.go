@@ -163,7 +163,7 @@ func (c *Chat) Send(ctx context.Context, request *chatv1.SendMessageRequest) (*c
 		request.ClientMsgId = NewMessageID()
 	}
 	response := &chatv1.SendMessageResponse{}
-	err := persist(ctx, func(ctx context.Context) error {
+	err := c.persist(ctx, func(ctx context.Context) error {
 		return c.conn.Call(ctx, chatv1connect.ChatServiceSendMessageProcedure, request, response)
 	})
 	if err != nil {
@@ -173,7 +173,7 @@ func (c *Chat) Send(ctx context.Context, request *chatv1.SendMessageRequest) (*c
 }
 
 // persist does what is harmless to do again until it succeeds, fails in a way that does not pass, or ctx ends.
-func persist(ctx context.Context, do func(ctx context.Context) error) error {
+func (c *Chat) persist(ctx context.Context, do func(ctx context.Context) error) error {
 	for tries := 0; ; tries++ {
 		err := within(ctx, sendTimeout, do)
 		if err == nil {
@@ -186,7 +186,7 @@ func persist(ctx context.Context, do func(ctx context.Context) error) error {
 		if !ok {
 			return err
 		}
-		if !pause(ctx, max(wait, backoff(tries))) {
+		if !pause(ctx, max(wait, c.backoff(tries))) {
 			return contextError(ctx)
 		}
 	}
@@ -200,4 +200,6 @@ func within(ctx context.Context, limit time.Duration, do func(ctx context.Contex
 }
 
 // backoff is the pause after so many failures.
-func backoff(failures int) time.Duration { return min(pausesTo, pausesFrom<<min(failures, 16)) }
+func (c *Chat) backoff(failures int) time.Duration {
+	return min(pausesTo, min(pausesFrom, c.conn.options.BackoffMin)<<min(failures, 16))
+}

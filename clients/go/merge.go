@@ -189,6 +189,6 @@ func (c *Chat) keep(what string, save func(ctx context.Context) error) bool {
 			return true
 		}
 		c.logger.LogAttrs(c.conn.ctx, slog.LevelError, what+" not saved", slog.String("cause", err.Error()))
-		pause(c.conn.ctx, backoff(tries))
+		pause(c.conn.ctx, c.backoff(tries))
 	}
 }

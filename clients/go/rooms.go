@@ -35,7 +35,7 @@ func (c *Chat) EnterRoom(ctx context.Context, conversationID string, unseen bool
 	c.rooms[conversationID] = roomEntry{turn: c.turns, unseen: unseen, ready: before.ready}
 	c.mu.Unlock()
 	var entered *edgev1.Entered
-	err := persist(ctx, func(ctx context.Context) (err error) {
+	err := c.persist(ctx, func(ctx context.Context) (err error) {
 		entered, err = c.conn.Enter(ctx, conversationID, unseen)
 		return err
 	})
@@ -127,7 +127,7 @@ func (c *Chat) enterUntilDone(id string) {
 			c.logger.LogAttrs(c.conn.ctx, slog.LevelInfo, "room not entered", slog.String("room", id),
 				slog.String("cause", err.Error()))
 			wait, _ := again(err)
-			pause(c.conn.ctx, max(wait, backoff(tries)))
+			pause(c.conn.ctx, max(wait, c.backoff(tries)))
 		case !c.doneEntering(id, entry.turn): // the program wants something else by now
 		case out:
 			c.conn.queue.act(func() { c.shut(id, entry.turn) })

@@ -58,7 +58,8 @@ type Options struct {
 	// DialTimeout bounds one try to connect and sign in. Default 10 s.
 	DialTimeout time.Duration
 	// BackoffMin and BackoffMax bound the pause after a connection that failed; it doubles with each and is spread evenly
-	// from nothing to its whole. Default 500 ms and 30 s.
+	// from nothing to its whole. Default 500 ms and 30 s. A Chat that tries a call again pauses for 100 ms first, or for
+	// BackoffMin where that is less.
 	BackoffMin, BackoffMax time.Duration
 	// TLS configures TLS; nil means the system's roots.
 	TLS *tls.Config

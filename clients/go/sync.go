@@ -40,7 +40,7 @@ func (c *Chat) ask(procedure string, request, response proto.Message) error {
 				slog.String("cause", err.Error()))
 			wait = pausesTo
 		}
-		if !pause(c.conn.ctx, max(wait, backoff(tries))) {
+		if !pause(c.conn.ctx, max(wait, c.backoff(tries))) {
 			return contextError(c.conn.ctx)
 		}
 	}

@@ -72,6 +72,7 @@ func reference(b []byte) (o outcome) {
 			return o
 		}
 		_, _ = r.Seek(at, io.SeekStart) // within b
+		//lint:ignore SA1019 its length is known to be small
 		f, err := ws.ReadFrame(r)
 		if err != nil {
 			return o // its end has not come

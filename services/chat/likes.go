@@ -52,11 +52,13 @@ func (l *likes) add(id string, n int64, now time.Time, stored func() (int64, err
 		return err
 	}
 	l.mu.Lock()
-	if l.tallies[id] == nil { // a tally that was made and forgotten since then would have lived for tallyIdle
-		l.tallies[id] = &tally{total: total}
+	defer l.mu.Unlock()
+	t := l.tallies[id]
+	if t == nil { // a tally that was made and forgotten since then would have lived for tallyIdle
+		t = &tally{total: total}
+		l.tallies[id] = t
 	}
-	l.mu.Unlock()
-	l.count(id, n, now)
+	t.add(n, now) // under the same lock: a tally without likes is forgotten
 	return nil
 }
 
@@ -67,8 +69,12 @@ func (l *likes) count(id string, n int64, now time.Time) bool {
 	if t == nil {
 		return false
 	}
-	t.total, t.untold, t.unsaved, t.last = t.total+n, t.untold+n, t.unsaved+n, now
+	t.add(n, now)
 	return true
+}
+
+func (t *tally) add(n int64, now time.Time) {
+	t.total, t.untold, t.unsaved, t.last = t.total+n, t.untold+n, t.unsaved+n, now
 }
 
 // told returns the total as subscribers know it: stored when nobody liked lately.

@@ -12,7 +12,7 @@ import (
 // what that costs does not grow with them, and the message's own go, and no others.
 func TestChangingAMessageAmongManyMentions(t *testing.T) {
 	t.Parallel()
-	const many = 50_000
+	const many = 20_000
 	w := newWorld(t)
 	n := w.boot(fast())
 	ctx := t.Context()
@@ -57,7 +57,7 @@ func TestChangingAMessageAmongManyMentions(t *testing.T) {
 // TestOwnSignsAmongMany reads a message under which very many gave signs: which are the reader's own costs the same.
 func TestOwnSignsAmongMany(t *testing.T) {
 	t.Parallel()
-	const many = 50_000
+	const many = 20_000
 	w := newWorld(t)
 	n := w.boot(fast())
 	id := n.group("ann", nil, "bob", "cid")

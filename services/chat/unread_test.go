@@ -46,7 +46,7 @@ func TestCountingUnreadMessagesIsBounded(t *testing.T) {
 		return page.GetStates()[0], cost{readAfter - read, writtenAfter - written}
 	}
 	var costs []cost
-	for round, to := range []int64{6_000, 60_000} {
+	for round, to := range []int64{6_000, 24_000} {
 		w.babble(id, "ann", to)
 		ann, a := measure("ann", round)
 		bob, b := measure("bob", round)
@@ -62,7 +62,7 @@ func TestCountingUnreadMessagesIsBounded(t *testing.T) {
 	for i := range 2 {
 		short, long := costs[i], costs[i+2]
 		if long.read > 2*short.read+50 || long.written > 2*short.written+50 {
-			t.Errorf("after 60,000 messages it looks at %+v pages, after 6,000 at %+v", long, short)
+			t.Errorf("after 24,000 messages it looks at %+v pages, after 6,000 at %+v", long, short)
 		}
 	}
 	// What others said between is found, however little it is.
@@ -114,11 +114,11 @@ func TestHiddenMessagesAreNotUnread(t *testing.T) {
 		return pages
 	}
 	few := measure(6_000, 5_990, 10)
-	many := measure(60_000, 59_980, 20)
-	none := measure(66_000, 0, 1000)
-	t.Logf("of 60,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
+	many := measure(24_000, 23_980, 20)
+	none := measure(30_000, 0, 1000)
+	t.Logf("of 24,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
 	if many > 2*few+50 || few > 1000 || none > 300 {
-		t.Errorf("of 60,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
+		t.Errorf("of 24,000 hidden messages it looks at %d pages, of 6,000 at %d; of none of those that count, at %d", many, few, none)
 	}
 }
 
