@@ -23,6 +23,12 @@ run: bin/stoa ## Set up, build and start Stoa with a demo channel on the air
 	@scripts/setup.sh ffmpeg
 	@scripts/run.sh
 
+.PHONY: mesh
+mesh: bin/stoa ## Set up and start a whole mesh on this machine, behind Envoy, with a demo channel on the air
+	@scripts/setup.sh ffmpeg
+	@scripts/parts.sh postgres pulsar consul envoy
+	@go run ./scripts/mesh
+
 .PHONY: test
 test: setup ## Set up and run every check and test
 	@scripts/test.sh
