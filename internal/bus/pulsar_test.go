@@ -83,7 +83,7 @@ func TestPulsarAddresses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "open bus: pulsar: ") {
 			t.Errorf("Open(%q): %v, want %q", address, err, want)
 		}
-		if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n")) {
+		if err != nil && (strings.Contains(err.Error(), "secret") || strings.ContainsAny(err.Error(), "\n")) {
 			t.Errorf("Open(%q) shows too much: %v", address, err)
 		}
 	}
@@ -103,10 +103,9 @@ func TestPulsarNamespaceThatIsNotThere(t *testing.T) {
 	address := strings.Replace(pulsarURL(t, ""), "/public/default", "/public/nowhere", 1)
 	t.Parallel()
 	_, err := bus.Open(t.Context(), address, slog.New(slog.DiscardHandler))
-	if err == nil || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(err.Error(), "there is no namespace public/nowhere at pulsar://") {
 		t.Errorf("Open: %v", err)
 	}
-	t.Log(err)
 }
 
 // What a group gives up is kept for the operator, with the reason.
