@@ -291,10 +291,14 @@ func signingKey(t *testing.T, s *testkit.Server) (id string, key ed25519.Private
 // database opens a service's database beside or after its process.
 func database(t *testing.T, dataDir, store, service string) *sql.DB {
 	t.Helper()
-	if store == "" {
-		store = (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(dataDir, "db"))}).String()
+	return storetest.Behind(t, databaseURL(dataDir, store), service, os.DirFS(filepath.Join("../../services", service)))
+}
+
+func databaseURL(dataDir, store string) string {
+	if store != "" {
+		return store
 	}
-	return storetest.Behind(t, store, service, os.DirFS(filepath.Join("../../services", service)))
+	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(dataDir, "db"))}).String()
 }
 
 func sign(t *testing.T, keyID string, key ed25519.PrivateKey, p authn.Principal) string {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/pem"
 	"errors"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"connectrpc.com/connect"
@@ -169,19 +171,23 @@ func TestDatabaseOfANewerBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, service := range []string{"auth", "chat", "live", "admin"} {
-		db := database(t, cfg.DataDir, cfg.Store, service)
-		exec := func(statement string) {
+		newer := func(statement string) {
 			t.Helper()
-			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			if err := storetest.With(t, databaseURL(cfg.DataDir, cfg.Store), service, fstest.MapFS{
+				"migrations/" + storetest.Folder() + "/9999_newer.sql": {Data: []byte("-- +goose Up\nSELECT 1;\n")},
+			}, func(db *sql.DB) error {
+				_, err := db.ExecContext(t.Context(), statement)
+				return err
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+		newer("SELECT 1")
 		err := startFails(t, cfg)
 		if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), service) || !strings.Contains(err.Error(), "9999") {
 			t.Errorf("%s: %v", service, err)
 		}
-		exec("DELETE FROM goose_db_version WHERE version_id = 9999")
+		newer("DELETE FROM goose_db_version WHERE version_id = 9999")
 	}
 	again := testkit.Start(t, same)
 	if _, err := as(again, binary, guest.Token).auth.GetMe(t.Context(), &authv1.GetMeRequest{}); err != nil {

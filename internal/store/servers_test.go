@@ -171,7 +171,7 @@ func restart(t *testing.T, server *parts.Running) {
 func TestARestartOfTheServer(t *testing.T) {
 	for _, backend := range servers {
 		t.Run(backend, func(t *testing.T) {
-			partstest.URL(t, backend) // is skipped where there are none
+			partstest.URL(t, backend)                      // is skipped where there are none
 			folder, err := os.MkdirTemp("", "stoa-store-") // t.TempDir lets no other user in, and servers are not root
 			if err != nil {
 				t.Fatal(err)
