@@ -2,12 +2,14 @@ package bus_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -255,7 +257,7 @@ func TestPulsarMember(t *testing.T) {
 	}
 	b := openLogged(t, address)
 	if _, err := b.Subscribe("takeover", "group", func(_ context.Context, e bus.Event) error {
-		fmt.Printf("handled %s %s\n", e.Key, e.Payload)
+		fmt.Printf("handled %s %s %d\n", e.Key, e.Payload, time.Now().UnixNano())
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -264,13 +266,56 @@ func TestPulsarMember(t *testing.T) {
 	time.Sleep(patience)
 }
 
+// sighting is an event that one of several processes handled.
+type sighting struct {
+	key, payload string
+	at           int64 // ns, by the machine's clock: what a pipe brings, it brings late
+}
+
+// sightings are those of all processes of a group.
+type sightings struct {
+	mu   sync.Mutex
+	all  []sighting
+	seen map[string]map[string]bool
+}
+
+func (s *sightings) add(one sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, one)
+	if s.seen[one.key] == nil {
+		s.seen[one.key] = make(map[string]bool)
+	}
+	s.seen[one.key][one.payload] = true
+}
+
+// whole reports whether each key was seen with so many payloads.
+func (s *sightings) whole(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(keys, func(key string) bool { return len(s.seen[key]) < n })
+}
+
+// inOrder notes them in the order in which they were handled.
+func (s *sightings) inOrder(l *ledger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortStableFunc(s.all, func(a, b sighting) int { return cmp.Compare(a.at, b.at) })
+	for _, one := range s.all {
+		l.note(one.key, one.payload)
+	}
+}
+
 // One of two processes of a group dies at once: the other one takes over, nothing is lost, and keys keep their order.
 func TestPulsarMemberDies(t *testing.T) {
 	address := pulsarURL(t, "")
 	t.Parallel()
 	b := openLogged(t, address)
-	group := newLedger("the group")
-	if _, err := b.Subscribe("takeover", "group", group.handle); err != nil {
+	group := &sightings{seen: make(map[string]map[string]bool)}
+	if _, err := b.Subscribe("takeover", "group", func(_ context.Context, e bus.Event) error {
+		group.add(sighting{e.Key, string(e.Payload), time.Now().UnixNano()})
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	other := exec.Command(os.Args[0], "-test.run=^TestPulsarMember$")
@@ -290,9 +335,13 @@ func TestPulsarMemberDies(t *testing.T) {
 	go func() {
 		defer close(read)
 		for lines.Scan() {
-			if word := strings.Fields(lines.Text()); len(word) == 3 && word[0] == "handled" {
+			word := strings.Fields(lines.Text())
+			if len(word) != 4 || word[0] != "handled" {
+				continue
+			}
+			if at, err := strconv.ParseInt(word[3], 10, 64); err == nil {
 				handled.Add(1)
-				group.note(word[1], word[2])
+				group.add(sighting{word[1], word[2], at})
 			}
 		}
 	}()
@@ -308,7 +357,14 @@ func TestPulsarMemberDies(t *testing.T) {
 	}
 	_ = other.Wait() // it was killed
 	<-read
-	group.wait(t, keys, events)
+	for deadline := time.Now().Add(patience); !group.whole(events); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("events are missing")
+		}
+	}
+	order := newLedger("the group")
+	group.inOrder(order)
+	order.wait(t, keys, events)
 	if handled.Load() == 0 {
 		t.Error("the other process had no share")
 	}
