@@ -37,6 +37,12 @@ test: setup ## Set up and run every check and test
 test-quick: ## Run the Go tests that need no other program, in under two minutes
 	go test $(QUICK)
 
+.PHONY: test-stores
+test-stores: ## Run the tests of all services on PostgreSQL and on MariaDB, about ten minutes
+	@scripts/parts.sh postgres mariadb
+	go run ./scripts/parts -only postgres env STOA_TEST_STORE=postgres go test -timeout 15m ./services/... ./internal/app
+	go run ./scripts/parts -only mariadb env STOA_TEST_STORE=mariadb go test -timeout 15m ./services/... ./internal/app
+
 .PHONY: parts
 parts: ## Install and start the real parts of a mesh, and print how they are reached, until Ctrl-C
 	@scripts/parts.sh

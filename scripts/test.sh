@@ -15,6 +15,11 @@ scripts/lint.sh
 step Go tests, race detector on, with the real parts of a mesh
 CGO_ENABLED=1 go run ./scripts/parts gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
 
+# Beside the contract of the store, which has run on all of them: chat has most SQL of its own.
+step chat on PostgreSQL, presence and admin on MariaDB
+go run ./scripts/parts -only postgres env STOA_TEST_STORE=postgres go test -timeout 10m ./services/chat
+go run ./scripts/parts -only mariadb env STOA_TEST_STORE=mariadb go test -timeout 10m ./services/presence ./services/admin
+
 step end-to-end tests on the built binary
 gotestsum --format testname -- -timeout 15m -count=1 ./e2e/...
 
