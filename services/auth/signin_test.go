@@ -85,7 +85,8 @@ func TestUnknownNamesLookLikeWrongPasswords(t *testing.T) {
 		return time.Since(start), err
 	}
 	least := map[string]time.Duration{"ada": time.Hour, "nobody": time.Hour}
-	for range 3 {
+	alike := func() bool { return least["nobody"] >= least["ada"]/2 }
+	for i := 0; i < 3 || i < 30 && !alike(); i++ { // what else the machine does only adds to the least
 		took, wrong := attempt("ada")
 		least["ada"] = min(least["ada"], took)
 		took, unknown := attempt("nobody")
@@ -94,7 +95,7 @@ func TestUnknownNamesLookLikeWrongPasswords(t *testing.T) {
 			t.Errorf("%v differs from %v", wrong, unknown)
 		}
 	}
-	if least["nobody"] < least["ada"]/2 {
+	if !alike() {
 		t.Errorf("unknown names take %v, known ones %v", least["nobody"], least["ada"])
 	}
 }
