@@ -23,12 +23,13 @@ const maxGroupMute = 366 * 24 * time.Hour
 // INVALID_ARGUMENT, those of inGroup.
 func (s *Service) MuteMember(
 	ctx context.Context, p authn.Principal, id, userID string, until time.Time,
-) (out *chatv1.Member, err error) {
+) (*chatv1.Member, error) {
 	now := s.deps.Now()
 	if !until.IsZero() && (!until.After(now) || until.After(now.Add(maxGroupMute))) {
 		return nil, invalid("until: want a time within the next year")
 	}
-	err = s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
+	var out *chatv1.Member
+	err := s.inGroup(ctx, p, id, admin, []string{userID}, func(g *acting) error {
 		m, err := g.other(userID)
 		if err != nil {
 			return err
@@ -43,7 +44,10 @@ func (s *Service) MuteMember(
 		out = memberToProto(g.latest(m), g.users)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // BanUser takes a user out of a group and keeps them out; again is no error. Errors: those of inGroup.
