@@ -13,7 +13,9 @@ step linters
 scripts/lint.sh
 
 step Go tests, race detector on, with the real parts of a mesh
-CGO_ENABLED=1 go run ./scripts/parts gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v /e2e)
+CGO_ENABLED=1 go run ./scripts/parts gotestsum --format pkgname-and-test-fails -- -race -timeout 15m $(go list ./... | grep -v -e /e2e -e /internal/bus)
+# By itself: it kills brokers, which takes long enough without others beside it.
+CGO_ENABLED=1 go run ./scripts/parts -only pulsar gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./internal/bus/...
 
 # Beside the contract of the store, which has run on all of them: chat has most SQL of its own.
 step chat on PostgreSQL, presence and admin on MariaDB

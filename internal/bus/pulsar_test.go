@@ -52,6 +52,7 @@ func TestPulsarKeepsTheContract(t *testing.T) {
 			url := pulsarURL(t, "")
 			return func() bus.Bus { return openLogged(t, url) }
 		},
+		SlowTakeover: "an event can be lost when members come and go while the broker still waits to hand a partition over",
 	})
 }
 
