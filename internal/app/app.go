@@ -149,7 +149,11 @@ func Start(ctx context.Context, cfg config.Serve, web fs.FS, log *slog.Logger) (
 	}
 	a.serveEdge(cfg)
 	a.serve()
-	log.Info("stoa is up", "http", a.HTTPAddr().String(), "services", strings.Join(h.names(), ","), "data", cfg.DataDir)
+	rtmp := "none"
+	if a.live != nil {
+		rtmp = a.RTMPAddr().String()
+	}
+	log.Info("stoa is up", "http", a.HTTPAddr().String(), "rtmp", rtmp, "services", strings.Join(h.names(), ","), "data", cfg.DataDir)
 	return a, nil
 }
 
