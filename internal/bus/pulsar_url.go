@@ -3,10 +3,12 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,8 +67,8 @@ func parsePulsarURL(rawURL string) (*pulsarURL, error) {
 		return nil, errors.New("pulsar: malformed options")
 	}
 	var prefix string
-	for name, values := range options {
-		value := values[len(values)-1]
+	for _, name := range slices.Sorted(maps.Keys(options)) { // the same defect each time
+		value := options[name][len(options[name])-1]
 		switch name {
 		case "partitions":
 			p.partitions, err = number(name, value, 1, maxPartitions)

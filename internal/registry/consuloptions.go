@@ -3,10 +3,12 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,7 +49,8 @@ func parseConsul(u *url.URL) (consulOptions, error) {
 	if err != nil {
 		return o, errors.New("options are malformed")
 	}
-	for name, values := range query {
+	for _, name := range slices.Sorted(maps.Keys(query)) { // the same defect each time
+		values := query[name]
 		if len(values) != 1 {
 			return o, fmt.Errorf("option %s is given %d times", name, len(values))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ func openStatic(u *url.URL, settings settings) (*static, error) {
 		return nil, err
 	}
 	lists := make(map[string][]Instance, len(query))
-	for name, values := range query {
+	for _, name := range slices.Sorted(maps.Keys(query)) { // the same defect each time
+		values := query[name]
 		if !namePattern.MatchString(name) {
 			return nil, fmt.Errorf("bad service name %q", name)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net"
 	"net/url"
 	"runtime"
@@ -63,7 +64,8 @@ func parseAccount(u *url.URL, port string, options ...string) (account, error) {
 	if err != nil {
 		return account{}, fmt.Errorf("%s: its options cannot be read", u.Scheme)
 	}
-	for key, values := range query {
+	for _, key := range slices.Sorted(maps.Keys(query)) { // the same defect each time
+		values := query[key]
 		if !slices.Contains(options, key) {
 			return account{}, fmt.Errorf("%s: unknown option %q, want %s", u.Scheme, key, strings.Join(options, ", "))
 		}
