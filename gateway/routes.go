@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/stoa-live/stoa/internal/registry"
+import (
+	"fmt"
+
+	"github.com/stoa-live/stoa/internal/registry"
+)
 
 // Kind is what a route carries, and so how a front treats it.
 type Kind int
@@ -32,6 +36,9 @@ const (
 	readyPath   = "/readyz"
 	metricsPath = "/metrics"
 )
+
+// AltSvc is the header by which a front tells clients that HTTP/3 is on a port (RFC 7838).
+func AltSvc(port int) string { return fmt.Sprintf(`h3=":%d"; ma=86400`, port) }
 
 // Routes returns the routes of a front that serves these protobuf services to clients, the longest paths first. Operators'
 // paths are not among them: they are about one process.

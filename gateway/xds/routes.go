@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -43,7 +42,7 @@ func routeTable(cfg Config, routes []gateway.Route) (*routev3.RouteConfiguration
 			return nil, err
 		}
 		host.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{
-			Key: "alt-svc", Value: fmt.Sprintf(`h3=":%d"; ma=86400`, port),
+			Key: "alt-svc", Value: gateway.AltSvc(int(port)),
 		}}}
 	}
 	for _, r := range routes {

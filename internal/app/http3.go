@@ -13,6 +13,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/stoa-live/stoa/gateway"
 	"github.com/stoa-live/stoa/internal/config"
 )
 
@@ -89,7 +90,7 @@ func (q *quicPort) advertised(next http.Handler) http.Handler {
 	if q == nil {
 		return next
 	}
-	word := fmt.Sprintf(`h3=":%d"; ma=86400`, q.server.Port)
+	word := gateway.AltSvc(q.server.Port)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Alt-Svc", word)
 		next.ServeHTTP(w, r)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -97,11 +96,10 @@ func (a *App) advertise(cfg config.Serve) string {
 
 // serviceTokens signs with the key that all processes of the house share, or with one of this process alone.
 func serviceTokens(cfg config.Serve) (*authn.ServiceTokens, error) {
-	make := authn.NewServiceKey
+	key, err := authn.NewServiceKey()
 	if cfg.ServiceKey != "" {
-		make = func() (ed25519.PrivateKey, error) { return authn.ParseServiceKey(cfg.ServiceKey) }
+		key, err = authn.ParseServiceKey(cfg.ServiceKey)
 	}
-	key, err := make()
 	if err != nil {
 		return nil, err
 	}

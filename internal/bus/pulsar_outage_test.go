@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -129,11 +128,7 @@ func TestPulsarBrokerFails(t *testing.T) {
 	}
 	broker := running[0]
 	t.Cleanup(func() { _ = broker.Kill() })
-	u, err := url.Parse(broker.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "pulsar://" + u.Host + "/public/default"
+	address := broker.URL
 	t.Run("it dies under load", func(t *testing.T) { death(t, broker, address) })
 	t.Run("it hangs", func(t *testing.T) { hang(t, broker, address+"?partitions=1") })
 }

@@ -23,11 +23,7 @@ import (
 // pulsarURL is an address on the broker that all tests share, with topics of its own.
 func pulsarURL(t testing.TB, options string) string {
 	t.Helper()
-	u, err := url.Parse(partstest.URL(t, "pulsar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "pulsar://" + u.Host + "/public/default?prefix=" + rand.Text() + "-&" + options
+	return partstest.URL(t, "pulsar") + "?prefix=" + rand.Text() + "-&" + options
 }
 
 func openLogged(t *testing.T, url string) bus.Bus {

@@ -30,7 +30,7 @@ func postgres() part {
 		if err != nil {
 			return nil, "", err
 		}
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, "", err
 		}
@@ -70,7 +70,7 @@ func mariadb() part {
 		if err != nil {
 			return nil, "", err
 		}
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, "", err
 		}

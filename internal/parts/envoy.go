@@ -22,7 +22,7 @@ func Envoy(ctx context.Context, folder, xds, node, cluster string) (*Running, er
 		if err != nil {
 			return nil, "", err
 		}
-		admin, err := freePort()
+		admin, err := FreePort()
 		if err != nil {
 			return nil, "", err
 		}

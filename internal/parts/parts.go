@@ -202,8 +202,8 @@ func (r *Running) Stop() error {
 	return r.log.Close()
 }
 
-// freePort returns a loopback port that nobody has now.
-func freePort() (string, error) {
+// FreePort returns a loopback port that nobody has now.
+func FreePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -217,7 +217,7 @@ func freePorts(n int) ([]string, error) {
 	ports := make([]string, n)
 	for i := range ports {
 		var err error
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = FreePort(); err != nil {
 			return nil, err
 		}
 	}

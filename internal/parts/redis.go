@@ -17,7 +17,7 @@ func redis() part {
 		if err != nil {
 			return nil, "", err
 		}
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, "", err
 		}

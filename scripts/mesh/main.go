@@ -122,7 +122,7 @@ func run(ctx context.Context, stoa, host string, demo bool) (err error) {
 	}
 	for _, p := range processes(host) {
 		data := filepath.Join(folder, p.name)
-		port, err := freePort()
+		port, err := parts.FreePort()
 		if err != nil {
 			return err
 		}
@@ -183,13 +183,4 @@ func answers(ctx context.Context, url string) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
 }
