@@ -33,7 +33,7 @@ func freeAddress(t *testing.T) string {
 // TestEnvoyFollowsConsul: a process that comes takes calls through Envoy, and one that has gone takes none.
 func TestEnvoyFollowsConsul(t *testing.T) {
 	consul := partstest.URL(t, "consul") + "?prefix=" + strings.ToLower(rand.Text()) + "-"
-	partstest.Installed(t, "envoy")
+	partstest.Envoy(t)
 	ctx, stop := context.WithCancel(t.Context())
 	c := xdsCommand{Addr: freeAddress(t), Listen: freeAddress(t), Registry: consul, LogFormat: "text", LogLevel: "error"}
 	ended := make(chan error, 1)

@@ -92,7 +92,7 @@ func server(t *testing.T, change func(c *xds.Config)) *front {
 // serve is server with an Envoy that answers.
 func serve(t *testing.T, in xds.Instances, change func(c *xds.Config)) *front {
 	t.Helper()
-	partstest.Installed(t, "envoy")
+	partstest.Envoy(t)
 	f := server(t, change)
 	if err := f.Set(t.Context(), in); err != nil {
 		t.Fatal(err)

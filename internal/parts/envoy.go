@@ -18,7 +18,7 @@ func Envoy(ctx context.Context, folder, xds, node, cluster string) (*Running, er
 	return begin(ctx, part{name: "envoy", ready: func(ctx context.Context, url string) error {
 		return answers(ctx, url+"/ready", "LIVE")
 	}, start: func(folder string) (*exec.Cmd, string, error) {
-		program, err := program("envoy-"+envoyVersion, byScript, filepath.Join(cache(), "bin"))
+		program, err := envoyProgram()
 		if err != nil {
 			return nil, "", err
 		}
@@ -92,8 +92,12 @@ func envoyBootstrap(admin, xds, node, cluster string) ([]byte, error) {
 	})
 }
 
-// Installed reports whether a program that tests start themselves is there: "envoy".
-func Installed(name string) bool {
-	_, err := program(name+"-"+envoyVersion, byScript, filepath.Join(cache(), "bin"))
+// HasEnvoy reports whether Envoy is installed.
+func HasEnvoy() bool {
+	_, err := envoyProgram()
 	return err == nil
+}
+
+func envoyProgram() (string, error) {
+	return program("envoy-"+envoyVersion, byScript, filepath.Join(cache(), "bin"))
 }

@@ -23,14 +23,14 @@ func URL(t testing.TB, name string) string {
 	return ""
 }
 
-// Installed skips a test, or fails it where parts are required, unless a program that tests start themselves is there.
-func Installed(t testing.TB, name string) {
+// Envoy skips a test, or fails it where parts are required, unless Envoy is installed: tests start their own.
+func Envoy(t testing.TB) {
 	t.Helper()
-	if parts.Installed(name) {
+	if parts.HasEnvoy() {
 		return
 	}
 	if os.Getenv(parts.Required) != "" {
-		t.Fatalf("%s is not installed: run scripts/parts.sh", name)
+		t.Fatal("Envoy is not installed: run scripts/parts.sh envoy")
 	}
-	t.Skipf("needs %s: run scripts/parts.sh", name)
+	t.Skip("needs Envoy: run scripts/parts.sh envoy")
 }
